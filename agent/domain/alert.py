@@ -1,0 +1,61 @@
+"""An alert: one signal as received from a source, never mutated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad the alert says it is; PagerDuty's four words."""
+
+    CRITICAL = "critical"
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Urgency(StrEnum):
+    """How PagerDuty notifies for it; not the same as severity."""
+
+    HIGH = "high"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What a source told us, in our own words; texts are untrusted data."""
+
+    source: str
+    source_id: str
+    title: str
+    body: str = ""
+    service: str = ""
+    severity: Severity | None = None
+    urgency: Urgency | None = None
+    priority: str = ""
+    team: str = ""
+    environment: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    dedup_key: str = ""
+    fired_at: datetime | None = None
+
+
+#: Runbook words and what satisfies them (either the severity or, where named, the urgency).
+SEVERITY_WORDS: Mapping[str, tuple[Severity, Urgency | None]] = {
+    "critical": (Severity.CRITICAL, None),
+    "high": (Severity.ERROR, Urgency.HIGH),
+    "medium": (Severity.WARNING, None),
+    "low": (Severity.INFO, Urgency.LOW),
+}
+
+
+def satisfies_severity(alert: Alert, word: str) -> bool:
+    """Whether the alert is as a runbook's `Severity:` word demands; `high` is not `critical`."""
+    severity, urgency = SEVERITY_WORDS[word]
+    if alert.severity is not None and alert.severity == severity:
+        return True
+    return urgency is not None and alert.urgency == urgency

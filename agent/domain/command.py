@@ -1,0 +1,72 @@
+"""A step's command as argvs: what is spawned is exactly this, never a shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.domain.effects import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleCommand:
+    """One program with its arguments; `quiet_*` are redirections to /dev/null."""
+
+    argv: tuple[str, ...]
+    quiet_stdout: bool = False
+    quiet_stderr: bool = False
+    merge_stderr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Programs joined by `|`; its exit code is the last one's, as in bash without pipefail."""
+
+    commands: tuple[SimpleCommand, ...]
+
+
+class Connector(StrEnum):
+    """What stands before a pipeline: always run, run if the one before succeeded, or failed."""
+
+    ALWAYS = ";"
+    AND = "&&"
+    OR = "||"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A pipeline and the connector in front of it (the first one's is ALWAYS)."""
+
+    connector: Connector
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A whole step, parsed."""
+
+    links: tuple[Link, ...]
+
+    def commands(self) -> tuple[SimpleCommand, ...]:
+        """Every simple command in order of appearance."""
+        return tuple(command for link in self.links for command in link.pipeline.commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A guard said no: the reason, and what would have to change."""
+
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.hint}" if self.hint else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCommand:
+    """One argv with its effects, or the reason why it is refused."""
+
+    argv: tuple[str, ...]
+    effects: tuple[Effect, ...] = ()
+    refusal: Refusal | None = None

@@ -1,0 +1,156 @@
+"""What the stages decide: closed sets of values, so that a forgotten case is a type error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agent.domain.command import PricedCommand, Refusal, Script
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A runbook that could answer the alert, with the words that speak for it."""
+
+    runbook_id: str
+    confidence: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Exactly one runbook answers the alert."""
+
+    runbook_id: str
+    revision: str
+    confidence: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """No runbook answers the alert; says how near the nearest ones came."""
+
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """More than one runbook answers the alert: a human chooses."""
+
+    candidates: tuple[Candidate, ...]
+    reasons: tuple[str, ...] = ()
+
+
+Match = Matched | NoMatch | Ambiguous
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step bound to the alert: its argvs priced, or refused."""
+
+    index: int
+    title: str
+    section: str
+    script: Script | None
+    commands: tuple[PricedCommand, ...] = ()
+    refusal: Refusal | None = None
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether running it again changes nothing."""
+        return self.refusal is None and all(
+            effect.effect_class == "read" for command in self.commands for effect in command.effects
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterValue:
+    """A bound parameter and where its value came from."""
+
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A runbook bound to an alert; `plan_hash` covers commands, parameters, revision, effects."""
+
+    runbook_id: str
+    revision: str
+    plan_hash: str
+    steps: tuple[PlannedStep, ...]
+    verify: tuple[PlannedStep, ...] = ()
+    rollback: tuple[PlannedStep, ...] = ()
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    refusals: tuple[str, ...] = ()
+
+
+class AttemptEnd(StrEnum):
+    """How one try of a step ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a step, as told and audited; output is redacted and capped."""
+
+    step: int
+    number: int
+    end: AttemptEnd
+    reason: str = ""
+    exit_code: int | None = None
+    output: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StandDown:
+    """A human took over, or the kill switch was pulled: who and how."""
+
+    by: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """Every step ended in a way that lets the runbook count as done."""
+
+    succeeded: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The runbook must not go on: a human is needed."""
+
+    reason: str
+    trigger: EscalationTrigger
+
+
+class EscalationTrigger(StrEnum):
+    """Why a human is needed: a closed list, also the label of the metric."""
+
+    NO_MATCH = "no_match"
+    AMBIGUOUS = "ambiguous"
+    REFUSED = "refused"
+    STEP_FAILED = "step_failed"
+    STOPPED_BY_RUNBOOK = "stopped_by_runbook"
+    DEADLINE = "deadline"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    APPROVAL_EXPIRED = "approval_expired"
+    APPROVAL_REJECTED = "approval_rejected"
+    NOT_VERIFIED = "not_verified"
+    NOT_AUTONOMOUS = "not_autonomous"
+    STUCK = "stuck"
+    AGENT_ERROR = "agent_error"
+
+
+Execution = Completed | Stopped | StandDown

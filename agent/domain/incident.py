@@ -1,0 +1,117 @@
+"""An incident: our case, from the alert's reception to its end; and its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from agent.domain.alert import Alert
+
+
+class Status(StrEnum):
+    """Where an incident stands."""
+
+    RECEIVED = "received"
+    MATCHED = "matched"
+    AWAITING_APPROVAL = "awaiting_approval"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    RESOLVED = "resolved"
+    ESCALATED = "escalated"
+    STOOD_DOWN = "stood_down"
+    IGNORED = "ignored"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the agent has nothing more to do."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.RESOLVED, Status.ESCALATED, Status.STOOD_DOWN, Status.IGNORED})
+
+
+class EventKind(StrEnum):
+    """What a timeline entry tells; views (Slack, audit, API) decide by it."""
+
+    RECEIVED = "received"
+    ACKNOWLEDGED = "acknowledged"
+    LEARNED = "learned"
+    MATCHED = "matched"
+    NO_MATCH = "no_match"
+    AMBIGUOUS = "ambiguous"
+    PLANNED = "planned"
+    REFUSED = "refused"
+    APPROVAL_REQUESTED = "approval_requested"
+    APPROVED = "approved"
+    APPROVAL_REJECTED = "approval_rejected"
+    APPROVAL_EXPIRED = "approval_expired"
+    STEP_STARTED = "step_started"
+    ATTEMPT_STARTED = "attempt_started"
+    ATTEMPT_FAILED = "attempt_failed"
+    STEP_SUCCEEDED = "step_succeeded"
+    STEP_FAILED = "step_failed"
+    STEP_SKIPPED = "step_skipped"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    VERIFYING = "verifying"
+    VERIFIED = "verified"
+    STOOD_DOWN = "stood_down"
+    RESOLVED = "resolved"
+    ESCALATED = "escalated"
+    SUMMARY = "summary"
+    IGNORED = "ignored"
+    NOTE = "note"
+    DELIVERY = "delivery"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline before it is stored.
+
+    `key` names it uniquely within its incident, so that telling it again after a crash adds nothing.
+    """
+
+    key: str
+    kind: EventKind
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict)
+    actor: str = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    """One stored line of the timeline; `seq` orders all of them, `at` is aware UTC."""
+
+    seq: int
+    incident_id: str
+    at: datetime
+    kind: EventKind
+    text: str
+    data: Mapping[str, object]
+    actor: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Our case for one alert of one source."""
+
+    id: str
+    alert: Alert
+    status: Status
+    received_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    runbook_id: str = ""
+    runbook_title: str = ""
+    runbook_revision: str = ""
+    steps_total: int = 0
+    steps_done: int = 0
+    autonomy: str = ""
+    confidence: float | None = None
+    match_reasons: tuple[str, ...] = ()
+    result: str = ""
+    stood_down_by: str = ""
+    stood_down_how: str = ""
