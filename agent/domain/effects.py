@@ -25,7 +25,7 @@ class EffectClass(StrEnum):
     DATABASE_MAINTENANCE = "database_maintenance"
     NOTIFICATION = "notification"
     DELETE = "delete"
-    SECRET_READ = "secret_read"
+    SECRET_READ = "secret_read"  # noqa: S105  (the name of an effect class)
     OPAQUE = "opaque"
 
     @property

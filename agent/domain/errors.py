@@ -5,7 +5,7 @@
     ├── RunbookError                a runbook cannot be used: file:line, fix
     ├── ServiceError                a vendor did not do what we asked: service, Reason, retryable
     └── StoreError                  our own database cannot be used
-        └── ExecutorBusy            another process already works under this executor id
+        └── ExecutorBusyError            another process already works under this executor id
 
 Decisions (no match, refused, stopped) are values, never exceptions.
 """
@@ -102,5 +102,5 @@ class StoreError(AgentError):
     """Our own database cannot be used."""
 
 
-class ExecutorBusy(StoreError):
+class ExecutorBusyError(StoreError):
     """Another process already works under this executor id; two would run a step twice."""

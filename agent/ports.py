@@ -1,0 +1,193 @@
+"""What the pipeline needs from the world. Each port has a real adapter and a fake held to one contract.
+
+Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from agent.domain.alert import Severity, Urgency
+from agent.domain.command import Script
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it still."""
+
+    def now(self) -> datetime:
+        """The time of day, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What the alert's source knows beyond the webhook; unknown stays empty or None.
+
+    `resolved` says that the source counts it as over; `alert_key` is the key of its first alert.
+    """
+
+    title: str = ""
+    status: str = ""
+    service: str = ""
+    urgency: Urgency | None = None
+    severity: Severity | None = None
+    priority: str = ""
+    team: str = ""
+    body: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    alert_keys: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+class IncidentDesk(Protocol):
+    """Where the alert came from and where its incident is kept: PagerDuty's REST API.
+
+    Every method raises ServiceError when it could not be done; writes are safe to repeat.
+    """
+
+    def facts(self, source_id: str) -> SourceFacts:
+        """The incident and its alerts: severity, labels, details."""
+        ...
+
+    def acknowledge(self, source_id: str) -> str:
+        """Tell the source that it is being worked on; gives the user id that it was counted for, or ""."""
+        ...
+
+    def note(self, source_id: str, text: str) -> None:
+        """Add a note once: one that is already there with the same text is not added again."""
+        ...
+
+    def resolve(self, source_id: str, resolution: str) -> str:
+        """Close it; closing what is closed is fine. Gives the user id that it was counted for, or ""."""
+        ...
+
+    def own_user_id(self) -> str:
+        """The user that our writes are counted for, or "" if the source does not tell."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A human is needed: what they see at once.
+
+    `summary` at most 1,024 characters and `dedup_key` at most 255 (PagerDuty Events API v2).
+    """
+
+    dedup_key: str
+    summary: str
+    severity: Severity
+    source: str
+    component: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
+
+
+class Pager(Protocol):
+    """Wakes a human: PagerDuty's Events API v2. The same dedup_key twice wakes nobody twice."""
+
+    def page(self, page: Page) -> None:
+        """Trigger; raises ServiceError when not accepted."""
+        ...
+
+    def clear(self, dedup_key: str) -> None:
+        """Resolve what was triggered with this key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadCard:
+    """The root message of an incident's thread, kept current. Texts are plain and untrusted."""
+
+    title: str
+    status: str
+    severity: str = ""
+    service: str = ""
+    runbook: str = ""
+    progress: str = ""
+    reason: str = ""
+    url: str = ""
+    source_url: str = ""
+
+
+class Chat(Protocol):
+    """Tells the incident's story to people: Slack. Every method raises ServiceError."""
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether messages can be threaded and updated (an incoming webhook alone cannot)."""
+        ...
+
+    def post_root(self, card: ThreadCard) -> str:
+        """Post the root message; gives the reference that threads hang on ("" without threads)."""
+        ...
+
+    def update_root(self, ref: str, card: ThreadCard) -> None:
+        """Bring the root message up to date."""
+        ...
+
+    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:
+        """Post lines as one message in the thread; broadcast also shows it in the channel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a step's commands did. `exit_code` is None when they were ended by us.
+
+    Outputs are decoded with replacement and capped; head and tail are kept.
+    """
+
+    exit_code: int | None
+    stdout: str = ""
+    stderr: str = ""
+    timed_out: bool = False
+    interrupted: bool = False
+    duration_s: float = 0.0
+    problem: str = ""
+
+
+class Sandbox(Protocol):
+    """Spawns exactly the argvs of a parsed script, never a shell, and ends all that it started."""
+
+    def run(
+        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+    ) -> CommandResult:
+        """Run to the end, to the timeout, or until should_stop says so (asked at least 4 times a second).
+
+        Every process carries the marker in its environment so that a later start can find it.
+        """
+        ...
+
+    def end_orphans(self, markers: Sequence[str]) -> int:
+        """End every process that carries one of the markers; how many there were."""
+        ...
+
+
+class Run(Protocol):
+    """One durable execution: what a step returned once, it returns again after a crash."""
+
+    def step(self, name: str, do: Callable[[], T], returns: object) -> T:
+        """Do it once and remember the value (of the type `returns`)."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; a restart in between does not start the wait anew."""
+        ...
+
+    def wait(self, topic: str, timeout_s: float) -> bool:
+        """Wait for a wake-up on the topic; False when the time is over. The message carries no truth."""
+        ...
