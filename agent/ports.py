@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from agent.domain.alert import Severity, Urgency
-from agent.domain.command import Script
+from agent.domain.alert import Alert, Severity, Urgency
+from agent.domain.command import Refusal, Script
+from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section, StandDown
+from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.incident import Entry, Incident, Status, TimelineEvent
+from agent.domain.outbox import Channel, Letter, Message
+from agent.domain.runbook import Runbook
+from agent.domain.source_event import Accepted, SourceEvent
 
 T = TypeVar("T")
 
@@ -191,3 +197,235 @@ class Run(Protocol):
     def wait(self, topic: str, timeout_s: float) -> bool:
         """Wait for a wake-up on the topic; False when the time is over. The message carries no truth."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What else changes with a timeline entry; None leaves a field as it is."""
+
+    status: Status | None = None
+    alert: Alert | None = None
+    match: Matched | None = None
+    runbook_title: str | None = None
+    plan: Plan | None = None
+    autonomy: str | None = None
+    steps_done: int | None = None
+    result: str | None = None
+    escalation: Escalation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A human is needed, as kept in the queue."""
+
+    trigger: EscalationTrigger
+    reason: str
+    severity: Severity
+    dedup_key: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """Names one try of one step of one incident; the journal is unique on it."""
+
+    incident_id: str
+    section: Section
+    step: int
+    number: int
+
+    @property
+    def marker(self) -> str:
+        """What every process of the attempt carries in its environment."""
+        return f"{self.incident_id}/{self.section}/{self.step}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Charged and written down: the attempt may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyEnded:
+    """It ran before a restart; this is how it ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """It was begun before a restart and nobody knows how it ended."""
+
+
+BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A human's answer to one plan hash."""
+
+    plan_hash: str
+    approved: bool
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWrite:
+    """A change that the agent made at the source; its echo comes back as a webhook."""
+
+    action: str
+    begun_at: datetime
+    ended_at: datetime | None = None
+    actor_id: str = ""
+
+
+class IntakeStore(Protocol):
+    """Where webhooks are put before they are answered."""
+
+    def accept(self, event: SourceEvent, raw: str) -> Accepted:
+        """Store a webhook, and open an incident if it is a new trigger; durable when it returns."""
+        ...
+
+    def unhandled_events(self, limit: int) -> Sequence[tuple[str, SourceEvent]]:
+        """(incident id, event) of stored events that nobody has looked at yet, oldest first."""
+        ...
+
+    def event_handled(self, delivery_id: str, outcome: str) -> None:
+        """Remember what was made of a stored event."""
+        ...
+
+    def own_writes(self, source_id: str) -> Sequence[OwnWrite]:
+        """What the agent itself changed at the source's incident."""
+        ...
+
+    def own_user_id(self) -> str:
+        """The user at the source that our writes are counted for, as learned so far."""
+        ...
+
+    def is_own_summary(self, text: str) -> bool:
+        """Whether an escalation of ours was sent with exactly this summary."""
+        ...
+
+
+class IncidentStore(Protocol):
+    """The truth about incidents: rows, timeline, journal, charges, outbox."""
+
+    def incident(self, incident_id: str) -> Incident:
+        """One incident; StoreError if there is none."""
+        ...
+
+    def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:
+        """Its story, oldest first."""
+        ...
+
+    def record(
+        self,
+        incident_id: str,
+        entries: Sequence[Entry],
+        *,
+        changes: Changes | None = None,
+        messages: Sequence[Message] = (),
+    ) -> bool:
+        """Tell entries, apply changes and post messages in one transaction.
+
+        False, and nothing is done, if the first entry's key was told before.
+        """
+        ...
+
+    def keep_revision(self, runbook: Runbook) -> None:
+        """Keep the text of a revision for as long as incidents refer to it."""
+        ...
+
+    def revision_text(self, revision: str) -> tuple[str, str]:
+        """(path, text) of a kept revision."""
+        ...
+
+    def plan(self, incident_id: str) -> Plan | None:
+        """The plan that the incident runs by."""
+        ...
+
+    def begin_attempt(
+        self,
+        key: AttemptKey,
+        *,
+        title: str,
+        effects: Sequence[Effect],
+        limits: BlastRadius,
+        hourly_limits: Mapping[EffectClass, int],
+        read_only: bool,
+    ) -> BeginAttempt:
+        """Charge the budget and write the intent in one transaction, before anything is spawned."""
+        ...
+
+    def end_attempt(self, key: AttemptKey, attempt: Attempt) -> None:
+        """Write down how an attempt ended."""
+        ...
+
+    def attempts(self, incident_id: str) -> Sequence[Attempt]:
+        """The journal of an incident, oldest first; unfinished ones have end OUTCOME_UNKNOWN."""
+        ...
+
+    def unfinished_markers(self) -> Sequence[str]:
+        """Markers of attempts that were begun and not ended."""
+        ...
+
+    def stand_down(self, incident_id: str, stand_down: StandDown) -> bool:
+        """A human took over; in force before the next attempt. False if the incident is over."""
+        ...
+
+    def stand_down_of(self, incident_id: str) -> StandDown | None:
+        """Who took over, if anybody did."""
+        ...
+
+    def decide(self, incident_id: str, decision: Decision) -> bool:
+        """A human's answer to a plan; the first one counts, False for any later one."""
+        ...
+
+    def decision(self, incident_id: str, plan_hash: str) -> Decision | None:
+        """The answer to this plan, if there is one."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Letters that wait for a sender."""
+
+    def next_letters(self, channel: Channel, limit: int) -> Sequence[Letter]:
+        """Due letters in order; of each incident only those with none undelivered before them."""
+        ...
+
+    def begin_delivery(self, letter_ids: Sequence[int]) -> None:
+        """Count a try, before anything is sent."""
+        ...
+
+    def delivered(self, letter_ids: Sequence[int]) -> None:
+        """They arrived."""
+        ...
+
+    def postpone(self, letter_ids: Sequence[int], *, delay_s: float, error: str) -> None:
+        """Try again later."""
+        ...
+
+    def undeliverable(self, letter_ids: Sequence[int], *, error: str) -> None:
+        """The vendor will never take them; told in the timeline, kept for the operator."""
+        ...
+
+    def thread_ref(self, incident_id: str) -> str | None:
+        """The root message of the incident's thread, once it is posted."""
+        ...
+
+    def keep_thread_ref(self, incident_id: str, ref: str) -> None:
+        """Remember the root message."""
+        ...
+
+    def begin_own_write(self, source_id: str, action: str) -> None:
+        """Remember, before it is sent, that we change something at the source."""
+        ...
+
+    def end_own_write(self, source_id: str, action: str, actor_id: str) -> None:
+        """The change was made, counted for this user."""
+        ...
+
+
+class Records(IntakeStore, IncidentStore, Protocol):
+    """What the pipeline needs of the store."""

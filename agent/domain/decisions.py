@@ -46,13 +46,21 @@ class Ambiguous:
 Match = Matched | NoMatch | Ambiguous
 
 
+class Section(StrEnum):
+    """Which part of a runbook a step stands in."""
+
+    STEPS = "steps"
+    VERIFY = "verify"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
     """One step bound to the alert: its argvs priced, or refused."""
 
     index: int
     title: str
-    section: str
+    section: Section
     script: Script | None
     commands: tuple[PricedCommand, ...] = ()
     refusal: Refusal | None = None
@@ -102,12 +110,14 @@ class AttemptEnd(StrEnum):
 class Attempt:
     """One try of a step, as told and audited; output is redacted and capped."""
 
+    section: Section
     step: int
     number: int
     end: AttemptEnd
     reason: str = ""
     exit_code: int | None = None
     output: str = ""
+    error_output: str = ""
     duration_s: float = 0.0
 
 

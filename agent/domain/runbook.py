@@ -86,6 +86,7 @@ class Parameter:
     pattern: str = ""
     one_of: tuple[str, ...] = ()
     default: str | None = None
+    captured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

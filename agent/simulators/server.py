@@ -7,10 +7,12 @@ in front of it: a status, a delay, a Retry-After, or a closed connection.
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -26,13 +28,15 @@ class Recorded:
     headers: Mapping[str, str]
     body: str
     status: int
+    query: str = ""
 
 
 @dataclass(slots=True)
 class Fault:
     """Misbehave for requests whose path starts with `path`, `times` times (-1: until cleared).
 
-    A status of 0 does not answer but goes on to the app after `delay_s`.
+    A status of 0 does not answer but goes on to the app after `delay_s`; -1 closes the connection
+    without an answer.
     """
 
     status: int
@@ -53,10 +57,10 @@ class Simulator:
         self._install(app)
         self._server = make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
         self._server.daemon_threads = True  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.url = f"http://{host}:{self._server.server_port}"
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -69,9 +73,10 @@ class Simulator:
 
     def stop(self) -> None:
         """Stop answering and close the port."""
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(timeout=5)
         self._server.server_close()
-        self._thread.join(timeout=5)
 
     def requests(self, path_prefix: str = "/") -> list[Recorded]:
         """What arrived so far, oldest first."""
@@ -105,12 +110,7 @@ class Simulator:
             if request.path.startswith("/_sim/"):
                 return None
             fault = self._take_fault(request.path)
-            if fault is None:
-                return None
-            time.sleep(fault.delay_s)
-            if fault.status == 0:
-                return None
-            return Response(fault.body, status=fault.status, headers=dict(fault.headers))
+            return None if fault is None else _misbehaviour(fault)
 
         @app.after_request
         def record(response: Response) -> Response:
@@ -124,6 +124,7 @@ class Simulator:
                             headers=dict(request.headers),
                             body=request.get_data(as_text=True),
                             status=response.status_code,
+                            query=request.query_string.decode("latin-1"),
                         )
                     )
             return response
@@ -141,6 +142,16 @@ class Simulator:
         def clear_faults() -> Response:
             self.behave()
             return jsonify({"ok": True})
+
+
+def _misbehaviour(fault: Fault) -> Response | None:
+    time.sleep(fault.delay_s)
+    if fault.status == 0:
+        return None
+    if fault.status < 0:
+        request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        return Response(status=500)
+    return Response(fault.body, status=fault.status, headers=dict(fault.headers))
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -1,0 +1,66 @@
+"""Domain values as JSON and back; unions carry the name of their case in `_type`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from cattrs.preconf.json import make_converter
+from cattrs.strategies import configure_tagged_union
+
+from agent.domain.decisions import Ambiguous, Completed, Matched, NoMatch, StandDown, Stopped
+from agent.domain.expectation import (
+    Both,
+    Either,
+    Equals,
+    ExitCode,
+    JsonPath,
+    NumberCompares,
+    OutputContains,
+    OutputMatches,
+)
+from agent.domain.outbox import (
+    ChatCard,
+    ChatLine,
+    ChatSummary,
+    DeskAcknowledge,
+    DeskNote,
+    DeskResolve,
+    PageHuman,
+)
+
+T = TypeVar("T")
+
+_converter = make_converter()
+for _union in (
+    Matched | NoMatch | Ambiguous,
+    Completed | Stopped | StandDown,
+    ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman,
+    Equals | OutputContains | OutputMatches | ExitCode | JsonPath | NumberCompares | Both | Either,
+):
+    configure_tagged_union(_union, _converter)
+
+
+def register_union(union: object) -> None:
+    """Let values of a closed set of dataclasses cross the codec."""
+    configure_tagged_union(union, _converter)
+
+
+def to_data(value: object, of_type: object = None) -> Any:
+    """A value as what json.dumps takes; a union's value needs `of_type`."""
+    return _converter.unstructure(value, unstructure_as=of_type)
+
+
+def from_data(data: object, of_type: Any) -> Any:
+    """What `to_data` made, as a value again."""
+    return _converter.structure(data, of_type)
+
+
+def dump(value: object, of_type: object = None) -> str:
+    """A value as canonical JSON: the same value is always the same text."""
+    return json.dumps(to_data(value, of_type), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def load(text: str, of_type: Any) -> Any:
+    """What `dump` made, as a value again."""
+    return from_data(json.loads(text), of_type)

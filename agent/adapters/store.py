@@ -1,0 +1,27 @@
+"""The store: one face over intake, incidents, journal and outbox, all in one database."""
+
+from __future__ import annotations
+
+from agent.adapters.database import Database
+from agent.adapters.store_incidents import StoredIncidents
+from agent.adapters.store_intake import StoredIntake
+from agent.adapters.store_journal import StoredJournal
+from agent.adapters.store_outbox import StoredOutbox
+from agent.adapters.store_views import StoredViews
+from agent.ports import Clock
+
+
+class Store(StoredIntake, StoredIncidents, StoredJournal, StoredOutbox, StoredViews):
+    """Everything the agent must not forget; implements IntakeStore, IncidentStore and OutboxStore."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.database = Database(url)
+        self.clock = clock
+
+    def migrate(self) -> None:
+        """Bring the tables up to date."""
+        self.database.migrate()
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.close()

@@ -1,0 +1,175 @@
+"""The agent's own tables; Alembic's migrations make them, this is how the code speaks of them.
+
+They are the truth for incidents, timeline, journal, charges and outbox. Times are ISO 8601 text in
+UTC with microseconds, so that they sort as text in SQLite and PostgreSQL alike.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("incident_id", sa.Text),
+    sa.Column("handled_at", sa.Text),
+    sa.Column("outcome", sa.Text),
+    sa.Index("deliveries_unhandled", "handled_at", "received_at"),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("alert", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("received_at", sa.Text, nullable=False),
+    sa.Column("started_at", sa.Text),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("runbook_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("runbook_title", sa.Text, nullable=False, server_default=""),
+    sa.Column("runbook_revision", sa.Text, nullable=False, server_default=""),
+    sa.Column("autonomy", sa.Text, nullable=False, server_default=""),
+    sa.Column("confidence", sa.Float),
+    sa.Column("match_reasons", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("plan", sa.Text),
+    sa.Column("steps_total", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("steps_done", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("result", sa.Text, nullable=False, server_default=""),
+    sa.Column("stood_down_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("stood_down_how", sa.Text, nullable=False, server_default=""),
+    sa.UniqueConstraint("source", "source_id"),
+    sa.Index("incidents_status", "status", "received_at"),
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("revision", sa.Text, primary_key=True),
+    sa.Column("runbook_id", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+timeline = sa.Table(
+    "timeline",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("incident_id", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.UniqueConstraint("incident_id", "key"),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("section", sa.Text, primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("read_only", sa.Boolean, nullable=False),
+    sa.Column("marker", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("attempt", sa.Text),
+    sa.Index("attempts_unfinished", "ended_at"),
+)
+
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("incident_id", sa.Text, nullable=False),
+    sa.Column("marker", sa.Text, nullable=False),
+    sa.Column("effect_class", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Index("charges_incident", "incident_id", "effect_class"),
+    sa.Index("charges_time", "effect_class", "at"),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("incident_id", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("due_at", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("state", sa.Text, nullable=False, server_default="waiting"),
+    sa.Column("error", sa.Text, nullable=False, server_default=""),
+    sa.Column("sent_at", sa.Text),
+    sa.Index("outbox_waiting", "channel", "state", "id"),
+    sa.Index("outbox_incident", "incident_id"),
+)
+
+threads = sa.Table(
+    "threads",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, nullable=False),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("plan_hash", sa.Text, primary_key=True),
+    sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("told_at", sa.Text),
+)
+
+escalations = sa.Table(
+    "escalations",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("trigger", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("dedup_key", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Index("escalations_summary", "summary"),
+)
+
+own_writes = sa.Table(
+    "own_writes",
+    metadata,
+    sa.Column("source_id", sa.Text, primary_key=True),
+    sa.Column("action", sa.Text, primary_key=True),
+    sa.Column("begun_at", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Text),
+    sa.Column("actor_id", sa.Text, nullable=False, server_default=""),
+)
+
+known = sa.Table(
+    "known",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

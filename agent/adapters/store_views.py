@@ -1,0 +1,177 @@
+"""What the API, the CLI, the dispatcher and the watchdog read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from agent.adapters.database import Database, stamp
+from agent.adapters.store_incidents import incident_of_row
+from agent.adapters.store_schema import (
+    attempts,
+    decisions,
+    deliveries,
+    escalations,
+    incidents,
+    outbox,
+    timeline,
+)
+from agent.domain.incident import Incident, Status
+from agent.ports import Clock
+
+_TERMINAL = [status.value for status in Status if status.is_terminal]
+
+
+class StoredViews:
+    """Read models; nothing here decides."""
+
+    database: Database
+    clock: Clock
+
+    def incidents(
+        self, *, limit: int = 50, source_id: str | None = None, status: str | None = None
+    ) -> Sequence[Incident]:
+        """Newest first."""
+        query = sa.select(incidents).order_by(incidents.c.received_at.desc()).limit(limit)
+        if source_id is not None:
+            query = query.where(incidents.c.source_id == source_id)
+        if status is not None:
+            query = query.where(incidents.c.status == status)
+        with self.database.reading() as connection:
+            return [incident_of_row(row) for row in connection.execute(query)]
+
+    def startable(self, limit: int) -> Sequence[str]:
+        """Ids of incidents to start now: oldest first, one at a time per service, none over the limit."""
+        active = incidents.alias("active")
+        is_active = sa.and_(
+            active.c.started_at.is_not(None),
+            active.c.status.not_in([*_TERMINAL, Status.AWAITING_APPROVAL.value]),
+        )
+        service_busy = sa.and_(incidents.c.service != "", active.c.service == incidents.c.service, is_active)
+        earlier = incidents.alias("earlier")
+        first_of_service = sa.and_(
+            earlier.c.started_at.is_(None),
+            earlier.c.status == Status.RECEIVED.value,
+            earlier.c.service == incidents.c.service,
+            incidents.c.service != "",
+            earlier.c.received_at < incidents.c.received_at,
+        )
+        query = (
+            sa.select(incidents.c.id)
+            .where(
+                incidents.c.started_at.is_(None),
+                incidents.c.status == Status.RECEIVED.value,
+                ~sa.select(active.c.id).where(service_busy).exists(),
+                ~sa.select(earlier.c.id).where(first_of_service).exists(),
+            )
+            .order_by(incidents.c.received_at)
+        )
+        with self.database.reading() as connection:
+            count = sa.select(sa.func.count()).select_from(active).where(is_active)
+            free = limit - connection.execute(count).scalar_one()
+            if free <= 0:
+                return []
+            return [row.id for row in connection.execute(query.limit(free))]
+
+    def mark_started(self, incident_id: str) -> None:
+        """Its execution was handed over."""
+        with self.database.writing() as connection:
+            connection.execute(
+                incidents.update()
+                .where(incidents.c.id == incident_id, incidents.c.started_at.is_(None))
+                .values(started_at=stamp(self.clock.now()))
+            )
+
+    def unfinished(self) -> Sequence[Incident]:
+        """Every incident that has not ended."""
+        query = sa.select(incidents).where(incidents.c.status.not_in(_TERMINAL))
+        with self.database.reading() as connection:
+            return [incident_of_row(row) for row in connection.execute(query)]
+
+    def untold_decisions(self) -> Sequence[str]:
+        """Incidents whose approval was decided and whose run was not woken yet."""
+        query = sa.select(decisions.c.incident_id).where(decisions.c.told_at.is_(None)).distinct()
+        with self.database.reading() as connection:
+            return [row.incident_id for row in connection.execute(query)]
+
+    def decisions_told(self, incident_id: str) -> None:
+        """Its run was woken."""
+        with self.database.writing() as connection:
+            connection.execute(
+                decisions.update()
+                .where(decisions.c.incident_id == incident_id)
+                .values(told_at=stamp(self.clock.now()))
+            )
+
+    def escalation(self, incident_id: str) -> Mapping[str, Any] | None:
+        """The incident's place in the queue, if a human was called."""
+        query = sa.select(escalations).where(escalations.c.incident_id == incident_id)
+        with self.database.reading() as connection:
+            row = connection.execute(query).first()
+        return dict(row._mapping) if row else None
+
+    def escalations(self, *, status: str = "open") -> Sequence[Mapping[str, Any]]:
+        """The queue, oldest first."""
+        query = (
+            sa.select(escalations, incidents.c.title)
+            .join(incidents, incidents.c.id == escalations.c.incident_id)
+            .where(escalations.c.status == status)
+            .order_by(escalations.c.created_at)
+        )
+        with self.database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def attempt_rows(self, incident_id: str) -> Sequence[Mapping[str, Any]]:
+        """The journal as kept, with times."""
+        query = sa.select(attempts).where(attempts.c.incident_id == incident_id).order_by(attempts.c.begun_at)
+        with self.database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def outbox_state(self) -> Mapping[str, tuple[int, datetime | None]]:
+        """Per channel: how many letters wait, and since when."""
+        query = (
+            sa.select(outbox.c.channel, sa.func.count(), sa.func.min(outbox.c.created_at))
+            .where(outbox.c.state == "waiting")
+            .group_by(outbox.c.channel)
+        )
+        with self.database.reading() as connection:
+            return {
+                channel: (count, datetime.fromisoformat(oldest) if oldest else None)
+                for channel, count, oldest in connection.execute(query)
+            }
+
+    def counts_by_status(self) -> Mapping[str, int]:
+        """How many incidents stand where."""
+        query = sa.select(incidents.c.status, sa.func.count()).group_by(incidents.c.status)
+        with self.database.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def delivery_outcomes(self, incident_id: str) -> Sequence[Mapping[str, Any]]:
+        """The webhooks that belong to an incident and what was made of each."""
+        query = sa.select(deliveries.c.id, deliveries.c.received_at, deliveries.c.outcome).where(
+            deliveries.c.incident_id == incident_id
+        )
+        with self.database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def audit_entries(self, *, after: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """The chain as JSON-able entries, in order."""
+        query = sa.select(timeline).where(timeline.c.seq > after).order_by(timeline.c.seq)
+        with self.database.reading() as connection:
+            for row in connection.execute(query if limit is None else query.limit(limit)):
+                yield {
+                    "seq": row.seq,
+                    "at": row.at,
+                    "incident": row.incident_id,
+                    "key": row.key,
+                    "kind": row.kind,
+                    "actor": row.actor,
+                    "text": row.text,
+                    "data": json.loads(row.data),
+                    "prev": row.prev_hash,
+                    "hash": row.hash,
+                }

@@ -1,0 +1,72 @@
+"""`audit verify`: was anything in the audit log changed, dropped or reordered?"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.adapters.audit_chain import Intact, Tampered
+from agent.adapters.audit_log import verify_against, verify_file
+from agent.cli.incidents import open_store
+from agent.cli.output import (
+    DEFAULT_CONFIG,
+    FINDING,
+    ConfigOption,
+    JsonOption,
+    console,
+    load_config,
+    print_json,
+)
+
+#: The file may lag behind a working daemon for as long as it takes to append.
+_LOOKS, _BETWEEN_LOOKS_S = 4, 0.7
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(help="The tamper-evident audit log.", no_args_is_help=True)
+    app.add_typer(group, name="audit")
+    group.callback()(_group)
+    group.command()(verify)
+
+
+def _group() -> None:
+    """The tamper-evident audit log."""
+
+
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG,
+    file: Annotated[Path | None, typer.Option(help="Check this file alone, without the database.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Check every entry's hash, the order, and the file against the database."""
+    outcome = verify_file(file) if file is not None else _verify_both(config)
+    if json:
+        print_json(_as_json(outcome))
+    elif isinstance(outcome, Intact):
+        console.print(f"[green]intact[/green]: {outcome.entries} entries, head {outcome.head[:16]}")
+    else:
+        console.print(f"[red]broken[/red] at entry {outcome.seq}: {outcome.reason}")
+    if isinstance(outcome, Tampered):
+        raise typer.Exit(FINDING)
+
+
+def _verify_both(config: Path) -> Intact | Tampered:
+    loaded = load_config(config)
+    store = open_store(loaded)
+    outcome = verify_against(loaded.audit_path(), store)
+    for _ in range(_LOOKS - 1):
+        if isinstance(outcome, Intact) or "missing in the file" not in outcome.reason:
+            break
+        time.sleep(_BETWEEN_LOOKS_S)
+        outcome = verify_against(loaded.audit_path(), store)
+    return outcome
+
+
+def _as_json(outcome: Intact | Tampered) -> dict[str, object]:
+    if isinstance(outcome, Intact):
+        return {"intact": True, "entries": outcome.entries, "head": outcome.head}
+    return {"intact": False, "seq": outcome.seq, "reason": outcome.reason}

@@ -1,0 +1,138 @@
+"""`incidents`, `show`, `escalations`, `approve`, `reject`: what happened, and a human's word."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.cli.output import (
+    DEFAULT_CONFIG,
+    FINDING,
+    ConfigOption,
+    JsonOption,
+    console,
+    fail,
+    load_config,
+    plain,
+    print_json,
+)
+from agent.config import Config
+from agent.domain.incident import Incident, Status
+from agent.ports import Decision
+from agent.web import views
+
+IncidentArgument = Annotated[str, typer.Argument(help="The incident's id, or its id at the source.")]
+
+_COLOURS = {
+    Status.RESOLVED: "green",
+    Status.ESCALATED: "red",
+    Status.STOOD_DOWN: "yellow",
+    Status.AWAITING_APPROVAL: "yellow",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="incidents")(list_incidents)
+    app.command()(show)
+    app.command()(escalations)
+    app.command()(approve)
+    app.command()(reject)
+
+
+def list_incidents(
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+    status: Annotated[Status | None, typer.Option(help="Only those that stand here.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+) -> None:
+    """List incidents, newest first."""
+    store = open_store(load_config(config))
+    found = store.incidents(limit=limit, status=status.value if status else None)
+    if json:
+        print_json([views.incident(store, each.id) for each in found])
+        return
+    table = Table("id", "received", "status", "runbook", "title", box=None, pad_edge=False)
+    for each in found:
+        table.add_row(
+            each.id,
+            f"{each.received_at:%Y-%m-%d %H:%M:%S}",
+            _coloured(each.status),
+            each.runbook_id or "–",
+            plain(each.alert.title),
+        )
+    console.print(table if found else "no incidents")
+
+
+def show(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Show one incident with its whole story."""
+    store = open_store(load_config(config))
+    found = find(store, incident)
+    if json:
+        print_json(views.incident(store, found.id))
+        return
+    console.print(f"[bold]{plain(found.alert.title)}[/bold]  {_coloured(found.status)}")
+    console.print(
+        f"{found.id}  {found.alert.source} {found.alert.source_id}  runbook {found.runbook_id or 'none'}"
+    )
+    for event in store.timeline(found.id):
+        console.print(f"[dim]{event.at:%H:%M:%S}[/dim] {plain(event.text)}")
+
+
+def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """List what waits for a human, oldest first."""
+    rows = open_store(load_config(config)).escalations()
+    if json:
+        print_json([dict(row) for row in rows])
+        return
+    table = Table("incident", "since", "severity", "why", "title", box=None, pad_edge=False)
+    for row in rows:
+        since = str(row["created_at"])[:19]
+        table.add_row(row["incident_id"], since, row["severity"], plain(row["reason"]), plain(row["title"]))
+    console.print(table if rows else "nothing waits for a human")
+
+
+def approve(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Let the plan run exactly as it was shown."""
+    _decide(incident, config, approved=True)
+
+
+def reject(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Do not let the plan run; a human is paged."""
+    _decide(incident, config, approved=False)
+
+
+def open_store(config: Config) -> Store:
+    """The daemon's database, with its tables up to date."""
+    store = Store(config.database.url, SystemClock())
+    store.migrate()
+    return store
+
+
+def find(store: Store, text: str) -> Incident:
+    """An incident by its own id or by its id at the source."""
+    by_source = store.incidents(source_id=text, limit=1)
+    return by_source[0] if by_source else store.incident(text)
+
+
+def _decide(incident: str, config: ConfigOption, *, approved: bool) -> None:
+    store = open_store(load_config(config))
+    found = find(store, incident)
+    plan = store.plan(found.id)
+    if found.status is not Status.AWAITING_APPROVAL or plan is None:
+        fail(f"{found.id} does not wait for an approval, it is {found.status}", code=FINDING)
+    decision = Decision(plan.plan_hash, approved, f"{getpass.getuser()} (command line)", datetime.now(UTC))
+    if not store.decide(found.id, decision):
+        fail(f"somebody already decided on {found.id}", code=FINDING)
+    console.print(f"{'approved' if approved else 'rejected'}: {found.id}, plan {plan.plan_hash[:12]}")
+
+
+def _coloured(status: Status) -> str:
+    colour = _COLOURS.get(status)
+    return f"[{colour}]{status}[/{colour}]" if colour else status.value

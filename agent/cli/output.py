@@ -1,0 +1,51 @@
+"""How the CLI speaks: words for people, JSON for programs, exit codes 0 ok, 1 finding, 2 usage or config."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from agent.config import Config, load, parse
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FINDING = 1
+USAGE = 2
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def load_config(path: Path) -> Config:
+    """The configuration; without a file at the default place, the defaults."""
+    if path == DEFAULT_CONFIG and not path.exists():
+        return parse({}, path=str(path))
+    return load(path)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def fail(message: str, *, code: int = USAGE) -> NoReturn:
+    """Say what is wrong on standard error and end."""
+    errors.print(f"[red]error:[/red] {_plain(message)}")
+    raise typer.Exit(code)
+
+
+def _plain(text: str) -> str:
+    """Text that rich must not read as markup."""
+    return text.replace("[", "\\[")
+
+
+plain = _plain

@@ -1,0 +1,223 @@
+"""`lint`, `test`, `plan`, `match`, `run`: everything an author does with a runbook before a page comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.adapters.alert_file import read_alert
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.cli import plan_view
+from agent.cli.output import (
+    DEFAULT_CONFIG,
+    FINDING,
+    ConfigOption,
+    JsonOption,
+    console,
+    fail,
+    load_config,
+    plain,
+    print_json,
+)
+from agent.config import Config
+from agent.domain.alert import Alert
+from agent.domain.decisions import Ambiguous, Matched, NoMatch
+from agent.domain.runbook import Runbook
+from agent.library.examples import check_examples
+from agent.library.lint import Finding, Level, lint
+from agent.library.markdown import Broken, Documentation, Parsed, parse
+from agent.pipeline import matching, planning
+from agent.pipeline.context import Context
+
+RunbookArgument = Annotated[str, typer.Argument(help="A Markdown file, or the id of a runbook.")]
+AlertOption = Annotated[Path, typer.Option("--alert", help="A webhook body, or our own normal form.")]
+PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Files or folders; default: runbooks.path.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="lint")(lint_command)
+    app.command(name="test")(test_command)
+    app.command(name="plan")(plan_command)
+    app.command(name="match")(match_command)
+
+
+def lint_command(
+    paths: PathsArgument = None, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+) -> None:
+    """Say what is wrong in runbooks, with file, line and fix."""
+    loaded = load_config(config)
+    context = offline_context(loaded)
+    findings, runbooks, documents = [], 0, 0
+    for path in _markdown_files(paths or [Path(loaded.runbooks.path)]):
+        match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
+            case Parsed(runbook):
+                runbooks += 1
+                findings += [*lint(runbook), *_unplannable(context, runbook)]
+            case Broken(problems):
+                findings += [
+                    Finding(each.path, each.line, Level.ERROR, each.message, each.fix) for each in problems
+                ]
+            case Documentation():
+                documents += 1
+    _print_findings(findings, runbooks, documents, as_json=json)
+
+
+def test_command(
+    paths: PathsArgument = None, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+) -> None:
+    """Run the Examples of runbooks: what must match, and what must not."""
+    findings, runbooks = [], 0
+    for path in _markdown_files(paths or [Path(load_config(config).runbooks.path)]):
+        match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
+            case Parsed(runbook):
+                runbooks += 1
+                findings += check_examples(runbook)
+            case Broken(problems):
+                findings += [
+                    Finding(each.path, each.line, Level.ERROR, each.message, each.fix) for each in problems
+                ]
+            case Documentation():
+                pass
+    _print_findings(findings, runbooks, 0, as_json=json)
+
+
+def plan_command(
+    runbook: RunbookArgument,
+    alert: AlertOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Show what would run, word by word, with effects, charges and verdicts; nothing is run."""
+    context = offline_context(load_config(config))
+    planned = planning.plan(context, find_runbook(context, runbook), read_alert(alert))
+    if json:
+        print_json(plan_view.as_json(planned))
+    else:
+        plan_view.show(planned)
+    if planned.refusals:
+        raise typer.Exit(FINDING)
+
+
+def match_command(
+    alert: AlertOption, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+) -> None:
+    """Rank the runbooks for an alert, with the words that speak for and against each."""
+    context = offline_context(load_config(config))
+    read = read_alert(alert)
+    decision = matching.match(context, read)
+    ranked = matching.rank(context, read)
+    words = {Matched: "match", NoMatch: "none", Ambiguous: "ambiguous"}[type(decision)]
+    if json:
+        print_json({"decision": words, "ranked": [_ranked_row(*pair) for pair in ranked]})
+    else:
+        console.print(f"decision: [bold]{words}[/bold]")
+        for each, verdict in ranked:
+            mark = "[green]✔[/green]" if verdict.holds else "[red]✘[/red]"
+            said = verdict.reasons if verdict.holds else verdict.missing
+            console.print(f"{mark} {each.id}: {plain('; '.join(said))}")
+    if not isinstance(decision, Matched):
+        raise typer.Exit(FINDING)
+
+
+def offline_context(config: Config) -> Context:
+    """The pipeline's context without a daemon: nothing is sent, nothing outside is asked."""
+    from agent.wiring import context_of
+
+    store = Store(config.database.url, SystemClock())
+    return context_of(config, store=store, desk=None, channels=frozenset())
+
+
+def find_runbook(context: Context, name: str) -> Runbook:
+    """A runbook by file or id; ends with every problem of a broken file."""
+    path = Path(name)
+    if not path.is_file():
+        found = context.library.runbooks.get(name)
+        if found is None:
+            known = ", ".join(sorted(context.library.runbooks)) or "none"
+            fail(f"there is no file and no runbook {name}; known runbooks: {known}")
+        return found
+    match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
+        case Parsed(runbook):
+            return runbook
+        case Broken(problems):
+            fail("\n".join(str(problem) for problem in problems), code=FINDING)
+        case Documentation():
+            fail(
+                f"{name} is documentation, not a runbook: it has no Trigger Conditions and Steps",
+                code=FINDING,
+            )
+
+
+def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:
+    """What a guard would refuse whatever the alert says."""
+    defaults = {
+        each.name: each.default or (each.one_of[0] if each.one_of else "") for each in runbook.parameters
+    }
+    labels = {each.label: defaults[each.name] for each in runbook.parameters if each.label}
+    if any(not value for value in defaults.values()):
+        return ()
+    planned = planning.plan(context, runbook, replace(Alert("lint", "lint", runbook.title), labels=labels))
+    lines = {step.index: step.command_line or step.line for step in runbook.steps}
+    return [
+        Finding(
+            runbook.path,
+            lines.get(step.index, 1),
+            Level.ERROR,
+            f"refused: {step.refusal.reason}",
+            step.refusal.hint,
+        )
+        for step in planned.steps
+        if step.refusal is not None
+    ]
+
+
+def _markdown_files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob("*.md"))
+        elif path.is_file():
+            yield path
+        else:
+            fail(f"{path} does not exist")
+
+
+def _print_findings(findings: Sequence[Finding], runbooks: int, documents: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"runbooks": runbooks, "findings": [_finding_row(each) for each in findings]})
+    else:
+        for each in findings:
+            fix = f" (fix: {each.fix})" if each.fix else ""
+            colour = "red" if each.level is Level.ERROR else "yellow"
+            where = plain(f"{each.path}:{each.line}")
+            console.print(f"{where}: [{colour}]{each.level}[/{colour}]: {plain(each.message + fix)}")
+        told = f"{runbooks} runbooks, {len(findings)} findings"
+        console.print(told + (f", {documents} other documents" if documents else ""))
+    if any(each.level is Level.ERROR for each in findings):
+        raise typer.Exit(FINDING)
+
+
+def _finding_row(finding: Finding) -> dict[str, Any]:
+    return {
+        "path": finding.path,
+        "line": finding.line,
+        "level": finding.level.value,
+        "message": finding.message,
+        "fix": finding.fix,
+    }
+
+
+def _ranked_row(runbook: Runbook, verdict: Any) -> dict[str, Any]:
+    return {
+        "runbook": runbook.id,
+        "runbook_path": runbook.path,
+        "holds": verdict.holds,
+        "probability": 1.0 if verdict.holds else 0.0,
+        "reasons": list(verdict.reasons),
+        "missing": list(verdict.missing),
+    }

@@ -1,0 +1,24 @@
+"""`serve`: the daemon."""
+
+from __future__ import annotations
+
+import typer
+
+from agent.cli.output import DEFAULT_CONFIG, ConfigOption, load_config
+from agent.log import set_up_logging
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
+        """Listen for pages and work on them until SIGTERM."""
+        loaded = load_config(config)
+        set_up_logging()
+        from agent.wiring import build  # builds the world: only when it is really served
+
+        daemon = build(loaded)
+        daemon.prepare()
+        daemon.start()
+        daemon.run_until_signalled()

@@ -1,0 +1,165 @@
+"""The daemon: start, recovery, schedules, graceful stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+import waitress.server
+from flask import Flask
+
+from agent.adapters.audit_log import AuditLog
+from agent.adapters.store import Store
+from agent.delivery.sending import Sender
+from agent.dispatcher import Dispatcher
+from agent.domain.errors import AgentError
+from agent.durable import Durable
+from agent.pipeline.context import Context
+from agent.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+#: PagerDuty drops webhooks above 256 KiB (webhooks, "Behavior"); other sources send no more.
+MAX_BODY_BYTES = 1 << 20
+
+#: How long a graceful stop waits for running attempts; Kubernetes kills after 30 s by default.
+_GRACE_S = 20.0
+
+#: A schedule that breaks this often in a row in ways nobody foresaw ends the process: a restart is safe.
+_MAX_SURPRISES = 5
+
+
+@dataclass
+class Wakeup:
+    """Lets an accepted webhook start its incident at once."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+
+    def notify(self) -> None:
+        """Something was accepted."""
+        self.event.set()
+
+
+@dataclass
+class Daemon:
+    """All parts of a running agent, as the wiring built them."""
+
+    context: Context
+    store: Store
+    durable: Durable
+    dispatcher: Dispatcher
+    watchdog: Watchdog
+    senders: tuple[Sender, ...]
+    audit_log: AuditLog
+    app: Flask
+    wakeup: Wakeup
+    ready: threading.Event
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _server: waitress.server.BaseWSGIServer | None = None
+
+    def start(self) -> str:
+        """Take up work where it was left, then listen; gives the URL."""
+        self.durable.launch()
+        self._schedule("dispatcher", self._dispatch, wakeup=self.wakeup.event, every_s=1.0)
+        for sender in self.senders:
+            self._schedule(f"send-{sender.channel}", sender.deliver, every_s=0.2)
+        self._schedule("audit-log", self._write_audit_log, every_s=0.5)
+        self._schedule("watchdog", self.watchdog.tick, every_s=5.0)
+        if self.context.config.runbooks.reload:
+            self._schedule("reload", self._reload, every_s=2.0)
+        return self._listen()
+
+    def prepare(self) -> None:
+        """Bring the tables up to date and end what a killed daemon left running."""
+        self.store.migrate()
+        ended = self.context.sandbox.end_orphans(self.store.unfinished_markers())
+        if ended:
+            log.warning("orphans_ended", processes=ended)
+
+    def run_until_signalled(self) -> None:
+        """Serve until SIGTERM or SIGINT, then stop gracefully and end the process."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        self._stopping.wait()
+        self.stop()
+        os._exit(0)
+
+    def stop(self) -> None:
+        """Take nothing new, let running attempts end, tell what there is to tell."""
+        log.info("stopping")
+        self.ready.clear()
+        self._stopping.set()
+        self.wakeup.notify()
+        if self._server is not None:
+            self._server.close()
+        if not self.context.gate.close(grace_s=_GRACE_S):
+            log.warning("attempts_cut_off", note="they are settled at the next start")
+        for thread in self._threads:
+            thread.join(timeout=6)
+        self.audit_log.catch_up()
+        self.durable.close()
+        self.store.close()
+        log.info("stopped")
+
+    def _listen(self) -> str:
+        server = self.context.config.server
+        self._server = waitress.server.create_server(
+            self.app,
+            host=server.host,
+            port=server.port,
+            threads=16,
+            max_request_body_size=MAX_BODY_BYTES,
+            clear_untrusted_proxy_headers=True,
+            ident=None,
+        )
+        port = self._server.effective_port
+        self._start_thread("web", self._server.run)
+        self.ready.set()
+        url = f"http://{server.host}:{port}"
+        log.info("listening", url=url, runbooks=len(self.context.library.runbooks))
+        return url
+
+    def _dispatch(self) -> float:
+        self.wakeup.event.clear()
+        return self.dispatcher.tick()
+
+    def _write_audit_log(self) -> float:
+        self.audit_log.catch_up()
+        return 0.0
+
+    def _reload(self) -> float:
+        self.context.library.reload()
+        return 0.0
+
+    def _schedule(
+        self, name: str, tick: Callable[[], float], *, every_s: float, wakeup: threading.Event | None = None
+    ) -> None:
+        pause = wakeup or self._stopping
+        self._start_thread(name, lambda: self._repeat(name, tick, every_s, pause))
+
+    def _start_thread(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _repeat(self, name: str, tick: Callable[[], float], every_s: float, pause: threading.Event) -> None:
+        surprises = 0
+        while not self._stopping.is_set():
+            try:
+                wait_s = tick() or every_s
+                surprises = 0
+            except AgentError as error:
+                log.warning("schedule_failed", schedule=name, error=str(error))
+                wait_s = 1.0
+            except Exception:  # a process boundary: told, tried again, and then the process ends
+                surprises += 1
+                log.exception("schedule_broke", schedule=name, in_a_row=surprises)
+                if surprises >= _MAX_SURPRISES:
+                    os._exit(70)
+                wait_s = float(surprises)
+            pause.wait(wait_s)

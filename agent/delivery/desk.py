@@ -1,0 +1,98 @@
+"""Tells the alert's source: acknowledge, note, resolve, in this order."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import structlog
+
+from agent.delivery.sending import Backoff
+from agent.domain.errors import Reason, ServiceError
+from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import Channel, DeskAcknowledge, DeskNote, DeskResolve, Letter
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import IncidentDesk, OutboxStore
+
+log = structlog.get_logger()
+
+_BATCH = 50
+
+
+class DeskSender:
+    """Implements Sender for the source's incident desk (PagerDuty's REST API)."""
+
+    channel = Channel.DESK
+
+    def __init__(self, context: Context, outbox: OutboxStore, desk: IncidentDesk) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._desk = desk
+        self._backoff = Backoff()
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        held_up: set[str] = set()
+        for letter in self._outbox.next_letters(Channel.DESK, _BATCH):
+            if letter.incident_id in held_up:
+                continue
+            self._outbox.begin_delivery([letter.id])
+            try:
+                self._send(letter)
+            except ServiceError as error:
+                held_up.add(letter.incident_id)
+                wait_s = self._failed(letter, error)
+                if wait_s:
+                    return wait_s
+            else:
+                self._outbox.delivered([letter.id])
+                self._backoff.succeeded()
+        return 0.0
+
+    def _send(self, letter: Letter) -> None:
+        match letter.message:
+            case DeskAcknowledge(source_id):
+                if self._is_still_wanted(letter, source_id):
+                    self._write(source_id, "acknowledge")
+            case DeskNote(source_id, text):
+                self._desk.note(source_id, text)
+            case DeskResolve(source_id, resolution):
+                self._write(source_id, "resolve", resolution)
+            case _:
+                raise TypeError(f"{type(letter.message).__name__} is no message for the desk")
+
+    def _is_still_wanted(self, letter: Letter, source_id: str) -> bool:
+        """A late acknowledge would reopen what is resolved (PagerDuty, "Update an incident")."""
+        incident = self._context.store.incident(letter.incident_id)
+        if incident.status.is_terminal or incident.stood_down_by:
+            return False
+        return letter.tries == 0 or self._desk.facts(source_id).status != "resolved"
+
+    def _write(self, source_id: str, action: Literal["acknowledge", "resolve"], resolution: str = "") -> None:
+        """Our write comes back as a webhook: remember it before it is sent, and whom it counted for."""
+        self._outbox.begin_own_write(source_id, action)
+        if action == "acknowledge":
+            actor_id = self._desk.acknowledge(source_id)
+        else:
+            actor_id = self._desk.resolve(source_id, resolution)
+        self._outbox.end_own_write(source_id, action, actor_id)
+
+    def _failed(self, letter: Letter, error: ServiceError) -> float:
+        if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
+            self._give_up(letter, error)
+            return 0.0
+        delay_s = self._backoff.failed(error)
+        log.warning("desk_down", reason=error.reason.value, error=str(error), again_in_s=round(delay_s, 1))
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
+        return delay_s
+
+    def _give_up(self, letter: Letter, error: ServiceError) -> None:
+        kind = type(letter.message).__name__
+        log.error("desk_rejected", incident_id=letter.incident_id, message=kind, error=str(error))
+        self._outbox.undeliverable([letter.id], error=str(error))
+        text = f"⚠️ The source did not take our {_WORDS.get(kind, kind)}: {error}"
+        entry = Entry(f"undeliverable-{letter.id}", EventKind.NOTE, text)
+        tell(self._context, letter.incident_id, entry)
+
+
+_WORDS = {"DeskAcknowledge": "acknowledge", "DeskNote": "note", "DeskResolve": "resolve"}

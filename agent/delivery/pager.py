@@ -1,0 +1,73 @@
+"""Wakes a human, and does not stop trying until the pager has taken it."""
+
+from __future__ import annotations
+
+import structlog
+
+from agent.delivery.sending import Backoff
+from agent.domain.errors import ServiceError
+from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import Channel, Letter, PageHuman
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import OutboxStore, Page, Pager
+
+log = structlog.get_logger()
+
+_BATCH = 50
+
+
+class PagerSender:
+    """Implements Sender for pages (PagerDuty's Events API v2); the dedup_key makes repeats harmless."""
+
+    channel = Channel.PAGER
+
+    def __init__(self, context: Context, outbox: OutboxStore, pager: Pager) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._pager = pager
+        self._backoff = Backoff()
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        for letter in self._outbox.next_letters(Channel.PAGER, _BATCH):
+            if not isinstance(letter.message, PageHuman):
+                raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
+            self._outbox.begin_delivery([letter.id])
+            try:
+                self._pager.page(_page(letter.message))
+            except ServiceError as error:
+                return self._failed(letter, error)
+            self._outbox.delivered([letter.id])
+            self._backoff.succeeded()
+            self._tell(letter, "paged", "📟 A human was paged")
+        return 0.0
+
+    def _failed(self, letter: Letter, error: ServiceError) -> float:
+        delay_s = self._backoff.failed(error)
+        log.error(
+            "page_not_taken",
+            incident_id=letter.incident_id,
+            reason=error.reason.value,
+            error=str(error),
+            again_in_s=round(delay_s, 1),
+        )
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
+        text = f"⚠️ The page could not be delivered yet ({error}); it is tried again until it is taken"
+        self._tell(letter, "page-failed", text)
+        return delay_s
+
+    def _tell(self, letter: Letter, key: str, text: str) -> None:
+        tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.NOTE, text))
+
+
+def _page(message: PageHuman) -> Page:
+    return Page(
+        dedup_key=message.dedup_key,
+        summary=message.summary,
+        severity=message.severity,
+        source=message.source,
+        component=message.component,
+        details=message.details,
+        links=message.links,
+    )

@@ -1,0 +1,68 @@
+"""What every sender shares: how long to wait, and how fast to speak."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.domain.errors import ServiceError
+from agent.domain.outbox import Channel
+from agent.ports import Clock
+
+_FIRST_DELAY_S = 1.0
+_LONGEST_DELAY_S = 30.0
+
+#: Between tries when only an operator can mend it (a wrong token, an unknown channel).
+_OPERATOR_DELAY_S = 60.0
+
+
+class Sender(Protocol):
+    """Delivers what is due for one channel, at least once and in order per incident.
+
+    A channel that is down holds up no incident and no other channel; nothing is lost meanwhile.
+    """
+
+    channel: Channel
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        ...
+
+
+class Backoff:
+    """How long to wait after the n-th failure in a row; a vendor's Retry-After is honoured."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def succeeded(self) -> None:
+        """The vendor is there."""
+        self._failures = 0
+
+    def failed(self, error: ServiceError) -> float:
+        """Seconds to wait now."""
+        if not error.retryable:
+            return _OPERATOR_DELAY_S
+        doubled: float = _FIRST_DELAY_S * 2 ** min(self._failures, 10)
+        self._failures += 1
+        return max(min(doubled, _LONGEST_DELAY_S), error.retry_after_s or 0.0)
+
+
+class Pace:
+    """Lets `burst` calls through at once and then one every `every_s` seconds."""
+
+    def __init__(self, clock: Clock, *, burst: int, every_s: float) -> None:
+        self._clock = clock
+        self._burst = burst
+        self._every_s = every_s
+        self._left = float(burst)
+        self._at = clock.monotonic()
+
+    def wait_s(self) -> float:
+        """Seconds until the next call may go; 0 takes its place now."""
+        now = self._clock.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) / self._every_s)
+        self._at = now
+        if self._left < 1:
+            return (1 - self._left) * self._every_s
+        self._left -= 1
+        return 0.0

@@ -1,0 +1,99 @@
+"""What the agent wants to tell the world, written down in the same transaction as the decision itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from agent.domain.alert import Severity
+
+
+class Channel(StrEnum):
+    """Who it is for; each channel has its own sender, so that one being down holds up no other."""
+
+    CHAT = "chat"
+    DESK = "desk"
+    PAGER = "pager"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCard:
+    """Bring the incident's root message up to date (rendered when it is sent)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatLine:
+    """One line in the incident's thread."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSummary:
+    """The final summary: in the thread, and shown in the channel."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeskAcknowledge:
+    """Tell the source that the incident is being worked on."""
+
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeskNote:
+    """Leave a note at the source's incident."""
+
+    source_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeskResolve:
+    """Close the source's incident."""
+
+    source_id: str
+    resolution: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageHuman:
+    """Wake a human with the evidence."""
+
+    dedup_key: str
+    summary: str
+    severity: Severity
+    source: str
+    component: str
+    details: Mapping[str, object] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
+
+
+Message = ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman
+
+
+def channel_of(message: Message) -> Channel:
+    """Which sender delivers it."""
+    match message:
+        case ChatCard() | ChatLine() | ChatSummary():
+            return Channel.CHAT
+        case DeskAcknowledge() | DeskNote() | DeskResolve():
+            return Channel.DESK
+        case PageHuman():
+            return Channel.PAGER
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message waiting to be delivered. `tries` counts deliveries that were begun."""
+
+    id: int
+    incident_id: str
+    channel: Channel
+    message: Message
+    created_at: datetime
+    tries: int

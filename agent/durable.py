@@ -1,0 +1,207 @@
+"""Durable execution: the only module that knows DBOS.
+
+What a step returned once is remembered; after a crash the run goes on behind it. What DBOS does not
+do is done here: one process per executor id, a constant application version, JSON instead of pickle.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+
+from agent.adapters import codec
+from agent.domain.errors import ExecutorBusyError, StoreError
+from agent.ports import Run
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+#: Constant: by default DBOS hashes the source, and an upgrade would orphan running incidents.
+_APPLICATION_VERSION = "1"
+
+#: After this many restarts in the middle of one incident a human is called instead (the watchdog sees it).
+_MAX_RECOVERIES = 20
+
+#: How soon a run that waits notices that it was woken.
+_NOTICE_S = 0.2
+
+
+class RunState(StrEnum):
+    """What became of a run."""
+
+    UNKNOWN = "unknown"
+    ALIVE = "alive"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class Durable:
+    """Starts runs that survive crashes; at most one process per executor id."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        executor_id: str,
+        handle: Callable[[Run, str], None],
+        on_crash: Callable[[str, Exception], None],
+    ) -> None:
+        self._url = system_database_url(database_url)
+        self._executor_id = executor_id
+        self._lock: _ExecutorLock | None = None
+        self._workflow = _register(handle, on_crash)
+
+    def launch(self) -> None:
+        """Take the executor's lock, then go on with every run that a crash interrupted."""
+        self._lock = _ExecutorLock(self._url, self._executor_id)
+        if self._url.startswith("sqlite"):
+            _use_wal(self._url)
+        config: DBOSConfig = {
+            "name": "oncall-agent",
+            "system_database_url": self._url,
+            "application_version": _APPLICATION_VERSION,
+            "executor_id": self._executor_id,
+            "serializer": DBOSPortableJSONSerializer(),
+            "notification_listener_polling_interval_sec": _NOTICE_S,
+            "log_level": "ERROR",
+        }
+        DBOS(config=config)
+        DBOS.launch()
+
+    def start(self, incident_id: str) -> None:
+        """Run the incident now; starting it twice is one run."""
+        with SetWorkflowID(incident_id):
+            DBOS.start_workflow(self._workflow, incident_id)
+
+    def wake(self, incident_id: str, topic: str) -> None:
+        """Tell a run that waits on the topic to look again."""
+        DBOS.send(incident_id, "look again", topic)
+
+    def state(self, incident_id: str) -> RunState:
+        """Whether anybody still works on it."""
+        status = DBOS.get_workflow_status(incident_id)
+        if status is None:
+            return RunState.UNKNOWN
+        if status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+            return RunState.ALIVE
+        return RunState.DONE if status.status == "SUCCESS" else RunState.DEAD
+
+    def close(self) -> None:
+        """Stop; interrupted runs go on at the next launch."""
+        DBOS.destroy(destroy_registry=True)
+        if self._lock is not None:
+            self._lock.release()
+
+
+class _DurableRun:
+    """ports.Run on DBOS; only valid inside a workflow."""
+
+    def step(self, name: str, do: Callable[[], T], returns: object) -> T:
+        data = DBOS.run_step({"name": name}, lambda: codec.to_data(do(), returns))
+        result: T = codec.from_data(data, returns)
+        return result
+
+    def sleep(self, seconds: float) -> None:
+        DBOS.sleep(seconds)
+
+    def wait(self, topic: str, timeout_s: float) -> bool:
+        return DBOS.recv(topic, timeout_seconds=timeout_s) is not None
+
+
+def _register(
+    handle: Callable[[Run, str], None], on_crash: Callable[[str, Exception], None]
+) -> Callable[[str], None]:
+    @DBOS.workflow(name="handle_incident", max_recovery_attempts=_MAX_RECOVERIES)
+    def handle_incident(incident_id: str) -> None:
+        try:
+            handle(_DurableRun(), incident_id)
+        except Exception as error:  # the boundary of a run: whatever broke, a human is paged
+            log.exception("run_crashed", incident_id=incident_id)
+            on_crash(incident_id, error)
+
+    return handle_incident
+
+
+def system_database_url(database_url: str) -> str:
+    """Where the runs are remembered: beside our SQLite file, or in a schema of our PostgreSQL database."""
+    url = sa.make_url(database_url)
+    if url.get_backend_name() != "sqlite":
+        return database_url
+    path = Path(url.database or "oncall.db")
+    return f"sqlite:///{path.with_name(path.stem + '.runs' + path.suffix)}"
+
+
+def _sqlite_path(url: str) -> Path:
+    return Path(sa.make_url(url).database or "")
+
+
+def _use_wal(url: str) -> None:
+    path = _sqlite_path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+class _ExecutorLock:
+    """Held for as long as the process lives: flock beside SQLite, an advisory lock in PostgreSQL."""
+
+    def __init__(self, url: str, executor_id: str) -> None:
+        self._file: int | None = None
+        self._connection: sa.Connection | None = None
+        if url.startswith("sqlite"):
+            self._lock_file(_sqlite_path(url), executor_id)
+        else:
+            self._lock_server(url, executor_id)
+
+    def _lock_file(self, database: Path, executor_id: str) -> None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        path = database.with_name(f"{database.stem}.{executor_id}.lock")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            self._file = None
+            raise ExecutorBusyError(_busy(executor_id, str(path))) from None
+
+    def _lock_server(self, url: str, executor_id: str) -> None:
+        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+        try:
+            self._connection = engine.connect()
+        except sa.exc.OperationalError as error:
+            raise StoreError(f"the database cannot be reached: {error.orig}") from error
+        taken: Any = self._connection.execute(
+            sa.text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"oncall-agent/{executor_id}"}
+        ).scalar()
+        self._connection.commit()
+        if not taken:
+            self._connection.close()
+            raise ExecutorBusyError(_busy(executor_id, "the database"))
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _busy(executor_id: str, where: str) -> str:
+    return (
+        f"another process already works as executor {executor_id!r} on {where}; stop it first, "
+        "or give this one its own executor id"
+    )

@@ -1,0 +1,69 @@
+"""The keys of a step, and what to do with its lines that are not keys."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from agent.library.keys import MAX_KEY_WORDS, NOTE_KEYS, normal, scanner_for, split_key, split_line
+
+EXPECTED = "expected output"
+FAILURE = "failure action"
+ATTEMPTS = "attempts"
+RETRY_DELAY = "retry delay"
+TIMEOUT = "timeout"
+APPROVAL = "approval"
+ONLY_IF = "only if"
+CAPTURE = "capture"
+#: A key of the Verify section, not of a step.
+HOLD_FOR = "hold for"
+
+KEYS = (EXPECTED, FAILURE, ATTEMPTS, RETRY_DELAY, TIMEOUT, APPROVAL, ONLY_IF, CAPTURE)
+_LONG_KEYS = tuple(key for key in KEYS if " " in key) + (HOLD_FOR,)
+_SCANNER = scanner_for(KEYS)
+_LONG_SCANNER = scanner_for(_LONG_KEYS)
+_LONG_INSIDE = re.compile(rf"(?i)\b({'|'.join(_LONG_KEYS)})\b[^\w\s]{{0,3}} *[:|]")
+_WITHOUT_COLON = re.compile(
+    rf"(?i)[*_`]*(?:(?:{'|'.join(_LONG_KEYS)})\b|(?:attempts|timeout)\W{{1,3}}[0-9]|approval\W{{1,3}}required"
+    rf"|capture\W{{1,3}}\w+ from\b)"
+)
+#: An unknown key made of such words would change what runs.
+_TELLING_WORDS = frozenset(
+    "output expect expected expects failure fail fails retry retries attempt attempts timeout approval approve "
+    "approved condition only when if unless skip rollback capture hold delay wait run command".split()
+)
+
+
+def entries_on(line: str) -> list[tuple[str, str]]:
+    """The step keys on one line, with their values; [] if the line does not begin with one."""
+    return split_line(line, _SCANNER)
+
+
+def begins_with_long_key(line: str) -> bool:
+    """Whether a line begins with one of the keys that cannot be anything else, such as YAML."""
+    return bool(split_line(line, _LONG_SCANNER))
+
+
+def why_not_prose(line: str) -> tuple[str, str] | None:
+    """Why a line in a step cannot be taken as prose (what is wrong, and the fix); None if it can."""
+    key_value = split_key(line)
+    if key_value is not None and (reason := _why_not_note(*key_value)):
+        return reason
+    if _WITHOUT_COLON.match(line.strip()):
+        return "looks like a step's key without its colon", "write `Key: value`"
+    if _LONG_INSIDE.search(line):
+        return "has a step's key inside the line", "let each key begin its own line"
+    return None
+
+
+def _why_not_note(key: str, value: str) -> tuple[str, str] | None:
+    name = normal(key)
+    if name in NOTE_KEYS:
+        return None
+    near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.75)
+    words = name.split()
+    is_key_like = bool(value) or len(words) == 1 or bool(near) or not _TELLING_WORDS.isdisjoint(words)
+    if not is_key_like or len(words) > MAX_KEY_WORDS:
+        return None
+    hint = f"did you mean `{near[0].capitalize()}:`?" if near else f"use one of {', '.join(KEYS)}"
+    return "is not a key that a step knows", f"{hint}; begin the line with `Note:` if it is for the reader"

@@ -1,0 +1,265 @@
+"""`## Steps`, `## Verify` and `## Rollback` → numbered steps; nothing but a code block ever runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from agent.domain.runbook import Action, FailureAction, OnlyIf, Step
+from agent.library import captures, code, expectations, step_keys
+from agent.library.keys import Entry, is_comment, normal, numbered_lines, split_key
+from agent.library.markdown import Block, Kind
+from agent.library.outline import Name, Section, StepHeading, bare_step_heading, step_heading
+from agent.library.problems import NotUnderstoodError, Problems
+from agent.library.values import duration_s, shown, whole_number
+from agent.library.yaml_blocks import YamlError
+
+MAX_STEPS = 50
+MAX_ATTEMPTS = 10
+MAX_DELAY_S = 3_600.0
+MAX_TIMEOUT_S = 86_400.0
+_ONLY_IF = re.compile(r"step +([0-9]{1,3})(?![0-9])(?:'s)?(?: +output)?\s*[:,]?\s*(.*)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One step's heading, its key lines and its code blocks, before they are understood."""
+
+    heading: StepHeading
+    line: int
+    entries: list[Entry] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class StepsSection:
+    """The steps of one section, and its own keys (`Hold for` in Verify)."""
+
+    steps: tuple[Step, ...]
+    entries: tuple[Entry, ...]
+
+
+def parse_section(section: Section, problems: Problems) -> StepsSection:
+    """The section's steps in order; what is not understood is a problem."""
+    own, drafts = _drafts(section, problems)
+    name = str(section.name)
+    if not drafts:
+        problems.add(section.line, f"{name} has no step", fix="write `### Step 1: title` and a ```bash block below it")
+    if len(drafts) > MAX_STEPS:
+        problems.add(drafts[MAX_STEPS].line, f"{name} has more than {MAX_STEPS} steps", fix="split the runbook")
+        return StepsSection((), tuple(own))
+    steps = []
+    for expected, draft in enumerate(drafts, start=1):
+        if draft.heading.number != expected:
+            problems.add(
+                draft.line,
+                f"{name}: step {draft.heading.number} stands where step {expected} should",
+                fix=f"number the steps 1, 2, 3 … in the order in which they run; here {expected}",
+            )
+        steps.append(_step(draft, expected, section, problems))
+    return StepsSection(tuple(steps), tuple(own))
+
+
+def _drafts(section: Section, problems: Problems) -> tuple[list[Entry], list[_Draft]]:
+    own: list[Entry] = []
+    drafts: list[_Draft] = []
+    for block in section.blocks:
+        if block.kind is Kind.HEADING:
+            _begin_step(block, drafts, problems)
+        elif block.kind is Kind.TEXT:
+            _read_text(block, own, drafts, section, problems)
+        elif block.kind is Kind.HTML:
+            _check_html(block, problems)
+        elif block.kind is Kind.INDENTED_CODE:
+            problems.add(block.line, "indented code; only fenced code runs", fix="put it between ```bash and ```")
+        elif drafts:
+            drafts[-1].blocks.append(block)
+        else:
+            problems.add(block.line, "a code block outside a step", fix="put `### Step 1: title` above it")
+    return own, drafts
+
+
+def _begin_step(block: Block, drafts: list[_Draft], problems: Problems) -> None:
+    heading = step_heading(block.text) if not block.nested and len(block.lines) == 1 else None
+    if block.underlined and step_keys.entries_on(block.lines[-1]):
+        problems.add(block.line, "a line of dashes below turns this key into a heading", fix="put an empty line between")
+    elif heading is None:
+        problems.add(
+            block.line,
+            f"the heading {shown(block.text)} is not a numbered step",
+            fix="write `### Step 1: title`, or make it plain text",
+        )
+    else:
+        drafts.append(_Draft(heading, block.line))
+
+
+def _check_html(block: Block, problems: Problems) -> None:
+    if not is_comment(block):
+        problems.add(block.line, "HTML in a step is not understood", fix="write it as Markdown, or close the comment")
+
+
+def _read_text(
+    block: Block, own: list[Entry], drafts: list[_Draft], section: Section, problems: Problems
+) -> None:
+    """Key lines go to the step, other lines are prose, unless they look as if they meant something."""
+    goes_on = False
+    for number, line in numbered_lines(block):
+        found = [] if block.quoted else step_keys.entries_on(line)
+        target = drafts[-1].entries if drafts else None
+        if not block.nested and (heading := bare_step_heading(line)) is not None:
+            drafts.append(_Draft(heading, number))
+            goes_on = False
+        elif _is_hold_for(line, section):
+            own.append(Entry(step_keys.HOLD_FOR, (split_key(line) or ("", ""))[1], number))
+            goes_on = False
+        elif found and target is not None:
+            target.extend(Entry(key, value, number) for key, value in found)
+            goes_on = True
+        elif found or (reason := step_keys.why_not_prose(line)) is not None:
+            what, fix = ("stands outside a step", "move it below the step's heading") if found else reason  # type: ignore[misc]
+            problems.add(number, f"{shown(line)} {what}", fix=fix)
+            goes_on = False
+        elif goes_on and target is not None:
+            target[-1] = replace(target[-1], value=f"{target[-1].value} {line.strip()}")
+
+
+def _is_hold_for(line: str, section: Section) -> bool:
+    key_value = split_key(line)
+    return section.name is Name.VERIFY and key_value is not None and normal(key_value[0]) == step_keys.HOLD_FOR
+
+
+def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> Step:
+    step = Step(index=index, title=draft.heading.title or f"Step {index}", line=draft.line)
+    step = _with_code(step, draft, problems)
+    seen: dict[str, int] = {}
+    for entry in draft.entries:
+        if entry.key in seen and entry.key != step_keys.CAPTURE:
+            problems.add(
+                entry.line,
+                f"{entry.key.capitalize()} is written twice in step {index} (first in line {seen[entry.key]})",
+                fix="keep one of them",
+            )
+            continue
+        seen[entry.key] = entry.line
+        try:
+            step = _with_entry(step, entry, section)
+        except NotUnderstoodError as error:
+            problems.add(entry.line, f"{entry.key.capitalize()}: {error.message}", fix=error.fix)
+    return step
+
+
+def _with_code(step: Step, draft: _Draft, problems: Problems) -> Step:
+    usable = [block for block in draft.blocks if code.check_block(block, problems)]
+    if not draft.blocks:
+        problems.add(draft.line, f"step {step.index} has no code block", fix="put its command in a ```bash block")
+    elif len(draft.blocks) > 1:
+        problems.add(
+            draft.blocks[1].line,
+            f"step {step.index} has {len(draft.blocks)} code blocks, so it is not clear what should run",
+            fix="make it one block, or one step each",
+        )
+    if len(draft.blocks) != 1 or not usable:
+        return step
+    block = usable[0]
+    try:
+        return _with_block(step, block)
+    except YamlError as error:
+        problems.add(block.line + 1 + error.offset, error.message, fix=error.fix)
+    except NotUnderstoodError as error:
+        problems.add_error(block.line, error)
+    return step
+
+
+def _with_block(step: Step, block: Block) -> Step:
+    if block.language == code.ACTION:
+        action: Action = code.action_of(block)
+        return replace(step, action=action, command_line=block.numbers[0])
+    command, line = code.command_of(block)
+    return replace(step, command=command, command_line=line)
+
+
+def _with_entry(step: Step, entry: Entry, section: Section) -> Step:
+    if not entry.value:
+        raise NotUnderstoodError("has no value", "write it behind the colon")
+    return _READERS[entry.key](step, entry.value, section)
+
+
+def _expected(step: Step, value: str, section: Section) -> Step:
+    return replace(step, expectation=expectations.parse(value))
+
+
+def _failure(step: Step, value: str, section: Section) -> Step:
+    actions = set(FailureAction)
+    if value.lower() not in actions:
+        raise NotUnderstoodError(f"{shown(value)} is not known", f"use one of {', '.join(FailureAction)}")
+    if section.name is Name.VERIFY:
+        raise NotUnderstoodError("means nothing in Verify", "remove it: what does not hold is escalated")
+    action = FailureAction(value.lower())
+    if section.name is Name.ROLLBACK and action is FailureAction.ROLLBACK:
+        raise NotUnderstoodError("rollback within Rollback would never end", "use continue, escalate or stop")
+    return replace(step, failure_action=action)
+
+
+def _attempts(step: Step, value: str, section: Section) -> Step:
+    attempts = whole_number(value)
+    if not 1 <= attempts <= MAX_ATTEMPTS:
+        raise NotUnderstoodError(f"{attempts} attempts", f"write a number from 1 to {MAX_ATTEMPTS}")
+    return replace(step, max_attempts=attempts)
+
+
+def _retry_delay(step: Step, value: str, section: Section) -> Step:
+    return replace(step, retry_delay_s=_bounded(value, least_s=0.0, most_s=MAX_DELAY_S))
+
+
+def _timeout(step: Step, value: str, section: Section) -> Step:
+    return replace(step, timeout_s=_bounded(value, least_s=0.001, most_s=MAX_TIMEOUT_S))
+
+
+def _bounded(value: str, *, least_s: float, most_s: float) -> float:
+    seconds = duration_s(value)
+    if not least_s <= seconds <= most_s:
+        raise NotUnderstoodError(f"{shown(value)} is out of range", f"stay between {least_s:g}s and {most_s:g}s")
+    return seconds
+
+
+def _approval(step: Step, value: str, section: Section) -> Step:
+    if value.lower() != "required":
+        raise NotUnderstoodError(f"{shown(value)} is not known", "write `required`, or leave the line out")
+    return replace(step, approval_required=True)
+
+
+def _only_if(step: Step, value: str, section: Section) -> Step:
+    found = _ONLY_IF.fullmatch(value)
+    if found is None:
+        raise NotUnderstoodError(f"{shown(value)} does not name a step", 'write `step 1 contains "text"`')
+    earlier = int(found[1])
+    if not 1 <= earlier < step.index:
+        raise NotUnderstoodError(f"step {earlier} does not come before step {step.index}", "name an earlier step")
+    return replace(step, only_if=OnlyIf(earlier, expectations.parse(found[2])))
+
+
+def _capture(step: Step, value: str, section: Section) -> Step:
+    capture = captures.parse(value)
+    if any(known.name == capture.name for known in step.captures):
+        raise NotUnderstoodError(f"{capture.name} is captured twice", "give each capture its own name")
+    return replace(step, captures=(*step.captures, capture))
+
+
+_READERS: Mapping[str, Callable[[Step, str, Section], Step]] = {
+    step_keys.EXPECTED: _expected,
+    step_keys.FAILURE: _failure,
+    step_keys.ATTEMPTS: _attempts,
+    step_keys.RETRY_DELAY: _retry_delay,
+    step_keys.TIMEOUT: _timeout,
+    step_keys.APPROVAL: _approval,
+    step_keys.ONLY_IF: _only_if,
+    step_keys.CAPTURE: _capture,
+}
+
+
+def texts_of(step: Step) -> Iterator[str]:
+    """Every text of a step in which a parameter can be used."""
+    yield step.command
+    if step.action is not None:
+        yield from code.texts_of(step.action)

@@ -1,0 +1,29 @@
+"""What every stage may use, handed in by the wiring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.config import Config
+from agent.domain.outbox import Channel
+from agent.library.load import Library
+from agent.pipeline.gate import Gate
+from agent.ports import Clock, IncidentDesk, Records, Sandbox
+from agent.safety.effects import EffectTables
+from agent.safety.redaction import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The ports and settings of one daemon. `channels` are those that are configured."""
+
+    config: Config
+    store: Records
+    library: Library
+    sandbox: Sandbox
+    tables: EffectTables
+    redactor: Redactor
+    clock: Clock
+    desk: IncidentDesk | None
+    channels: frozenset[Channel]
+    gate: Gate

@@ -1,0 +1,232 @@
+"""Execution: steps in order, one attempt at a time, each charged and written down before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from agent.domain.decisions import (
+    Attempt,
+    AttemptEnd,
+    Completed,
+    EscalationTrigger,
+    Execution,
+    Plan,
+    PlannedStep,
+    Section,
+    StandDown,
+    Stopped,
+)
+from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.runbook import FailureAction, Runbook, Step
+from agent.library.expectations import judge
+from agent.pipeline.attempt import make_attempt
+from agent.pipeline.context import Context
+from agent.pipeline.telling import preformatted, tell
+from agent.ports import AttemptKey, Changes, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One incident's run: what to do, and until when."""
+
+    incident_id: str
+    runbook: Runbook
+    plan: Plan
+    deadline: datetime
+
+
+def execute(run: Run, context: Context, job: Job) -> Execution:
+    """Run the steps; every way out is a value."""
+    outputs: dict[int, Attempt] = {}
+    succeeded = 0
+    last: Attempt | None = None
+    for step, planned in zip(job.runbook.steps, job.plan.steps, strict=True):
+        if _skipped(step, outputs):
+            run.step(f"skip-{step.index}", partial(_tell_skipped, context, job, step), returns=bool)
+            continue
+        attempt = _run_step(run, context, job, step, planned)
+        if isinstance(attempt, StandDown | Stopped):
+            return attempt
+        outputs[step.index] = last = attempt
+        if attempt.end is AttemptEnd.SUCCEEDED:
+            succeeded += 1
+            continue
+        stopped = _after_failure(run, context, job, step, attempt)
+        if stopped is not None:
+            return stopped
+    if last is not None and last.end is not AttemptEnd.SUCCEEDED and job.runbook.verification is None:
+        reason = f"the last step failed ({last.reason}), so nothing shows that it is fixed"
+        return Stopped(reason, EscalationTrigger.NOT_VERIFIED)
+    return Completed(succeeded, len(job.plan.steps))
+
+
+def _skipped(step: Step, outputs: dict[int, Attempt]) -> bool:
+    if step.only_if is None:
+        return False
+    earlier = outputs.get(step.only_if.step)
+    if earlier is None:
+        return True
+    return not judge(step.only_if.expectation, exit_code=earlier.exit_code, stdout=earlier.output).holds
+
+
+def _run_step(
+    run: Run, context: Context, job: Job, step: Step, planned: PlannedStep
+) -> Attempt | StandDown | Stopped:
+    """All attempts of one step; the last attempt, or why the run ends here."""
+    settings = context.config.execution
+    limit = step.max_attempts or settings.max_attempts
+    delay_s = settings.retry_delay_s if step.retry_delay_s is None else step.retry_delay_s
+    run.step(f"step-{step.index}", lambda: _tell_step(context, job, planned), returns=bool)
+    for number in range(1, limit + 1):
+        if number > 1 and delay_s > 0:
+            run.sleep(delay_s)
+        key = AttemptKey(job.incident_id, planned.section, planned.index, number)
+        attempt: Attempt = run.step(
+            f"step-{step.index}-attempt-{number}",
+            partial(_attempt_and_tell, context, job, step, planned, key),
+            returns=Attempt,
+        )
+        ended = _ends_the_run(context, job, step, attempt)
+        if ended is not None:
+            return ended
+        if attempt.end in (AttemptEnd.SUCCEEDED, AttemptEnd.REFUSED):
+            break
+    return attempt
+
+
+def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> StandDown | Stopped | None:
+    match attempt.end:
+        case AttemptEnd.INTERRUPTED:
+            by = context.store.stand_down_of(job.incident_id)
+            if by is not None:
+                return by
+            return Stopped(f"step {step.index}: {attempt.reason}", EscalationTrigger.DEADLINE)
+        case AttemptEnd.OUTCOME_UNKNOWN:
+            return Stopped(
+                f"outcome unknown: step {step.index} ({step.title}) was running when the agent was "
+                "interrupted, and it changes things, so it is not run again",
+                EscalationTrigger.OUTCOME_UNKNOWN,
+            )
+        case AttemptEnd.SUCCEEDED | AttemptEnd.FAILED | AttemptEnd.TIMED_OUT | AttemptEnd.REFUSED:
+            return None
+
+
+def _after_failure(
+    run: Run, context: Context, job: Job, step: Step, attempt: Attempt
+) -> Stopped | StandDown | None:
+    """What the step's failure action makes of it; None goes on with the next step."""
+    tries = "once" if attempt.number == 1 else "twice" if attempt.number == 2 else f"{attempt.number} times"
+    reason = f"Runbook step failed {tries}: {step.title} ({attempt.reason})"
+    match step.failure_action:
+        case FailureAction.CONTINUE:
+            return None
+        case FailureAction.ESCALATE:
+            return Stopped(reason, EscalationTrigger.STEP_FAILED)
+        case FailureAction.STOP:
+            return Stopped(f"{reason}; the runbook says stop", EscalationTrigger.STOPPED_BY_RUNBOOK)
+        case FailureAction.ROLLBACK:
+            return _roll_back(run, context, job, reason)
+
+
+def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | StandDown:
+    """Run the Rollback section as far as it goes, then call a human in any case."""
+    for step, planned in zip(job.runbook.rollback, job.plan.rollback, strict=True):
+        key = AttemptKey(job.incident_id, Section.ROLLBACK, planned.index, 1)
+        run.step(f"rollback-{step.index}", partial(_tell_step, context, job, planned), returns=bool)
+        attempt: Attempt = run.step(
+            f"rollback-{step.index}-attempt-1",
+            partial(_attempt_and_tell, context, job, step, planned, key),
+            returns=Attempt,
+        )
+        ended = _ends_the_run(context, job, step, attempt)
+        if ended is not None:
+            return ended
+        if attempt.end is not AttemptEnd.SUCCEEDED:
+            return Stopped(f"{reason}; rollback step {step.index} failed too", EscalationTrigger.STEP_FAILED)
+    done = "rolled back" if job.plan.rollback else "there is no Rollback section to run"
+    return Stopped(f"{reason}; {done}", EscalationTrigger.STEP_FAILED)
+
+
+def _attempt_and_tell(
+    context: Context, job: Job, step: Step, planned: PlannedStep, key: AttemptKey
+) -> Attempt:
+    attempt = make_attempt(
+        context, step, planned, key, limits=job.runbook.blast_radius, deadline=job.deadline
+    )
+    _tell_attempt(context, job, step, planned, attempt)
+    return attempt
+
+
+def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
+    name = _step_name(planned)
+    commands = "".join(f"\n    $ {' '.join(command.argv)}" for command in planned.commands)
+    return tell(
+        context,
+        job.incident_id,
+        Entry(
+            f"{planned.section}-{planned.index}",
+            EventKind.STEP_STARTED,
+            f"▶️ {name}: {planned.title}{commands}",
+            {"step": planned.index, "section": planned.section.value},
+        ),
+        changes=Changes(status=Status.RUNNING),
+    )
+
+
+def _tell_skipped(context: Context, job: Job, step: Step) -> bool:
+    earlier = f"step {step.only_if.step}" if step.only_if else "an earlier step"
+    text = f"⏭️ Step {step.index} skipped: its condition on {earlier} does not hold"
+    return tell(context, job.incident_id, Entry(f"steps-{step.index}-skipped", EventKind.STEP_SKIPPED, text))
+
+
+def _tell_attempt(context: Context, job: Job, step: Step, planned: PlannedStep, attempt: Attempt) -> None:
+    name = _step_name(planned)
+    key = f"{planned.section}-{step.index}-attempt-{attempt.number}"
+    kind, text = _attempt_in_words(name, step, attempt)
+    data = attempt_data(attempt, planned)
+    done = Changes(steps_done=step.index) if planned.section is Section.STEPS else None
+    tell(context, job.incident_id, Entry(key, kind, text, data), changes=done)
+
+
+def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKind, str]:
+    took = f" ({attempt.duration_s:.1f} s)"
+    match attempt.end:
+        case AttemptEnd.SUCCEEDED:
+            return EventKind.STEP_SUCCEEDED, f"✅ {name} succeeded{took}{_output(attempt)}"
+        case AttemptEnd.FAILED | AttemptEnd.TIMED_OUT:
+            failed = f"❌ {name} attempt {attempt.number} failed: {attempt.reason}{took}"
+            return EventKind.ATTEMPT_FAILED, failed + _output(attempt)
+        case AttemptEnd.REFUSED:
+            return EventKind.REFUSED, f"🛑 {name} attempt {attempt.number} refused: {attempt.reason}"
+        case AttemptEnd.INTERRUPTED:
+            return EventKind.ATTEMPT_FAILED, f"⏹️ {name} attempt {attempt.number} stopped: {attempt.reason}"
+        case AttemptEnd.OUTCOME_UNKNOWN:
+            unknown = f"❓ {name} attempt {attempt.number}: outcome unknown, not run again ({step.title})"
+            return EventKind.OUTCOME_UNKNOWN, unknown
+
+
+def _output(attempt: Attempt) -> str:
+    return preformatted(attempt.output or attempt.error_output)
+
+
+def attempt_data(attempt: Attempt, planned: PlannedStep) -> dict[str, object]:
+    """What the audit log keeps of an attempt."""
+    return {
+        "section": attempt.section.value,
+        "step": attempt.step,
+        "attempt": attempt.number,
+        "outcome": attempt.end.value,
+        "why": attempt.reason,
+        "argv": [list(command.argv) for command in planned.commands],
+        "exit_code": attempt.exit_code,
+        "output": attempt.output,
+        "error_output": attempt.error_output,
+        "duration_s": round(attempt.duration_s, 3),
+    }
+
+
+def _step_name(planned: PlannedStep) -> str:
+    names = {Section.STEPS: "Step", Section.VERIFY: "Verify step", Section.ROLLBACK: "Rollback step"}
+    return f"{names[planned.section]} {planned.index}"

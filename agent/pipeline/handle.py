@@ -1,0 +1,115 @@
+"""The whole story of an incident, from the webhook to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from agent.domain.alert import Alert, Severity
+from agent.domain.decisions import (
+    Ambiguous,
+    Completed,
+    EscalationTrigger,
+    Match,
+    Matched,
+    NoMatch,
+    Plan,
+    StandDown,
+    Stopped,
+)
+from agent.domain.runbook import Runbook
+from agent.library.markdown import Parsed, parse
+from agent.pipeline import approval, closing, intake, matching, planning
+from agent.pipeline.context import Context
+from agent.pipeline.execution import Job, execute
+from agent.pipeline.verification import verify
+from agent.ports import Run
+
+
+def handle(run: Run, context: Context, incident_id: str) -> None:
+    """Receive, learn, match, plan, approve, execute, verify, close."""
+    end = _work(run, context, incident_id)
+    match end:
+        case None:
+            return
+        case Completed():
+            run.step("resolve", lambda: closing.resolve(context, incident_id, end), returns=bool)
+        case Stopped():
+            run.step("escalate", lambda: closing.escalate(context, incident_id, end), returns=bool)
+        case StandDown():
+            run.step("stand-down", lambda: closing.stand_down(context, incident_id, end), returns=bool)
+        case _ as never:
+            assert_never(never)
+
+
+def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped | StandDown | None:
+    alert = _take_in(run, context, incident_id)
+    if alert is None:
+        return None
+    taken: StandDown | None = run.step(
+        "take-up", lambda: intake.take_up(context, incident_id), returns=StandDown | None
+    )
+    if taken is not None:
+        return taken
+    found: Match = run.step("match", lambda: matching.decide(context, incident_id, alert), returns=Match)
+    match found:
+        case NoMatch():
+            return Stopped("No matching runbook found", EscalationTrigger.NO_MATCH)
+        case Ambiguous(candidates):
+            names = ", ".join(candidate.runbook_id for candidate in candidates)
+            return Stopped(f"More than one runbook matches: {names}", EscalationTrigger.AMBIGUOUS)
+        case Matched():
+            return _carry_out(run, context, incident_id, alert, _kept_runbook(context, found))
+        case _ as never:
+            assert_never(never)
+
+
+def _take_in(run: Run, context: Context, incident_id: str) -> Alert | None:
+    """The alert with all that is known about it; None if it is the agent's own echo."""
+    incident = context.store.incident(incident_id)
+    run.step("receive", lambda: intake.receive(context, incident), returns=None)
+    alert: Alert = run.step("learn", lambda: intake.learn(context, incident), returns=Alert)
+    if run.step("own-echo", lambda: intake.is_own_echo(context, alert), returns=bool):
+        run.step("ignore", lambda: intake.ignore_echo(context, incident), returns=None)
+        return None
+    return alert
+
+
+def _carry_out(
+    run: Run, context: Context, incident_id: str, alert: Alert, runbook: Runbook
+) -> Completed | Stopped | StandDown:
+    plan: Plan = run.step("plan", lambda: planning.decide(context, incident_id, runbook, alert), returns=Plan)
+    if plan.refusals:
+        return Stopped(f"Refused: {plan.refusals[0]}", EscalationTrigger.REFUSED)
+    not_now = approval.ask(run, context, incident_id, runbook, plan)
+    if not_now is not None:
+        return not_now
+    deadline = datetime.fromisoformat(
+        run.step("deadline", lambda: _deadline(context, alert, runbook).isoformat(), returns=str)
+    )
+    job = Job(incident_id, runbook, plan, deadline)
+    match execute(run, context, job):
+        case Completed() as done:
+            return verify(run, context, job, done)
+        case Stopped() | StandDown() as end:
+            return end
+
+
+def _kept_runbook(context: Context, found: Matched) -> Runbook:
+    """The revision that the incident started with, whatever the file says by now."""
+    path, text = context.store.revision_text(found.revision)
+    parsed = parse(text, path=path)
+    if not isinstance(parsed, Parsed):
+        raise TypeError(f"revision {found.revision[:12]} of {path} was a runbook when it was matched")
+    return parsed.runbook
+
+
+def _deadline(context: Context, alert: Alert, runbook: Runbook) -> datetime:
+    """Until when steps may run: the shortest of the configured and the runbook's own time."""
+    config = context.config
+    limits = [config.execution.incident_deadline_s]
+    if runbook.blast_radius.max_duration_s is not None:
+        limits.append(runbook.blast_radius.max_duration_s)
+    if alert.severity is Severity.CRITICAL:
+        limits.append(config.escalation.critical_downtime_s)
+    return context.clock.now() + timedelta(seconds=min(limits))

@@ -1,0 +1,140 @@
+"""Intake: is this ours to work on, and what does its source know about it?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.domain.alert import Alert
+from agent.domain.decisions import StandDown
+from agent.domain.errors import ServiceError
+from agent.domain.incident import Entry, EventKind, Incident, Status
+from agent.domain.outbox import DeskAcknowledge
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import Changes, SourceFacts
+
+#: Starts the dedup_key of everything that the agent itself triggers.
+OWN_KEY_PREFIX = "oncall-agent-"
+
+#: The client name that the agent triggers with.
+OWN_CLIENT = "oncall-agent"
+
+
+def receive(context: Context, incident: Incident) -> None:
+    """Open the thread."""
+    alert = incident.alert
+    grade = alert.severity or alert.urgency
+    tell(
+        context,
+        incident.id,
+        Entry(
+            key="received",
+            kind=EventKind.RECEIVED,
+            text=f"🚨 Incident received: {alert.title}" + (f" ({grade})" if grade else ""),
+            data={"source": alert.source, "source_id": alert.source_id, "service": alert.service},
+        ),
+    )
+
+
+def learn(context: Context, incident: Incident) -> Alert:
+    """The alert with what its source knows beyond the webhook; the webhook's own facts if it is down."""
+    alert = incident.alert
+    if context.desk is None:
+        return alert
+    try:
+        facts = context.desk.facts(alert.source_id)
+    except ServiceError as error:
+        _tell_unlearned(context, incident.id, error)
+        return alert
+    learned = _joined(alert, facts)
+    tell(
+        context,
+        incident.id,
+        Entry(
+            key="learned",
+            kind=EventKind.LEARNED,
+            text=f"ℹ️ {alert.source} says: {_in_words(learned)}",
+            data={"labels": dict(learned.labels), "own": is_own(facts)},
+        ),
+        changes=Changes(alert=learned),
+    )
+    return learned
+
+
+def is_own_echo(context: Context, alert: Alert) -> bool:
+    """Whether this is an escalation that the agent itself raised, come back as a webhook."""
+    return alert.dedup_key.startswith(OWN_KEY_PREFIX) or context.store.is_own_summary(alert.title)
+
+
+def is_own(facts: SourceFacts) -> bool:
+    """Whether the source says that the agent itself triggered it."""
+    return OWN_CLIENT in facts.clients or any(key.startswith(OWN_KEY_PREFIX) for key in facts.alert_keys)
+
+
+def ignore_echo(context: Context, incident: Incident) -> None:
+    """The agent's own escalation never starts work."""
+    tell(
+        context,
+        incident.id,
+        Entry("ignored", EventKind.IGNORED, "🔇 This is the agent's own escalation: nothing is started"),
+        changes=Changes(status=Status.IGNORED, result="The agent's own escalation"),
+    )
+
+
+def take_up(context: Context, incident_id: str) -> StandDown | None:
+    """Tell the source that it is being worked on, unless a human already is."""
+    taken = context.store.stand_down_of(incident_id)
+    if taken is not None:
+        return taken
+    incident = context.store.incident(incident_id)
+    tell(
+        context,
+        incident_id,
+        Entry("acknowledged", EventKind.ACKNOWLEDGED, "👋 Acknowledged: the agent is working on it"),
+        messages=(DeskAcknowledge(incident.alert.source_id),),
+    )
+    return None
+
+
+def _tell_unlearned(context: Context, incident_id: str, error: ServiceError) -> None:
+    tell(
+        context,
+        incident_id,
+        Entry(
+            key="learned",
+            kind=EventKind.LEARNED,
+            text=f"⚠️ Details could not be fetched ({error.reason}); going on with what the webhook says",
+            data={"error": str(error)},
+        ),
+    )
+
+
+def _joined(alert: Alert, facts: SourceFacts) -> Alert:
+    """What the source knows now wins over the webhook, except where it says nothing."""
+    keys = facts.alert_keys
+    own_key = next((key for key in keys if key.startswith(OWN_KEY_PREFIX)), "")
+    if not own_key and OWN_CLIENT in facts.clients:
+        own_key = OWN_KEY_PREFIX + alert.source_id
+    return replace(
+        alert,
+        title=facts.title or alert.title,
+        body=facts.body or alert.body,
+        service=facts.service or alert.service,
+        urgency=facts.urgency or alert.urgency,
+        severity=facts.severity or alert.severity,
+        priority=facts.priority or alert.priority,
+        team=facts.team or alert.team,
+        labels={**alert.labels, **facts.labels},
+        environment=alert.environment or facts.labels.get("environment", facts.labels.get("env", "")),
+        dedup_key=own_key or (keys[0] if keys else alert.dedup_key),
+    )
+
+
+def _in_words(alert: Alert) -> str:
+    facts = {
+        "severity": alert.severity,
+        "urgency": alert.urgency,
+        "service": alert.service,
+        "labels": ", ".join(f"{name}={value}" for name, value in sorted(alert.labels.items())[:8]),
+    }
+    return "; ".join(f"{name} {value}" for name, value in facts.items() if value) or "nothing more"

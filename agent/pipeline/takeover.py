@@ -1,0 +1,119 @@
+"""A human's hand at the source: acknowledging, resolving or reassigning there makes the agent stand down.
+
+The agent's own writes come back as the same webhooks. They are told apart by the user that the source
+counted our write for; while our write is still under way nobody can tell, so the event waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from agent.domain.decisions import StandDown
+from agent.domain.incident import Entry, EventKind
+from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import OwnWrite
+
+#: What we call our own write that makes the source send the event.
+_OWN_ACTION = {EventType.ACKNOWLEDGED: "acknowledge", EventType.RESOLVED: "resolve"}
+
+#: While the source has not told who we are, an event this soon after our own write is its echo.
+_ECHO_WINDOW = timedelta(seconds=2)
+
+#: A write whose answer never came does not hold an event back for longer than this.
+_WRITE_MAY_TAKE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """Somebody else has it now."""
+
+    stand_down: StandDown
+
+
+@dataclass(frozen=True, slots=True)
+class Irrelevant:
+    """Nothing follows from it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Our own write is still under way: ask again."""
+
+
+Reading = TakenOver | Irrelevant | Later
+
+
+def read_event(context: Context, event: SourceEvent) -> Reading:
+    """What the event means for the incident that it is about."""
+    if event.type is EventType.REASSIGNED:
+        if event.actor_kind is ActorKind.HUMAN and event.actor_id != _own_user(context, None):
+            return TakenOver(StandDown(_name(event), "reassigned the incident"))
+        return Irrelevant("reassigned by a rule, not by a human")
+    if event.type not in _OWN_ACTION:
+        return Irrelevant(f"{event.name} needs nothing from the agent")
+    action = _OWN_ACTION[event.type]
+    write = next((each for each in context.store.own_writes(event.source_id) if each.action == action), None)
+    return _read_acknowledge_or_resolve(context, event, write)
+
+
+def _read_acknowledge_or_resolve(context: Context, event: SourceEvent, write: OwnWrite | None) -> Reading:
+    own_user = _own_user(context, write)
+    if own_user and event.actor_id == own_user:
+        return Irrelevant("the agent's own write")
+    if write is not None and not own_user:
+        age = context.clock.now() - write.begun_at
+        if write.ended_at is None and age < _WRITE_MAY_TAKE:
+            return Later()
+        if age < _ECHO_WINDOW:
+            return Irrelevant("the agent's own write, by its time")
+    if write is not None and event.actor_kind is not ActorKind.HUMAN:
+        return Irrelevant("the agent's own write")
+    how = "resolved the incident" if event.type is EventType.RESOLVED else "acknowledged the incident"
+    return TakenOver(StandDown(_name(event), how))
+
+
+def _own_user(context: Context, write: OwnWrite | None) -> str:
+    configured = context.config.pagerduty.agent_user_id if context.config.pagerduty else ""
+    learned = write.actor_id if write is not None else ""
+    return configured or learned or context.store.own_user_id()
+
+
+def _name(event: SourceEvent) -> str:
+    return event.actor_name or event.actor_id or f"somebody at {event.source}"
+
+
+def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool:
+    """Act on a stored event; True if a running incident must be woken."""
+    reading = read_event(context, event)
+    match reading:
+        case Later():
+            return False
+        case Irrelevant(why):
+            context.store.event_handled(event.delivery_id, why)
+            return False
+        case TakenOver(stand_down):
+            in_time = context.store.stand_down(incident_id, stand_down)
+            if in_time:
+                _tell_taken(context, incident_id, event, stand_down)
+            outcome = "stand-down" if in_time else "the incident was over"
+            context.store.event_handled(event.delivery_id, outcome)
+            return in_time
+        case _ as never:
+            assert_never(never)
+
+
+def _tell_taken(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:
+    entry = Entry(
+        f"taken-over-{event.delivery_id}",
+        EventKind.NOTE,
+        f"🧍 {taken.by} {taken.how}: stopping",
+        {"event": event.name, "by": taken.by},
+        actor=taken.by,
+    )
+    tell(context, incident_id, entry)

@@ -1,0 +1,49 @@
+"""Tells what happened: an entry in the timeline, and the messages that follow from it, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import ChatCard, ChatLine, Message, channel_of
+from agent.pipeline.context import Context
+from agent.ports import Changes
+
+#: Entries that stand in the timeline and the audit log but would only be noise in the thread.
+_QUIET = frozenset({EventKind.SYSTEM, EventKind.DELIVERY, EventKind.ATTEMPT_STARTED, EventKind.SUMMARY})
+
+
+def tell(
+    context: Context,
+    incident_id: str,
+    *entries: Entry,
+    changes: Changes | None = None,
+    messages: Sequence[Message] = (),
+) -> bool:
+    """Write entries down, redacted, with their lines for the thread; False if told before."""
+    redacted = [_redacted(context, entry) for entry in entries]
+    lines: list[Message] = [ChatLine(entry.text) for entry in redacted if entry.kind not in _QUIET]
+    wanted = [*lines, ChatCard(), *messages]
+    sendable = [message for message in wanted if channel_of(message) in context.channels]
+    return context.store.record(incident_id, redacted, changes=changes, messages=sendable)
+
+
+def _redacted(context: Context, entry: Entry) -> Entry:
+    data = context.redactor.value(dict(entry.data))
+    return Entry(
+        key=entry.key,
+        kind=entry.kind,
+        text=context.redactor.text(entry.text),
+        data=data if isinstance(data, dict) else {},
+        actor=entry.actor,
+    )
+
+
+def preformatted(text: str, *, max_lines: int = 12, max_columns: int = 300) -> str:
+    """Command output as indented lines, which every view shows as code; long ones are cut in the middle."""
+    lines = text.rstrip().splitlines()
+    if len(lines) > max_lines:
+        half = max_lines // 2
+        left_out = len(lines) - 2 * half
+        lines = [*lines[:half], f"… {left_out} lines left out …", *lines[-half:]]
+    return "".join(f"\n    {line[:max_columns]}" for line in lines)

@@ -1,0 +1,104 @@
+"""Verification: is it really fixed?
+
+The runbook's Verify section must hold, for as long as it says, before anything is resolved.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from agent.domain.decisions import (
+    AttemptEnd,
+    Completed,
+    EscalationTrigger,
+    PlannedStep,
+    StandDown,
+    Stopped,
+)
+from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.runbook import Step, Verification
+from agent.pipeline.attempt import make_attempt
+from agent.pipeline.context import Context
+from agent.pipeline.execution import Job, attempt_data
+from agent.pipeline.telling import tell
+from agent.ports import AttemptKey, Changes, Run
+
+#: How often a Verify section is looked at while it must hold, at most.
+_LOOKS = 10
+
+#: How long a step that does not hold yet is waited for, between looks.
+_LOOK_AGAIN_S = 5.0
+
+
+def verify(run: Run, context: Context, job: Job, done: Completed) -> Completed | Stopped | StandDown:
+    """Look until it has held for its time; a look that fails calls a human, after one more try."""
+    verification = job.runbook.verification
+    if verification is None:
+        return done
+    run.step("verifying", lambda: _tell_verifying(context, job, verification), returns=bool)
+    looks = _LOOKS if verification.hold_for_s else 1
+    for look in range(1, looks + 1):
+        if look > 1:
+            run.sleep(verification.hold_for_s / (looks - 1))
+        ended = _look(run, context, job, verification, look)
+        if ended is not None:
+            return ended
+    run.step("verified", lambda: _tell_verified(context, job), returns=bool)
+    return done
+
+
+def _look(
+    run: Run, context: Context, job: Job, verification: Verification, look: int
+) -> Stopped | StandDown | None:
+    for step, planned in zip(verification.steps, job.plan.verify, strict=True):
+        for retry in (0, 1):
+            number = 2 * look - 1 + retry
+            end = AttemptEnd(
+                run.step(
+                    f"verify-{step.index}-{number}",
+                    partial(_look_at, context, job, step, planned, number),
+                    returns=str,
+                )
+            )
+            if end is AttemptEnd.SUCCEEDED:
+                break
+            if end is AttemptEnd.INTERRUPTED:
+                by = context.store.stand_down_of(job.incident_id)
+                return by or Stopped("verification took too long", EscalationTrigger.DEADLINE)
+            if retry == 0:
+                run.sleep(_LOOK_AGAIN_S if step.retry_delay_s is None else step.retry_delay_s)
+        else:
+            return Stopped(f"not verified: {step.title} does not hold", EscalationTrigger.NOT_VERIFIED)
+    return None
+
+
+def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, number: int) -> str:
+    hold_s = job.runbook.verification.hold_for_s if job.runbook.verification else 0.0
+    key = AttemptKey(job.incident_id, planned.section, planned.index, number)
+    attempt = make_attempt(
+        context,
+        step,
+        planned,
+        key,
+        limits=job.runbook.blast_radius,
+        deadline=job.deadline + timedelta(seconds=hold_s),
+    )
+    holds = attempt.end is AttemptEnd.SUCCEEDED
+    text = f"{'✅' if holds else '❌'} Verify: {step.title} {'holds' if holds else 'does not hold'}"
+    if not holds:
+        text += f" ({attempt.reason})"
+    kind = EventKind.STEP_SUCCEEDED if holds else EventKind.ATTEMPT_FAILED
+    entry_key = f"verify-{step.index}-attempt-{number}"
+    tell(context, job.incident_id, Entry(entry_key, kind, text, attempt_data(attempt, planned)))
+    return attempt.end.value
+
+
+def _tell_verifying(context: Context, job: Job, verification: Verification) -> bool:
+    hold = f", for {verification.hold_for_s:g} s" if verification.hold_for_s else ""
+    entry = Entry("verifying", EventKind.VERIFYING, f"🔎 Verifying: is it really fixed{hold}?")
+    return tell(context, job.incident_id, entry, changes=Changes(status=Status.VERIFYING))
+
+
+def _tell_verified(context: Context, job: Job) -> bool:
+    return tell(context, job.incident_id, Entry("verified", EventKind.VERIFIED, "🔎 Verified: it is fixed"))

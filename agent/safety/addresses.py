@@ -1,0 +1,125 @@
+"""Hosts and URLs in one reading only: what two programs could read differently is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import re2
+
+from agent.domain.command import Refusal
+
+_NAME = re2.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_LOOKS_NUMERIC = re2.compile(r"([^.]*\.)*(0[xX][0-9A-Fa-f]*|[0-9]+)\.?")
+_WITH_PORT = re2.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:([0-9]{1,5}))?")
+_URL = re2.compile(r"(https?://)?([^/?#@\\]+)([/?][A-Za-z0-9._~:/?&=%,;@+!$'()|*-]*)?")
+#: curl guesses another protocol from such a name when the URL has no scheme (its manual, section URL).
+_OTHER_PROTOCOL = re2.compile(r"(?i)(ftp|dict|ldap|imap|smtp|pop3)\..*")
+#: The instance metadata services of AWS, GCP, Azure and Alibaba; they hand out credentials.
+_METADATA_NAMES = frozenset(
+    {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
+_METADATA_NETWORKS = (
+    ipaddress.ip_network("169.254.0.0/16"),
+    ipaddress.ip_network("100.100.100.200/32"),
+    ipaddress.ip_network("fd00:ec2::/32"),
+    ipaddress.ip_network("fe80::/10"),
+)
+_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host in lower case without a final dot, and its port as written."""
+
+    host: str
+    port: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
+    @property
+    def gives_credentials(self) -> bool:
+        """Whether it is a metadata service or link-local, where machines find their credentials."""
+        ip = _ip(self.host)
+        if ip is None:
+            return self.host in _METADATA_NAMES
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        return any((mapped or ip) in network for network in _METADATA_NETWORKS)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is the machine, or the pod, itself."""
+        ip = _ip(self.host)
+        return self.host in _LOOPBACK_NAMES if ip is None else ip.is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """An http or https URL to one host; `path` keeps the query."""
+
+    scheme: str
+    address: Address
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}{self.address}{self.path}"
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def address(word: str) -> Address | Refusal:
+    """Read host or host:port; an address in a spelling that programs read differently is refused."""
+    found = _WITH_PORT.fullmatch(word)
+    if not found:
+        return Refusal(f"{word!r} is not a host", "write a name or an address, with :port if needed")
+    host, port = found.group(1).strip("[]").lower(), found.group(3) or ""
+    if port and not 0 < int(port) < 65536:
+        return Refusal(f"{word!r} has no usable port", "a port is between 1 and 65535")
+    if _ip(host) is not None:
+        return Address(str(_ip(host)), port)
+    if ":" in host or not _NAME.fullmatch(host) or _LOOKS_NUMERIC.fullmatch(host):
+        return Refusal(f"{word!r} is not a host", "write a name, or an address as four decimal numbers")
+    return Address(host.rstrip("."), port)
+
+
+def url(word: str) -> Url | Refusal:
+    """Read a URL of http or https; the scheme may be left out, as curl allows."""
+    if "://" in word and not word.lower().startswith(("http://", "https://")):
+        return Refusal(f"{word!r} is neither http nor https", "use an http:// or https:// URL")
+    found = _URL.fullmatch(word)
+    if not found:
+        hint = "write http://host/path without user, braces, brackets and fragment"
+        return Refusal(f"{word!r} is not a plain URL", hint)
+    scheme = found.group(1) or ""
+    if not scheme and _OTHER_PROTOCOL.fullmatch(found.group(2)):
+        return Refusal(f"curl would guess another protocol for {word!r}", "begin with http:// or https://")
+    where = address(found.group(2))
+    if isinstance(where, Refusal):
+        return where
+    return Url(scheme or "http://", where, found.group(3) or "/")
+
+
+def allows(patterns: Sequence[str], host: str) -> bool:
+    """Whether a host (with or without :port) is in a list of names, `*.domain` patterns and host:ports."""
+    found = address(host)
+    if isinstance(found, Refusal):
+        return False
+    return any(_covers(pattern.strip().lower(), found) for pattern in patterns)
+
+
+def _covers(pattern: str, found: Address) -> bool:
+    name = pattern
+    if pattern.rpartition(":")[2].isdigit() and (pattern.count(":") == 1 or "]:" in pattern):
+        name, _, port = pattern.rpartition(":")
+        if port != found.port:
+            return False
+    name = name.strip("[]")
+    return found.host.endswith(name[1:]) if name.startswith("*.") else found.host == name

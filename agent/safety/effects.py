@@ -1,0 +1,117 @@
+"""Prices an argv: which effects it has, or why it is refused. What no table knows is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from agent.domain.command import Refusal
+from agent.domain.effects import Effect
+from agent.safety import grammar, pricing, tables
+from agent.safety.analysis import Analysis, Counter
+from agent.safety.grammar import Tool, nearest
+from agent.safety.pricing import Desk, Rule
+from agent.safety.rule_curl import curl
+from agent.safety.rule_jq import jq
+from agent.safety.rule_kubectl import (
+    kubectl_delete,
+    kubectl_exec,
+    kubectl_logs,
+    kubectl_read,
+    kubectl_restart,
+    kubectl_scale,
+)
+
+#: Executables named without a path are looked for here and nowhere else, by the sandbox too.
+TRUSTED_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+RULES: Mapping[str, Rule] = {
+    "curl": curl,
+    "jq": jq,
+    "kubectl_delete": kubectl_delete,
+    "kubectl_exec": kubectl_exec,
+    "kubectl_logs": kubectl_logs,
+    "kubectl_read": kubectl_read,
+    "kubectl_restart": kubectl_restart,
+    "kubectl_scale": kubectl_scale,
+}
+
+
+def _read_bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class EffectTables:
+    """The effect tables in use. `read_script` reads a declared script to compare its hash."""
+
+    tables: tables.Tables
+    read_script: Callable[[str], bytes] = _read_bytes
+
+    @classmethod
+    def load(cls, extra: Sequence[Path] = ()) -> EffectTables:
+        """The shipped tables and the team's own; ConfigError with file and key path if one is wrong."""
+        return cls(tables.load(extra, rules=RULES.keys()))
+
+    def price(self, argv: Sequence[str], *, counter: Counter | None = None) -> tuple[Effect, ...] | Refusal:
+        """What a command would do to the world, or why it is refused."""
+        found = self.analyse(argv, counter=counter)
+        return found if isinstance(found, Refusal) else found.effects
+
+    def analyse(self, argv: Sequence[str], *, counter: Counter | None = None) -> Analysis | Refusal:
+        """Effects, and the hosts and namespaces that a command reaches."""
+        return self._analyse(argv, counter=counter, inside=False)
+
+    def _analyse(self, argv: Sequence[str], *, counter: Counter | None, inside: bool) -> Analysis | Refusal:
+        tool = self._tool(argv)
+        if isinstance(tool, Refusal):
+            return tool
+        if inside and not tool.inside:
+            return Refusal(f"{tool.name} cannot be run inside a pod", "run it as a command of its own")
+        if refusal := self._check_script(tool):
+            return refusal
+        invocation = grammar.read(argv, tool)
+        if isinstance(invocation, Refusal):
+            return invocation
+        found = pricing.findings(invocation)
+        if isinstance(found, Refusal):
+            return found
+        rule = RULES.get(invocation.command.rule)
+        if rule is None:
+            return pricing.by_table(invocation, found)
+        inner = partial(self._analyse, counter=counter, inside=True)
+        return rule(invocation, found, Desk(self.tables, counter, inner))
+
+    def _tool(self, argv: Sequence[str]) -> Tool | Refusal:
+        if not argv or not argv[0]:
+            return Refusal("there is no command", "name a program")
+        name = argv[0]
+        if name in self.tables.tools:
+            return self.tables.tools[name]
+        folder, slash, base = name.rpartition("/")
+        if slash and folder not in TRUSTED_PATH:
+            hint = "declare it under `scripts` in an effect table of yours, with its sha256"
+            return Refusal(f"{name} is not among the trusted programs", hint)
+        if base in self.tables.refused:
+            return Refusal(f"{base} cannot be judged by its arguments", self.tables.refused[base])
+        if slash and base in self.tables.tools:
+            return self.tables.tools[base]
+        hint = nearest(base, self.tables.tools, noun="program")
+        return Refusal(f"{name} is not in any effect table", hint)
+
+    def _check_script(self, tool: Tool) -> Refusal | None:
+        if not tool.sha256:
+            return None
+        try:
+            content = self.read_script(tool.name)
+        except OSError as error:
+            return Refusal(f"the declared script {tool.name} cannot be read: {error.strerror}", "check its path")
+        if hashlib.sha256(content).hexdigest() != tool.sha256:
+            hint = "review it and declare its new sha256"
+            return Refusal(f"the script {tool.name} is not the declared one: its content has changed", hint)
+        return None
+
+

@@ -1,0 +1,165 @@
+"""The form of an effect table file; an unknown key or a value of the wrong form is a problem with its key path."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import re2
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from agent.domain.effects import EffectClass
+from agent.safety.grammar import PipedInput
+from agent.safety.kinds import Role
+
+
+def _is_pattern(pattern: str) -> str:
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        raise ValueError(f"not a regular expression that re2 takes: {error}") from error
+    return pattern
+
+
+def _value_alone(row: object) -> object:
+    return {"value": row} if isinstance(row, str) else row
+
+
+def _class_alone(row: object) -> object:
+    return {"class": row} if isinstance(row, str) else row
+
+
+def _one_or_more(row: object) -> object:
+    return row if isinstance(row, list) else [row]
+
+
+Pattern = Annotated[str, AfterValidator(_is_pattern)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class KindRow(_Row):
+    """A kind of argument."""
+
+    pattern: Pattern
+    says: str
+    role: Role = Role.TEXT
+    forbidden: Pattern = ""
+    forbidden_says: str = ""
+    secret: Pattern = ""
+
+
+class OptionRow(_Row):
+    """An option; `value` is `switch` or the kinds of its values with blanks between them."""
+
+    value: str = "switch"
+    optional: bool = False
+    repeat: bool = False
+    fills_argument: bool = False
+    all_namespaces: bool = False
+    effect: EffectClass | None = None
+    refuse: str = ""
+    hint: str = ""
+
+
+class EffectRow(_Row):
+    """An effect; `count` is a number, `arguments`, or an option's name."""
+
+    effect_class: Annotated[EffectClass, Field(alias="class")]
+    target: str = ""
+    count: Annotated[int, Field(ge=1)] | str = 1
+
+
+Option = Annotated[OptionRow, BeforeValidator(_value_alone)]
+Effect = Annotated[EffectRow, BeforeValidator(_class_alone)]
+
+
+class CommandRow(_Row):
+    """An executable's subcommand, or what an executable does without one."""
+
+    options: dict[str, Option] = {}
+    arguments: tuple[str, ...] = ()
+    commands: dict[str, CommandRow] = {}
+    effect: Annotated[tuple[Effect, ...], BeforeValidator(_one_or_more)] = ()
+    rule: str = ""
+    requires: tuple[str, ...] = ()
+    passes_on: bool = False
+    refuse: str = ""
+    hint: str = ""
+
+
+class ToolRow(CommandRow):
+    """An executable and how it reads its command line (the defaults are GNU getopt's)."""
+
+    clusters: bool = True
+    permutes: bool = True
+    equals: bool = True
+    short_equals: bool = False
+    ends_options: bool = True
+    word_options: bool = False
+    option_prefixes: str = "-"
+    any_case: bool = False
+    free_text: bool = False
+    numeric: str = ""
+    piped_input: PipedInput = PipedInput.NONE
+    default_host: str = ""
+    namespaced: bool = False
+    repeat_option: str = ""
+    inside: bool = True
+
+
+class ScriptRow(ToolRow):
+    """A team's own script: it runs only while its content has this hash."""
+
+    sha256: Sha256
+    inside: Literal[False] = False
+
+
+class FilesRow(_Row):
+    """Files that commands may show, and files that hold secrets."""
+
+    readable: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+
+
+class ResourceRow(_Row):
+    """A Kubernetes resource that may be read."""
+
+    names: tuple[str, ...] = ()
+    cluster: bool = False
+    secret: bool = False
+
+
+class KubernetesRow(_Row):
+    """What is known of Kubernetes."""
+
+    resources: dict[str, ResourceRow] = {}
+
+
+class UrlRow(_Row):
+    """A request that changes something: its method, the whole URL as a pattern, what it does."""
+
+    method: Literal["POST", "PUT", "PATCH", "DELETE"]
+    url: Pattern
+    effect: Effect
+
+
+class UrlsRow(_Row):
+    """Requests that may change something, and paths that show secrets."""
+
+    allowed: tuple[UrlRow, ...] = ()
+    secret_paths: tuple[Pattern, ...] = ()
+
+
+class TableFile(_Row):
+    """One effect table file."""
+
+    kinds: dict[str, KindRow] = {}
+    files: FilesRow = FilesRow()
+    tools: dict[str, ToolRow] = {}
+    scripts: dict[str, ScriptRow] = {}
+    refused: dict[str, str] = {}
+    kubernetes: KubernetesRow = KubernetesRow()
+    urls: UrlsRow = UrlsRow()

@@ -1,0 +1,180 @@
+"""Sends signed V3 webhooks as PagerDuty does: in order for an incident, again after 5xx, 429 and silence.
+
+Three drops in a row switch the subscription off (documentation "Webhooks", page "Behavior"). PagerDuty
+tries for 48 hours; here tries are few and quick so that a test or a demo sees the end of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import httpx
+
+_DROPS_MAX = 3
+
+
+@dataclass(slots=True)
+class Subscription:
+    """Who gets the webhooks; several secrets sign each of them, as during a rotation."""
+
+    url: str
+    secrets: Sequence[str]
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    disabled: bool = False
+    drops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook on its way; `statuses` has one entry a try, 0 for no answer."""
+
+    webhook_id: str
+    event_type: str
+    order: str
+    raw: bytes
+    due: float = 0.0
+    statuses: tuple[int, ...] = ()
+    outcome: str = "pending"
+
+
+def signature_header(raw: bytes, secrets: Sequence[str]) -> str:
+    """`X-PagerDuty-Signature` for these bytes."""
+    return ",".join(f"v1={hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()}" for secret in secrets)
+
+
+class Deliverer:
+    """Delivers in the background; `deliver` sends one webhook now."""
+
+    def __init__(self, *, tries: int = 8, backoff_s: float = 0.05, timeout_s: float = 5.0) -> None:
+        self.subscription: Subscription | None = None
+        self._tries = tries
+        self._backoff_s = backoff_s
+        self._changed = threading.Condition()
+        self._pending: list[Delivery] = []
+        self._done: list[Delivery] = []
+        self._stopping = False
+        self._client = httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop delivering; what is pending stays undelivered."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._client.close()
+
+    def enqueue(self, event: Mapping[str, object], order: str) -> None:
+        """Deliver in the background, behind what is pending for the same `order` (the incident)."""
+        with self._changed:
+            if self.subscription is not None and not self.subscription.disabled:
+                self._pending.append(_delivery_of(event, order))
+                self._changed.notify_all()
+
+    def deliver(self, url: str, event: Mapping[str, object], *, webhook_id: str = "") -> int:
+        """Send once, now, to this URL; gives the status, 0 if there was no answer."""
+        known = self.subscription or Subscription(url, ())
+        delivery = _delivery_of(event, "")
+        if webhook_id:
+            delivery = replace(delivery, webhook_id=webhook_id)
+        return self._post(replace_url(known, url), delivery)
+
+    def deliveries(self) -> list[Delivery]:
+        """Everything handed over so far: ended ones first, then the pending."""
+        with self._changed:
+            return [*self._done, *self._pending]
+
+    def wait_until_idle(self, timeout_s: float = 5.0) -> bool:
+        """Whether nothing is pending any more within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._pending, timeout_s)
+
+    def enable(self) -> None:
+        """Switch the subscription on again."""
+        with self._changed:
+            if self.subscription is not None:
+                self.subscription.disabled, self.subscription.drops = False, 0
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                delivery = self._next()
+                while delivery is None and not self._stopping:
+                    self._changed.wait(self._until_next())
+                    delivery = self._next()
+                target = self.subscription
+            if self._stopping or delivery is None or target is None:
+                return
+            self._settle(target, delivery, self._post(target, delivery))
+
+    def _next(self) -> Delivery | None:
+        """The first that is due and has none of its incident before it."""
+        held: set[str] = set()
+        for delivery in self._pending:
+            if delivery.order not in held and delivery.due <= time.monotonic():
+                return delivery
+            held.add(delivery.order)
+        return None
+
+    def _until_next(self) -> float | None:
+        dues = [each.due for each in self._pending if each.due > time.monotonic()]
+        return max(min(dues) - time.monotonic(), 0.001) if dues else None
+
+    def _settle(self, target: Subscription, delivery: Delivery, status: int) -> None:
+        tried = replace(delivery, statuses=(*delivery.statuses, status))
+        again = status == 0 or status == 429 or status >= 500
+        with self._changed:
+            if delivery not in self._pending:
+                return
+            index = self._pending.index(delivery)
+            if again and len(tried.statuses) < self._tries:
+                wait = self._backoff_s * min(2 ** len(delivery.statuses), 16)
+                self._pending[index] = replace(tried, due=time.monotonic() + wait)
+            else:
+                del self._pending[index]
+                self._end(target, tried, delivered=200 <= status < 300)
+            self._changed.notify_all()
+
+    def _end(self, target: Subscription, delivery: Delivery, *, delivered: bool) -> None:
+        self._done.append(replace(delivery, outcome="delivered" if delivered else "dropped"))
+        target.drops = 0 if delivered else target.drops + 1
+        if target.drops >= _DROPS_MAX:
+            target.disabled = True
+            self._done.extend(replace(each, outcome="dropped") for each in self._pending)
+            self._pending.clear()
+
+    def _post(self, target: Subscription, delivery: Delivery) -> int:
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "PagerDuty-Webhook/V3.0",
+            "X-PagerDuty-Signature": signature_header(delivery.raw, target.secrets),
+            "X-Webhook-Id": delivery.webhook_id,
+            "X-Webhook-Subscription": target.id,
+        }
+        try:
+            return self._client.post(target.url, content=delivery.raw, headers=headers).status_code
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return 0
+
+
+def replace_url(subscription: Subscription, url: str) -> Subscription:
+    """The same subscription sending somewhere else."""
+    return Subscription(url, subscription.secrets, subscription.id)
+
+
+def _delivery_of(event: Mapping[str, object], order: str) -> Delivery:
+    inner = event.get("event")
+    event_type = str(inner.get("event_type", "")) if isinstance(inner, Mapping) else ""
+    return Delivery(str(uuid.uuid4()), event_type, order, json.dumps(event).encode())

@@ -1,0 +1,83 @@
+"""`/api/v1`: incidents as JSON. Reading only; open on loopback, with a bearer token beyond it."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from agent.config import is_loopback
+from agent.domain.errors import StoreError
+from agent.domain.incident import Status
+from agent.web import views
+from agent.web.openapi import OPENAPI
+
+if TYPE_CHECKING:
+    from agent.web.app import WebParts
+
+_MAX_PAGE = 500
+
+
+def blueprint(parts: WebParts) -> Blueprint:
+    """The read API."""
+    routes = Blueprint("api", __name__, url_prefix="/api/v1")
+
+    @routes.before_request
+    def only_who_may_read() -> None:
+        _check_token(parts)
+
+    @routes.get("/incidents")
+    def incidents() -> Response:
+        found = parts.store.incidents(
+            limit=_limit(), source_id=request.args.get("source_id"), status=_status()
+        )
+        return jsonify({"incidents": [views.incident(parts.store, each.id) for each in found]})
+
+    @routes.get("/incidents/<incident_id>")
+    def incident(incident_id: str) -> Response:
+        try:
+            parts.store.incident(incident_id)
+        except StoreError as error:
+            abort(404, str(error))
+        return jsonify(views.incident(parts.store, incident_id))
+
+    @routes.get("/escalations")
+    def escalations() -> Response:
+        return jsonify({"escalations": list(parts.store.escalations())})
+
+    @routes.get("/runbooks")
+    def runbooks() -> Response:
+        return jsonify({"runbooks": [views.runbook(each) for each in parts.library.runbooks.values()]})
+
+    @routes.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(OPENAPI)
+
+    return routes
+
+
+def _check_token(parts: WebParts) -> None:
+    server = parts.config.server
+    if server.api_token is None:
+        if is_loopback(server.host):
+            return
+        abort(403, "set server.api_token in config.yaml to read the API beyond loopback")
+    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    expected = server.api_token.resolve().reveal()
+    if not hmac.compare_digest(given.encode(), expected.encode()):
+        abort(401, "send the API token as Authorization: Bearer")
+
+
+def _limit() -> int:
+    text = request.args.get("limit", "50")
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_PAGE:
+        abort(400, f"limit must be a number from 1 to {_MAX_PAGE}")
+    return int(text)
+
+
+def _status() -> str | None:
+    status = request.args.get("status")
+    if status is not None and status not in [each.value for each in Status]:
+        abort(400, f"status must be one of {', '.join(each.value for each in Status)}")
+    return status

@@ -1,0 +1,150 @@
+"""The only place that builds real things: `build(config) -> Daemon`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from agent.adapters.audit_log import AuditLog
+from agent.adapters.clock import SystemClock
+from agent.adapters.pagerduty_events import PagerDutyEvents
+from agent.adapters.pagerduty_rest import PagerDutyDesk
+from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.slack import SlackChat, SlackWebhookChat
+from agent.adapters.store import Store
+from agent.config import Config, SecretReference
+from agent.daemon import Daemon, Wakeup
+from agent.delivery.chat import ChatSender
+from agent.delivery.desk import DeskSender
+from agent.delivery.pager import PagerSender
+from agent.delivery.sending import Sender
+from agent.dispatcher import Dispatcher
+from agent.domain.decisions import EscalationTrigger, Stopped
+from agent.domain.outbox import Channel
+from agent.durable import Durable
+from agent.library.load import Library
+from agent.pipeline import closing
+from agent.pipeline.context import Context
+from agent.pipeline.gate import Gate
+from agent.pipeline.handle import handle
+from agent.ports import Chat, IncidentDesk, Pager, Run
+from agent.safety.effects import EffectTables
+from agent.safety.redaction import Redactor
+from agent.watchdog import Watchdog
+from agent.web.app import WebParts, create_app
+
+
+def build(config: Config) -> Daemon:
+    """Everything a daemon needs, connected, nothing started."""
+    clock = SystemClock()
+    store = Store(config.database.url, clock)
+    desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
+    context = context_of(config, store=store, desk=desk, channels=_channels(desk, pager, chat))
+    durable = Durable(
+        database_url=config.database.url,
+        executor_id=os.environ.get("ONCALL_AGENT_EXECUTOR_ID", "main"),
+        handle=lambda run, incident_id: _handle(run, context, incident_id),
+        on_crash=lambda incident_id, error: _page_crash(context, incident_id, error),
+    )
+    wakeup, ready = Wakeup(), threading.Event()
+    web = WebParts(config=config, store=store, library=context.library, notify=wakeup.notify, ready=ready)
+    return Daemon(
+        context=context,
+        store=store,
+        durable=durable,
+        dispatcher=Dispatcher(context, store, durable),
+        watchdog=Watchdog(context, store, durable),
+        senders=_senders(context, store, desk, pager, chat),
+        audit_log=AuditLog(config.audit_path(), store),
+        app=create_app(web),
+        wakeup=wakeup,
+        ready=ready,
+    )
+
+
+def context_of(
+    config: Config, *, store: Store, desk: IncidentDesk | None, channels: frozenset[Channel]
+) -> Context:
+    """What the pipeline's stages may use."""
+    return Context(
+        config=config,
+        store=store,
+        library=Library(Path(config.runbooks.path)),
+        sandbox=ProcessSandbox(pass_environment=config.execution.pass_environment),
+        tables=EffectTables.load([Path(path) for path in config.execution.effect_tables]),
+        redactor=Redactor(_known_secrets(config)),
+        clock=SystemClock(),
+        desk=desk,
+        channels=channels,
+        gate=Gate(),
+    )
+
+
+def desk_of(config: Config) -> IncidentDesk | None:
+    """PagerDuty's REST API, if there is a token for it."""
+    section = config.pagerduty
+    if section is None or section.api_token is None:
+        return None
+    return PagerDutyDesk(
+        section.api_url, _reveal(section.api_token), section.from_email, timeout_s=section.timeout_s
+    )
+
+
+def pager_of(config: Config) -> Pager | None:
+    """PagerDuty's Events API, if there is a routing key for it."""
+    section = config.pagerduty
+    if section is None or section.routing_key is None:
+        return None
+    return PagerDutyEvents(section.events_url, _reveal(section.routing_key), timeout_s=section.timeout_s)
+
+
+def chat_of(config: Config) -> Chat | None:
+    """Slack with a bot token, else with an incoming webhook alone."""
+    section = config.slack
+    if section is None:
+        return None
+    if section.bot_token is not None:
+        token = _reveal(section.bot_token)
+        return SlackChat(section.api_url, token, section.channel, timeout_s=section.timeout_s)
+    if section.webhook_url is None:
+        return None
+    url = section.webhook_url
+    return SlackWebhookChat(
+        _reveal(url) if isinstance(url, SecretReference) else url, timeout_s=section.timeout_s
+    )
+
+
+def _channels(desk: IncidentDesk | None, pager: Pager | None, chat: Chat | None) -> frozenset[Channel]:
+    built = {Channel.DESK: desk, Channel.PAGER: pager, Channel.CHAT: chat}
+    return frozenset(channel for channel, adapter in built.items() if adapter is not None)
+
+
+def _senders(
+    context: Context, store: Store, desk: IncidentDesk | None, pager: Pager | None, chat: Chat | None
+) -> tuple[Sender, ...]:
+    senders: list[Sender] = []
+    if chat is not None:
+        senders.append(ChatSender(context, store, chat))
+    if desk is not None:
+        senders.append(DeskSender(context, store, desk))
+    if pager is not None:
+        senders.append(PagerSender(context, store, pager))
+    return tuple(senders)
+
+
+def _handle(run: Run, context: Context, incident_id: str) -> None:
+    handle(run, context, incident_id)
+
+
+def _page_crash(context: Context, incident_id: str, error: Exception) -> None:
+    reason = f"the agent itself failed ({type(error).__name__}: {error})"
+    closing.escalate(context, incident_id, Stopped(reason, EscalationTrigger.AGENT_ERROR))
+
+
+def _reveal(reference: SecretReference) -> str:
+    return reference.resolve().reveal()
+
+
+def _known_secrets(config: Config) -> list[str]:
+    return [_reveal(reference) for key, reference in config.secret_references() if config.needs(key)]
