@@ -14,6 +14,7 @@ from flask import Flask
 
 from agent.adapters.audit_log import AuditLog
 from agent.adapters.store import Store
+from agent.delivery.desk import DeskSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
 from agent.domain.errors import AgentError
@@ -68,6 +69,8 @@ class Daemon:
         self._schedule("dispatcher", self._dispatch, wakeup=self.wakeup.event, every_s=1.0)
         for sender in self.senders:
             self._schedule(f"send-{sender.channel}", sender.deliver, every_s=0.2)
+            if isinstance(sender, DeskSender):
+                self._schedule("introduce", sender.introduce, every_s=60.0)
         self._schedule("audit-log", self._write_audit_log, every_s=0.5)
         self._schedule("watchdog", self.watchdog.tick, every_s=5.0)
         if self.context.config.runbooks.reload:

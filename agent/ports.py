@@ -418,8 +418,16 @@ class OutboxStore(Protocol):
         """Remember the root message."""
         ...
 
+    def forget_thread_ref(self, incident_id: str) -> None:
+        """Its root message is gone: a new one will be posted."""
+        ...
+
     def begin_own_write(self, source_id: str, action: str) -> None:
         """Remember, before it is sent, that we change something at the source."""
+        ...
+
+    def learn_own_user_id(self, user_id: str) -> None:
+        """Keep who we are at the source."""
         ...
 
     def end_own_write(self, source_id: str, action: str, actor_id: str) -> None:

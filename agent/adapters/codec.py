@@ -32,6 +32,7 @@ from agent.domain.outbox import (
 T = TypeVar("T")
 
 _converter = make_converter()
+_converter.register_structure_hook_func(lambda of_type: of_type is object, lambda value, _: value)
 for _union in (
     Matched | NoMatch | Ambiguous,
     Completed | Stopped | StandDown,

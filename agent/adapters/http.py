@@ -6,8 +6,10 @@ What a vendor or httpx says about a failure is never shown as it is: an echoed k
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ class VendorHttp:
             headers={"User-Agent": "oncall-agent", **_sendable(service, headers or {})},
             timeout=timeout_s,
             follow_redirects=False,
+            verify=_trusted(),
             trust_env=not is_loopback(base_url),  # a proxy never stands between us and a simulator
         )
 
@@ -162,6 +165,12 @@ class VendorHttp:
 
 class _TooLongError(Exception):
     """The answer is longer than anything the vendor sends."""
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates of this host, read once; SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    return httpx.create_ssl_context()
 
 
 def classify(status: int) -> tuple[Reason, bool]:

@@ -7,8 +7,12 @@ dedup_key 255, the whole event 512 KB. A page must arrive: what is too long is c
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 from agent.adapters.http import Answer, VendorHttp, json_bytes
 from agent.adapters.json_view import clean, items_at, text_at
@@ -18,11 +22,14 @@ _SUMMARY_MAX = 1024
 _DEDUP_KEY_MAX = 255
 _EVENT_MAX_BYTES = 512 * 1024
 _FIELD_MAX = 1024
-_LINKS_MAX = 50
+_LINKS_MAX = 20
 _HREF_MAX = 2048
 _DEEPEST = 8
-#: Each is tried until the event fits: characters of a text, entries of a list or mapping.
+#: Tried in turn until the event fits: characters of a text, entries of a list or mapping.
 _CUTS = ((65_536, 1000), (16_384, 500), (4096, 250), (1024, 100), (256, 50), (64, 25))
+_CUT_NOTE = "The details were cut to fit PagerDuty's limit of 512 KB; the agent's timeline has them whole."
+
+T = TypeVar("T")
 
 
 class PagerDutyEvents:
@@ -101,16 +108,18 @@ def _fitting(
 ) -> Mapping[str, object]:
     """The event with as much of the details as PagerDuty takes."""
     room = _EVENT_MAX_BYTES - key_length - 64
-    whole = _with_details(event, _shortened(details, math.inf, math.inf, 0))
-    if len(json_bytes(whole)) <= room:
-        return whole
-    note = "The details were cut to fit PagerDuty's limit of 512 KB; the agent's timeline has them whole."
+    whole = _Shortener(left=room)
+    tried = _with_details(event, whole.shortened(details))
+    if whole.left > 0 and len(json_bytes(tried)) <= room:
+        return tried
     for text_max, entries_max in _CUTS:
-        shortened = _shortened(details, text_max, entries_max, 0)
-        cut = _with_details(event, {"cut": note, **shortened} if isinstance(shortened, dict) else {})
-        if len(json_bytes(cut)) <= room:
-            return cut
-    return _with_details(event, {"cut": note})
+        shortener = _Shortener(text_max, entries_max, left=room)
+        tried = _with_details(event, {"cut": _CUT_NOTE, **shortener.entries_of(details)})
+        if shortener.left > 0 and len(json_bytes(tried)) <= room:
+            return tried
+    # A character takes at most 6 bytes of JSON and an entry at most 8 beside its text: this one fits.
+    last = _Shortener(*_CUTS[-1], left=(room - len(json_bytes(event))) // 8 - len(_CUT_NOTE))
+    return _with_details(event, {"cut": _CUT_NOTE, **last.entries_of(details)})
 
 
 def _with_details(event: Mapping[str, object], details: object) -> Mapping[str, object]:
@@ -119,24 +128,46 @@ def _with_details(event: Mapping[str, object], details: object) -> Mapping[str, 
     return {**event, "payload": {**payload, "custom_details": details}} if details else event
 
 
-def _shortened(value: object, text_max: float, entries_max: float, depth: int) -> object:
-    """The value as plain JSON, each text and each collection at most so long."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if value.bit_length() <= 64 else hex(value)
-    if isinstance(value, float):
+@dataclass(slots=True)
+class _Shortener:
+    """Makes plain JSON of anything, each text and collection at most so long, until nothing is left."""
+
+    text_max: float = math.inf
+    entries_max: int = sys.maxsize
+    left: int = 0
+
+    def shortened(self, value: object, depth: int = 0) -> object:
+        self.left -= 8
+        if self.left <= 0 or (depth >= _DEEPEST and isinstance(value, Mapping | list | tuple)):
+            return "…"
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, Mapping):
+            return self.entries_of(value, depth)
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.shortened(each, depth + 1) for each in self._first_of(value)]
+        return self._number(value) if isinstance(value, int | float) else self._text(value)
+
+    def entries_of(self, value: Mapping[str, object], depth: int = 0) -> dict[str, object]:
+        entries = self._first_of(value.items())
+        return {self._text(key): self.shortened(each, depth + 1) for key, each in entries}
+
+    def _first_of(self, values: Iterable[T]) -> Iterator[T]:
+        for value in itertools.islice(values, self.entries_max):
+            if self.left <= 0:
+                return
+            yield value
+
+    def _number(self, value: float) -> object:
+        """Numbers that JSON or PagerDuty cannot hold are written as text."""
+        if isinstance(value, int):
+            return value if value.bit_length() <= 64 else self._text(hex(value))
         return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping) and depth < _DEEPEST:
-        kept = [each for index, each in enumerate(value.items()) if index < entries_max]
-        return {
-            _cut(clean(str(key)), text_max): _shortened(each, text_max, entries_max, depth + 1)
-            for key, each in kept
-        }
-    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
-        kept_items = [each for index, each in enumerate(value) if index < entries_max]
-        return [_shortened(each, text_max, entries_max, depth + 1) for each in kept_items]
-    return _cut(clean(str(value)), text_max)
+
+    def _text(self, value: object) -> str:
+        text = _cut(clean(str(value)), min(self.text_max, max(self.left, 1)))
+        self.left -= len(text) + 8
+        return text
 
 
 def _cut(text: str, longest: float) -> str:

@@ -9,7 +9,14 @@ import sqlalchemy as sa
 
 from agent.adapters import codec
 from agent.adapters.database import Database, moment, moment_or_none, stamp
-from agent.adapters.store_schema import deliveries, escalations, incidents, known, own_writes
+from agent.adapters.store_schema import (
+    MANUAL_SOURCE,
+    deliveries,
+    escalations,
+    incidents,
+    known,
+    own_writes,
+)
 from agent.domain.alert import Alert
 from agent.domain.incident import Status
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
@@ -42,6 +49,25 @@ class StoredIntake:
             if known_id:
                 return Accepted(Acceptance.KNOWN_INCIDENT, known_id)
             return self._open(connection, event.delivery_id, event.alert)
+
+    def open_manual(self, alert: Alert) -> str:
+        """Open an incident that a person runs by hand: the daemon leaves it alone."""
+        incident_id = f"run-{secrets.token_hex(4)}"
+        now = stamp(self.clock.now())
+        row = {
+            "id": incident_id,
+            "source": MANUAL_SOURCE,
+            "source_id": incident_id,
+            "title": alert.title,
+            "service": alert.service,
+            "alert": codec.dump(alert),
+            "status": Status.RECEIVED.value,
+            "received_at": now,
+            "started_at": now,
+        }
+        with self.database.writing() as connection:
+            connection.execute(incidents.insert().values(**row))
+        return incident_id
 
     def _handled_unless_awaited(self, event: SourceEvent, known_id: str | None) -> dict[str, str | None]:
         if known_id and event.type not in (EventType.TRIGGERED, EventType.OTHER):

@@ -79,6 +79,11 @@ class StoredOutbox:
         with self.database.writing() as connection:
             self.database.upsert(connection, threads, {"incident_id": incident_id, "ref": ref})
 
+    def forget_thread_ref(self, incident_id: str) -> None:
+        """Its root message is gone: a new one will be posted."""
+        with self.database.writing() as connection:
+            connection.execute(threads.delete().where(threads.c.incident_id == incident_id))
+
     def begin_own_write(self, source_id: str, action: str) -> None:
         """Remember, before it is sent, that we change something at the source."""
         row = {"source_id": source_id, "action": action, "begun_at": stamp(self.clock.now())}

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from agent.adapters.database import Database, stamp
 from agent.adapters.store_incidents import incident_of_row
 from agent.adapters.store_schema import (
+    MANUAL_SOURCE,
     attempts,
     decisions,
     deliveries,
@@ -87,8 +88,10 @@ class StoredViews:
             )
 
     def unfinished(self) -> Sequence[Incident]:
-        """Every incident that has not ended."""
-        query = sa.select(incidents).where(incidents.c.status.not_in(_TERMINAL))
+        """Every incident of the daemon that has not ended."""
+        query = sa.select(incidents).where(
+            incidents.c.status.not_in(_TERMINAL), incidents.c.source != MANUAL_SOURCE
+        )
         with self.database.reading() as connection:
             return [incident_of_row(row) for row in connection.execute(query)]
 

@@ -6,13 +6,13 @@ import sys
 
 import typer
 
-from agent.cli import audit, demo, doctor, incidents, runbooks, serve, simulate
+from agent.cli import audit, demo, doctor, incidents, run, runbooks, serve, simulate
 from agent.cli.output import USAGE, errors, plain
 from agent.domain.errors import AgentError
 
 app = typer.Typer(
     name="oncall-agent",
-    help="Runs your Markdown runbooks when a page comes in, inside limits, and pages a human when it must stop.",
+    help="Runs your Markdown runbooks when a page comes in; pages a human when it must stop.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,6 +21,7 @@ serve.register(app)
 demo.register(app)
 simulate.register(app)
 runbooks.register(app)
+run.register(app)
 incidents.register(app)
 audit.register(app)
 doctor.register(app)

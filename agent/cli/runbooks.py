@@ -31,6 +31,7 @@ from agent.domain.runbook import Runbook
 from agent.library.examples import check_examples
 from agent.library.lint import Finding, Level, lint
 from agent.library.markdown import Broken, Documentation, Parsed, parse
+from agent.library.triggers import Verdict
 from agent.pipeline import matching, planning
 from agent.pipeline.context import Context
 
@@ -42,7 +43,7 @@ PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Files or folde
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(name="lint")(lint_command)
-    app.command(name="test")(test_command)
+    app.command(name="test")(examples_command)
     app.command(name="plan")(plan_command)
     app.command(name="match")(match_command)
 
@@ -55,7 +56,7 @@ def lint_command(
     context = offline_context(loaded)
     findings, runbooks, documents = [], 0, 0
     for path in _markdown_files(paths or [Path(loaded.runbooks.path)]):
-        match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
+        match _parse(path):
             case Parsed(runbook):
                 runbooks += 1
                 findings += [*lint(runbook), *_unplannable(context, runbook)]
@@ -68,13 +69,13 @@ def lint_command(
     _print_findings(findings, runbooks, documents, as_json=json)
 
 
-def test_command(
+def examples_command(
     paths: PathsArgument = None, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
 ) -> None:
     """Run the Examples of runbooks: what must match, and what must not."""
     findings, runbooks = [], 0
     for path in _markdown_files(paths or [Path(load_config(config).runbooks.path)]):
-        match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
+        match _parse(path):
             case Parsed(runbook):
                 runbooks += 1
                 findings += check_examples(runbook)
@@ -142,16 +143,16 @@ def find_runbook(context: Context, name: str) -> Runbook:
             known = ", ".join(sorted(context.library.runbooks)) or "none"
             fail(f"there is no file and no runbook {name}; known runbooks: {known}")
         return found
-    match parse(path.read_bytes().decode("utf-8", "replace"), path=str(path)):
-        case Parsed(runbook):
-            return runbook
-        case Broken(problems):
-            fail("\n".join(str(problem) for problem in problems), code=FINDING)
-        case Documentation():
-            fail(
-                f"{name} is documentation, not a runbook: it has no Trigger Conditions and Steps",
-                code=FINDING,
-            )
+    parsed = _parse(path)
+    if isinstance(parsed, Broken):
+        fail("\n".join(str(problem) for problem in parsed.problems), code=FINDING)
+    if isinstance(parsed, Documentation):
+        fail(f"{name} is documentation, not a runbook: no Trigger Conditions and Steps", code=FINDING)
+    return parsed.runbook
+
+
+def _parse(path: Path) -> Parsed | Broken | Documentation:
+    return parse(path.read_bytes().decode("utf-8", "replace"), path=str(path))
 
 
 def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:
@@ -212,7 +213,7 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _ranked_row(runbook: Runbook, verdict: Any) -> dict[str, Any]:
+def _ranked_row(runbook: Runbook, verdict: Verdict) -> dict[str, Any]:
     return {
         "runbook": runbook.id,
         "runbook_path": runbook.path,

@@ -103,6 +103,10 @@ class ChatSender:
             open_ids.remove(each)
 
     def _failed(self, incident_id: str, open_ids: Sequence[int], error: ServiceError) -> float:
+        if error.reason is Reason.NOT_FOUND and self._outbox.thread_ref(incident_id):
+            log.warning("chat_thread_gone", incident_id=incident_id, error=str(error))
+            self._outbox.forget_thread_ref(incident_id)
+            return 0.0
         if error.reason is Reason.REJECTED:
             log.error("chat_rejected", incident_id=incident_id, error=str(error), letters=list(open_ids))
             self._outbox.undeliverable(open_ids[:1], error=str(error))

@@ -18,6 +18,9 @@ log = structlog.get_logger()
 
 _BATCH = 50
 
+#: Who we are does not change from hour to hour; while unknown it is asked again.
+_ASK_AGAIN_S, _KNOWN_FOR_S = 60.0, 3600.0
+
 
 class DeskSender:
     """Implements Sender for the source's incident desk (PagerDuty's REST API)."""
@@ -48,6 +51,17 @@ class DeskSender:
                 self._outbox.delivered([letter.id])
                 self._backoff.succeeded()
         return 0.0
+
+    def introduce(self) -> float:
+        """Learn whom our writes are counted for, so that their echoes are told apart from a human's hand."""
+        try:
+            user_id = self._desk.own_user_id()
+        except ServiceError as error:
+            log.warning("own_user_unknown", error=str(error))
+            return _ASK_AGAIN_S
+        if user_id:
+            self._outbox.learn_own_user_id(user_id)
+        return _KNOWN_FOR_S
 
     def _send(self, letter: Letter) -> None:
         match letter.message:

@@ -59,6 +59,8 @@ def why_not_allowed(parameter: Parameter, value: str) -> str:
         return f"a value longer than {MAX_VALUE_CHARS} characters"
     if not value.isprintable():
         return f"{shown(value)} has characters that cannot be printed"
+    if value.startswith("-"):
+        return f"{shown(value)} begins with a hyphen, so a command would take it for an option"
     if parameter.one_of and value not in parameter.one_of:
         return f"{shown(value)} is not one of {', '.join(parameter.one_of)}"
     if parameter.pattern and not regexes.is_whole(parameter.pattern, value):

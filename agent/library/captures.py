@@ -21,10 +21,14 @@ def parse(text: str) -> Capture:
     """The name, and where in the output its value stands."""
     found = _CAPTURE.fullmatch(text.strip())
     if found is None:
-        raise NotUnderstoodError(f"{shown(text)} is not a capture", "write `name from /pattern/` or `name from .path`")
+        raise NotUnderstoodError(
+            f"{shown(text)} is not a capture", "write `name from /pattern/` or `name from .path`"
+        )
     name, source = found[1], found[2].strip()
     if _NAME.fullmatch(name) is None:
-        raise NotUnderstoodError(f"the name {shown(name)} cannot be used", "use a-z, 0-9 and _, a letter first")
+        raise NotUnderstoodError(
+            f"the name {shown(name)} cannot be used", "use a-z, 0-9 and _, a letter first"
+        )
     if source.startswith("/"):
         return Capture(name, pattern=pattern_only(source))
     json_paths.whole(source)
@@ -37,9 +41,13 @@ def apply(capture: Capture, stdout: str) -> ParameterValue | Refusal:
     The output is untrusted: a value that is empty, too long or not printable on one line is refused.
     """
     where = f"/{capture.pattern}/" if capture.pattern else capture.path
-    value = regexes.first_group(capture.pattern, stdout) if capture.pattern else _at_path(capture.path, stdout)
+    value = (
+        regexes.first_group(capture.pattern, stdout) if capture.pattern else _at_path(capture.path, stdout)
+    )
     if value is None:
-        return Refusal(f"capture {capture.name}: the output has nothing at {where}", "check the step's output")
+        return Refusal(
+            f"capture {capture.name}: the output has nothing at {where}", "check the step's output"
+        )
     if not value or len(value) > MAX_VALUE_CHARS or not value.isprintable():
         return Refusal(
             f"capture {capture.name}: {shown(value)} cannot be used as a value",

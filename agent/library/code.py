@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from agent.domain.runbook import Action
-from agent.library.markdown import Block
+from agent.library.blocks import Block
 from agent.library.mend import SHELLS, runaway_line
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.values import shown
@@ -40,7 +40,9 @@ def check_block(block: Block, problems: Problems) -> bool:
     elif not block.closed:
         problems.add(block.line, "the code block is never closed", fix="close it with ```")
     elif (line := runaway_line(block)) is not None:
-        problems.add(line, "a step's key, heading or fence inside a code block", fix="close the code block above it")
+        problems.add(
+            line, "a step's key, heading or fence inside a code block", fix="close the code block above it"
+        )
     else:
         return True
     return False
@@ -54,14 +56,21 @@ def command_of(block: Block) -> tuple[str, int]:
     while lines and not lines[-1][1].strip():
         del lines[-1]
     if all(not text.strip() or text.lstrip().startswith("#") for _, text in lines):
-        raise NotUnderstoodError("the code block holds no command", _NO_COMMAND_FIX[block.language == CONSOLE])
+        raise NotUnderstoodError(
+            "the code block holds no command", _NO_COMMAND_FIX[block.language == CONSOLE]
+        )
     command = "\n".join(text for _, text in lines)
     if len(command) > MAX_COMMAND_CHARS or len(lines) > MAX_COMMAND_LINES:
-        raise NotUnderstoodError("the command is too long", "split the step, or call a script that is on the host")
+        raise NotUnderstoodError(
+            "the command is too long", "split the step, or call a script that is on the host"
+        )
     return command, lines[0][0]
 
 
-_NO_COMMAND_FIX = {True: "in a console block, begin each command with `$ `", False: "write the command, or remove the step"}
+_NO_COMMAND_FIX = {
+    True: "in a console block, begin each command with `$ `",
+    False: "write the command, or remove the step",
+}
 
 
 def _shell_lines(block: Block) -> list[tuple[int, str]]:
@@ -89,13 +98,16 @@ def _prompted_lines(block: Block) -> Iterator[tuple[int, str]]:
     for number, text in zip(block.numbers, block.lines, strict=True):
         if goes_on and text.startswith(("> ", _PROMPT)):
             raise NotUnderstoodError(
-                f"after a backslash, {shown(text)} begins with a prompt", "write the continued line without it"
+                f"after a backslash, {shown(text)} begins with a prompt",
+                "write the continued line without it",
             )
         if goes_on or text.startswith(_PROMPT):
             goes_on = text.endswith("\\")
             yield number, text.removeprefix(_PROMPT)
     if goes_on:
-        raise NotUnderstoodError("the last command ends in a backslash", "write the rest of the command below it")
+        raise NotUnderstoodError(
+            "the last command ends in a backslash", "write the rest of the command below it"
+        )
 
 
 def action_of(block: Block) -> Action:
@@ -113,7 +125,9 @@ def action_of(block: Block) -> Action:
     if _ACTION_NAME.fullmatch(name) is None:
         raise YamlError(f"{shown(name)} is not the name of an action", "use a-z, 0-9 and _")
     if arguments is not None and not isinstance(arguments, dict):
-        raise YamlError(f"the action {name} needs its arguments as a mapping", f"write `{name}: {{argument: value}}`")
+        raise YamlError(
+            f"the action {name} needs its arguments as a mapping", f"write `{name}: {{argument: value}}`"
+        )
     return Action(name, {key: _argument(key, value) for key, value in (arguments or {}).items()})
 
 

@@ -186,7 +186,9 @@ def _json_compares(sign: str, actual: object, wanted: object) -> bool:
 def _number(sign: str, wanted: float, output: str) -> Judgement:
     trimmed = output.strip()
     if len(trimmed) > _LONGEST_NUMBER or _NUMBER.fullmatch(trimmed) is None:
-        return Judgement(False, f"the output is {shown(trimmed) if trimmed else 'empty'}, expected one number")
+        return Judgement(
+            False, f"the output is {shown(trimmed) if trimmed else 'empty'}, expected one number"
+        )
     holds = _COMPARE[sign](float(trimmed), wanted)
     words = f"the output is {trimmed}"
     return Judgement(holds, words if holds else f"{words}, expected {sign} {wanted:g}")
@@ -234,7 +236,9 @@ def _check(line: str, position: int) -> tuple[Check, int]:
         value, end = _read_number(line, found.end())
         return NumberCompares(found[1], value), end
     rest = line[position:]
-    raise NotUnderstoodError(f"{shown(rest)} is not an expectation" if rest else "an expectation is missing", _FORMS)
+    raise NotUnderstoodError(
+        f"{shown(rest)} is not an expectation" if rest else "an expectation is missing", _FORMS
+    )
 
 
 def _text_check(line: str, found: re.Match[str]) -> tuple[Check, int]:
@@ -260,7 +264,9 @@ def _json_check(line: str, position: int) -> tuple[Check, int]:
         raise NotUnderstoodError("after the JSON path, a comparison is needed", 'write json .path == "text"')
     value, end = _read_json_literal(line, found.end())
     if found[1] not in ("==", "!=") and not json_paths.is_number(value):
-        raise NotUnderstoodError(f"{found[1]} compares numbers only", "use == or !=, or compare with a number")
+        raise NotUnderstoodError(
+            f"{found[1]} compares numbers only", "use == or !=, or compare with a number"
+        )
     return JsonPath(path, found[1], value), end
 
 
@@ -279,8 +285,13 @@ def _read_json_literal(line: str, position: int) -> tuple[str | float | bool | N
 
 def _read_number(line: str, position: int) -> tuple[float, int]:
     found = _NUMBER.match(line, position)
-    if found is None or len(found[0]) > _LONGEST_NUMBER or line[found.end() : found.end() + 1] not in ("", " "):
+    if (
+        found is None
+        or len(found[0]) > _LONGEST_NUMBER
+        or line[found.end() : found.end() + 1] not in ("", " ")
+    ):
         raise NotUnderstoodError(
-            f"{shown(line[position:])} is not a number", 'compare with a plain number; put texts in quotes: "text"'
+            f"{shown(line[position:])} is not a number",
+            'compare with a plain number; put texts in quotes: "text"',
         )
     return float(found[0]), found.end()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.domain.runbook import Autonomy
-from agent.library.markdown import Source
+from agent.library.blocks import Source
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.values import shown
 from agent.library.yaml_blocks import YamlError, load_mapping
@@ -60,7 +60,9 @@ def parse(text: str, problems: Problems) -> FrontMatter:
     lines = _lines_of_keys(text)
     for key in values:
         if key not in _KEYS:
-            problems.add(lines.get(key, 1), f"front matter: {shown(key)} is not known", fix=f"use {', '.join(_KEYS)}")
+            problems.add(
+                lines.get(key, 1), f"front matter: {shown(key)} is not known", fix=f"use {', '.join(_KEYS)}"
+            )
     return _front_matter(values, lines, problems)
 
 
@@ -105,7 +107,9 @@ def _id(value: object) -> str:
 
 def _owner(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 200 or not value.isprintable():
-        raise NotUnderstoodError(f"owner {shown(str(value))} cannot be used", "write a team or a person as text")
+        raise NotUnderstoodError(
+            f"owner {shown(str(value))} cannot be used", "write a team or a person as text"
+        )
     return value.strip()
 
 
@@ -118,7 +122,11 @@ def _autonomy(value: object) -> Autonomy:
 
 def _tags(value: object) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list) or len(items) > MAX_TAGS or not all(isinstance(item, str) for item in items):
+    if (
+        not isinstance(items, list)
+        or len(items) > MAX_TAGS
+        or not all(isinstance(item, str) for item in items)
+    ):
         raise NotUnderstoodError("tags are a short list of words", "write tags: [redis, cache]")
     tags = tuple(item.strip() for item in items)
     if not all(tag and tag.isprintable() and len(tag) <= 100 for tag in tags):

@@ -36,7 +36,8 @@ def read(text: str, start: int) -> tuple[Path, int]:
             break
     if position == start or len(parts) > MAX_PARTS or text[position : position + 1] not in ("", " ", *"<>=!"):
         raise NotUnderstoodError(
-            f"{shown(text[start:])} does not begin with a JSON path", "write .name, .items[0].name or .\"a name\""
+            f"{shown(text[start:])} does not begin with a JSON path",
+            'write .name, .items[0].name or ."a name"',
         )
     return tuple(parts), position
 
@@ -54,7 +55,9 @@ def whole(text: str) -> Path:
     """A text that is one path and nothing else."""
     path, end = read(text, 0)
     if text[end:].strip():
-        raise NotUnderstoodError(f"unexpected {shown(text[end:])} after the JSON path", "write .name or .items[0].name")
+        raise NotUnderstoodError(
+            f"unexpected {shown(text[end:])} after the JSON path", "write .name or .items[0].name"
+        )
     return path
 
 
@@ -76,13 +79,19 @@ def value_at(output: str, path: Path) -> object:
     except (ValueError, RecursionError) as error:
         raise NotUnderstoodError("the output is not JSON") from error
     for depth, part in enumerate(path, start=1):
-        if isinstance(part, str) and isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(part, int) and isinstance(value, list) and part < len(value):
-            value = value[part]
-        else:
+        value = _inside(value, part)
+        if value is _NOTHING:
             raise NotUnderstoodError(f"the output has nothing at {written(path[:depth])}")
     return value
+
+
+_NOTHING = object()
+
+
+def _inside(value: object, part: str | int) -> object:
+    if isinstance(part, str):
+        return value.get(part, _NOTHING) if isinstance(value, dict) else _NOTHING
+    return value[part] if isinstance(value, list) and part < len(value) else _NOTHING
 
 
 def _no_constant(name: str) -> object:

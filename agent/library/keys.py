@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.library.markdown import Block, Kind
+from agent.library.blocks import Block, Kind
 from agent.library.problems import Problems
 from agent.library.values import literal_end, opens_literal, shown
 
@@ -18,7 +18,19 @@ _KEY = re.compile(r"[A-Za-z][\w .\-/]{0,79}", re.ASCII)
 MAX_KEY_WORDS = 4
 #: Lines that begin so are for the human reader.
 NOTE_KEYS = frozenset(
-    {"note", "notes", "warning", "caution", "important", "tip", "hint", "why", "background", "see", "see also"}
+    {
+        "note",
+        "notes",
+        "warning",
+        "caution",
+        "important",
+        "tip",
+        "hint",
+        "why",
+        "background",
+        "see",
+        "see also",
+    }
 )
 
 
@@ -111,8 +123,13 @@ def numbered_lines(block: Block) -> Iterator[tuple[int, str]]:
     yield from zip(block.numbers, block.lines, strict=True)
 
 
+def any_key(_key: str) -> bool:
+    """For sections whose keys are looked at later."""
+    return True
+
+
 def entries_of(
-    blocks: Sequence[Block], problems: Problems, *, section: str, is_known: Callable[[str], bool]
+    blocks: Sequence[Block], problems: Problems, *, section: str, is_known: Callable[[str], bool] = any_key
 ) -> tuple[Entry, ...]:
     """The key lines of a section that consists of key lines only; whatever else is there is a problem."""
     entries: list[Entry] = []
@@ -122,7 +139,7 @@ def entries_of(
         elif not (block.kind is Kind.HTML and is_comment(block)):
             problems.add(
                 block.line,
-                f"{section} holds a {'quote' if block.quoted else block.kind.value}, which means nothing there",
+                f"{section} holds {'a quote' if block.quoted else block.kind}, which means nothing there",
                 fix="keep only lines of the form `- key: value` in this section",
             )
     return tuple(entries)
@@ -165,7 +182,9 @@ def _entry(
     if key.lower() in NOTE_KEYS:
         return Entry(key.lower(), value, number)
     if not is_known(key):
-        problems.add(number, f"{section}: {shown(key)} is not a key that is known there", fix=f"check {shown(text)}")
+        problems.add(
+            number, f"{section}: {shown(key)} is not a key that is known there", fix=f"check {shown(text)}"
+        )
         return None
     return Entry(key, value, number)
 

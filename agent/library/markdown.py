@@ -1,155 +1,106 @@
-"""Markdown text → blocks with exact line numbers, on markdown-it-py's token stream.
+"""Markdown text → a runbook, documentation, or every problem of the file with its line and fix.
 
-Only block structure is tokenised: key lines are read as they are written, so that `*` and `\\` in a
-value stay what the author typed. Reference definitions are off: they would make lines vanish.
+Tolerant in form, strict in meaning: whatever could change what runs and is not understood is a
+problem, and a file with a problem is not run. Only what stands in a code block ever becomes a command.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+import unicodedata
+from collections.abc import Sequence
+from pathlib import PurePath
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+from agent.domain.errors import RunbookProblem
+from agent.library import front_matter, mend
+from agent.library.assembly import read_other_sections, runbook_of
+from agent.library.blocks import MAX_NESTING, Block, Kind, Source, blocks_of, source_of
+from agent.library.front_matter import FrontMatter
+from agent.library.outline import Outline, is_runbook, outline_of, section_level, title_of
+from agent.library.problems import Problems
+from agent.library.results import Broken, Documentation, Parsed, ParseResult
 
-#: Lists and quotes within each other beyond this are refused; the tokenizer would drop them silently.
-MAX_NESTING = 8
-_CONTAINERS = frozenset({"bullet_list", "ordered_list", "list_item", "blockquote"})
+__all__ = ["MAX_BYTES", "Broken", "Documentation", "ParseResult", "Parsed", "parse"]
 
-_markdown = MarkdownIt("commonmark", {"maxNesting": 3 * MAX_NESTING})
-_markdown.core.ruler.enableOnly(["normalize", "block"])
-_markdown.disable("reference")
-
-
-class Kind(StrEnum):
-    """What a block of Markdown is."""
-
-    HEADING = "heading"
-    TEXT = "text"
-    FENCE = "code block"
-    INDENTED_CODE = "indented code"
-    HTML = "HTML"
+#: A runbook is read by a tired human; the largest public one we know has 63 kB.
+MAX_BYTES = 256 * 1024
+MAX_LINES = 10_000
+#: Characters that show a reader something else than what stands in the file (direction, zero width).
+_MISLEADING = frozenset(
+    "\u00ad\u200b\u200c\u200d\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\x85"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The lines of a file and the numbers they have in it."""
-
-    lines: tuple[str, ...]
-    numbers: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One block. `numbers` are the file's line numbers of `lines`; `span` is its place in the source.
-
-    For a fence, `lines` are its content, `info` what stands behind the opening marks.
-    """
-
-    kind: Kind
-    line: int
-    lines: tuple[str, ...]
-    numbers: tuple[int, ...]
-    span: tuple[int, int]
-    level: int = 0
-    info: str = ""
-    closed: bool = True
-    underlined: bool = False
-    containers: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """Its lines as one text."""
-        return "\n".join(self.lines)
-
-    @property
-    def language(self) -> str:
-        """The word behind a fence's opening marks, in lower case."""
-        return self.info.strip().lower()
-
-    @property
-    def nested(self) -> bool:
-        """Whether it stands in a list or a quote."""
-        return bool(self.containers)
-
-    @property
-    def quoted(self) -> bool:
-        """Whether it stands in a `>` quote."""
-        return "blockquote" in self.containers
+def parse(text: str, *, path: str) -> ParseResult:
+    """Read one Markdown file's whole text, as decoded from its bytes: UTF-8, line ends and all."""
+    if too_large := _why_too_large(text, path):
+        return Broken((too_large,), path)
+    source = source_of(text)
+    front, body = front_matter.split(source)
+    blocks = blocks_of(body)
+    if not is_runbook(blocks):
+        return Documentation(path, title_of(blocks) or PurePath(path).stem, text)
+    problems = Problems(path)
+    _check_characters(source, problems)
+    if front_matter.is_unclosed(source, front):
+        problems.add(
+            1, "front matter that never ends", fix="close it with a line of ---, or remove the first line"
+        )
+    head = front_matter.parse(front, problems) if front is not None else FrontMatter()
+    outline = _outline(body, blocks, problems)
+    if outline is None:
+        return Broken(problems.in_order(), path)
+    runbook = runbook_of(outline, head, problems, text=text)
+    return Broken(problems.in_order(), path) if problems.found else Parsed(runbook)
 
 
-def source_of(text: str) -> Source:
-    """The text's lines, without a byte-order mark, whatever its line ends are."""
-    normal = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    lines = tuple(normal.split("\n"))
-    return Source(lines, tuple(range(1, len(lines) + 1)))
+def _why_too_large(text: str, path: str) -> RunbookProblem | None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        return RunbookProblem(path, line, "a character that UTF-8 cannot hold", "save the file as UTF-8")
+    if size > MAX_BYTES or text.count("\n") + text.count("\r") > 2 * MAX_LINES:
+        return RunbookProblem(
+            path, 1, f"larger than {MAX_BYTES} bytes or {MAX_LINES} lines", "split the file"
+        )
+    return None
 
 
-def blocks_of(source: Source) -> tuple[Block, ...]:
-    """The blocks in order of appearance."""
-    return tuple(_blocks(source, _markdown.parse("\n".join(source.lines))))
+def _check_characters(source: Source, problems: Problems) -> None:
+    """What the reader sees must be what runs: no control characters, nothing invisible."""
+    for number, line in zip(source.numbers, source.lines, strict=True):
+        if line.isprintable():
+            continue
+        hidden = next((character for character in line if _is_hidden(character)), None)
+        if hidden is not None:
+            name = unicodedata.name(hidden, "control character")
+            problems.add(number, f"an invisible character, U+{ord(hidden):04X} ({name})", fix="delete it")
 
 
-def _blocks(source: Source, tokens: Sequence[Token]) -> Iterator[Block]:
-    containers: list[str] = []
-    heading: Token | None = None
-    for token in tokens:
-        name = token.type.removesuffix("_open").removesuffix("_close")
-        if name in _CONTAINERS:
-            _enter_or_leave(containers, name, token.nesting)
-        elif name == "heading":
-            heading = token if token.nesting == 1 else None
-        elif token.map is not None and name in _MAKERS:
-            yield _block(source, token, heading, tuple(containers))
+def _is_hidden(character: str) -> bool:
+    return character in _MISLEADING or (unicodedata.category(character) == "Cc" and character != "\t")
 
 
-def _enter_or_leave(containers: list[str], name: str, nesting: int) -> None:
-    if nesting == 1:
-        containers.append(name)
-    else:
-        containers.pop()
+def _outline(body: Source, blocks: Sequence[Block], problems: Problems) -> Outline | None:
+    """The sections, with runaway code blocks closed; None (and problems) if the steps cannot be told."""
+    before = len(problems.found)
+    mended = mend.mended(body, blocks, section_level(blocks), problems)
+    if len(problems.found) > before:
+        read_other_sections(outline_of(blocks, problems), problems)
+        return None
+    if mended != body:
+        blocks = blocks_of(mended)
+    _check_blocks(blocks, problems)
+    return outline_of(blocks, problems)
 
 
-_MAKERS = {"inline": Kind.TEXT, "fence": Kind.FENCE, "code_block": Kind.INDENTED_CODE, "html_block": Kind.HTML}
-
-
-def _block(source: Source, token: Token, heading: Token | None, containers: tuple[str, ...]) -> Block:
-    assert token.map is not None
-    begin, end = token.map
-    kind = Kind.HEADING if heading is not None else _MAKERS[token.type]
-    lines = tuple(token.content.removesuffix("\n").split("\n"))
-    first = begin + (1 if kind is Kind.FENCE else _blank_lines(source, begin, end))
-    numbers = tuple(_number(source, first + offset) for offset in range(len(lines)))
-    return Block(
-        kind=kind,
-        line=_number(source, begin),
-        lines=lines,
-        numbers=numbers,
-        span=(begin, end),
-        level=int(heading.tag[1:]) if heading is not None else 0,
-        info=token.info,
-        closed=kind is not Kind.FENCE or _is_closed(source, token.markup, begin, end),
-        underlined=heading is not None and heading.markup in "=-",
-        containers=containers,
-    )
-
-
-def _number(source: Source, index: int) -> int:
-    return source.numbers[min(index, len(source.numbers) - 1)]
-
-
-def _blank_lines(source: Source, begin: int, end: int) -> int:
-    """Lines of exotic white space in front of a paragraph; the tokenizer strips them from its text."""
-    count = 0
-    while begin + count < end - 1 and not source.lines[begin + count].strip():
-        count += 1
-    return count
-
-
-def _is_closed(source: Source, marks: str, begin: int, end: int) -> bool:
-    """Whether the fence's last line is its end mark; an open one runs to the end of its container."""
-    line = source.lines[end - 1]
-    marker = line.lstrip(" \t>").rstrip(" \t")
-    is_indented_code = line.startswith(("    ", "\t"))
-    return end - 1 > begin and not is_indented_code and set(marker) == {marks[0]} and len(marker) >= len(marks)
+def _check_blocks(blocks: Sequence[Block], problems: Problems) -> None:
+    for block in blocks:
+        if len(block.containers) > MAX_NESTING:
+            problems.add(block.line, "lists or quotes nested too deeply", fix="make it flatter")
+        if block.kind is Kind.HTML and block.text.lstrip().startswith("<!--") and "-->" not in block.text:
+            problems.add(
+                block.line, "a comment that never ends hides the rest of the file", fix="close it with -->"
+            )
+        if block.kind is Kind.FENCE and not block.closed:
+            problems.add(block.line, "the code block is never closed", fix="close it with ```")

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from agent.library import step_keys
+from agent.library.blocks import Block, Kind, Source
 from agent.library.keys import split_key
-from agent.library.markdown import Block, Kind, Source
 from agent.library.outline import STEP_SECTIONS, Name, bare_step_heading, name_of, step_heading
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.values import shown
@@ -45,7 +45,9 @@ def mended(source: Source, blocks: Sequence[Block], level: int, problems: Proble
     section: Name | None = None
     for block in blocks:
         if block.kind is Kind.HEADING and not block.nested:
-            section = name_of(block.text) or (section if step_heading(block.text) or block.level > level else None)
+            section = name_of(block.text) or (
+                section if step_heading(block.text) or block.level > level else None
+            )
         if section not in STEP_SECTIONS or not _can_mend(block):
             continue
         begin, end = block.span
@@ -133,7 +135,8 @@ class _Mender:
             raise _CannotTellError(self.opened, f"the code block is not closed before {shown(line)}")
         elif not _is_one_command(self.code):
             raise _CannotTellError(
-                self.opened, "the code block is not closed, and its one command cannot be told from the text below"
+                self.opened,
+                "the code block is not closed, and its one command cannot be told from the text below",
             )
         else:
             self.out += [(number, self.end_mark), (number, line)]
@@ -165,9 +168,7 @@ class _Mender:
     def _outside(self, number: int, line: str) -> None:
         if section := _section_heading(line):
             self._section(number, line, section)
-        elif self.state is _State.TEXT:
-            self.out.append((number, line))
-        elif not line.strip() or (self.state is not _State.STEPS and _is_key(line)):
+        elif self._is_plain(line):
             self.out.append((number, line))
         elif self.state is _State.STEP and _is_shell_fence(line):
             self._open(number, line)
@@ -177,10 +178,16 @@ class _Mender:
         elif self.state is not _State.STEP and bare_step_heading(line):
             self.out += [(number, ""), (number, f"{'#' * min(self.level + 1, 6)} {line.strip()}")]
             self.state = _State.BARE_STEP
-        elif not (self.state is _State.STEPS and _is_hold_for(line)):
-            raise _CannotTellError(number, f"after a code block that is not closed, {shown(line)} cannot be told apart")
         else:
-            self.out.append((number, line))
+            raise _CannotTellError(
+                number, f"after a code block that is not closed, {shown(line)} cannot be told apart"
+            )
+
+    def _is_plain(self, line: str) -> bool:
+        """Whether a line outside code may stand as it is: text, a key, an empty line."""
+        if self.state is _State.STEPS:
+            return not line.strip() or _is_hold_for(line)
+        return self.state is _State.TEXT or not line.strip() or _is_key(line)
 
     def _section(self, number: int, line: str, section: Name) -> None:
         if self.state is _State.STEP:

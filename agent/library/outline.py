@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.library.blocks import Block, Kind
 from agent.library.keys import scanner_for, split_line
-from agent.library.markdown import Block, Kind
 from agent.library.problems import Problems
 from agent.library.values import shown
 
@@ -97,7 +97,10 @@ def title_of(blocks: Sequence[Block]) -> str:
     """The file's title: its first heading that is not a section, without `Runbook:` in front."""
     for block in blocks:
         if block.kind is Kind.HEADING and not block.nested and name_of(block.text) is None:
-            return _EDGES.sub("", re.sub(r"(?i)^\W*runbook\s*:\s*", "", block.text.strip())) or block.text.strip()
+            return (
+                _EDGES.sub("", re.sub(r"(?i)^\W*runbook\s*:\s*", "", block.text.strip()))
+                or block.text.strip()
+            )
     return ""
 
 
@@ -163,7 +166,9 @@ def _begins_section(block: Block, level: int, current: Section) -> bool:
 def _section(block: Block, sections: Sequence[Section], problems: Problems) -> Section:
     name = name_of(block.text)
     if name is not None and any(section.name is name for section in sections):
-        problems.add(block.line, f"a second section {name}", fix="join the two, in the place where they should run")
+        problems.add(
+            block.line, f"a second section {name}", fix="join the two, in the place where they should run"
+        )
     elif name is None:
         _check_unknown(block, problems)
     return Section(name, block.text.strip(), block.line)
@@ -174,11 +179,15 @@ def _check_unknown(block: Block, problems: Problems) -> None:
     near = difflib.get_close_matches(plain, list(_NAMES), n=1, cutoff=0.8) if len(plain) <= _MAX_NAME else []
     if near:
         problems.add(
-            block.line, f"the section {shown(block.text)} is not known", fix=f"did you mean `{_NAMES[near[0]]}`?"
+            block.line,
+            f"the section {shown(block.text)} is not known",
+            fix=f"did you mean `{_NAMES[near[0]]}`?",
         )
     elif step_heading(block.text) is not None and _STEP.fullmatch(plain) is not None:
         problems.add(
-            block.line, f"{shown(block.text)} stands outside Steps, Verify and Rollback", fix="move it below `## Steps`"
+            block.line,
+            f"{shown(block.text)} stands outside Steps, Verify and Rollback",
+            fix="move it below `## Steps`",
         )
 
 

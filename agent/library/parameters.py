@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from agent.domain.runbook import Parameter, Runbook, Step
-from agent.library import regexes
-from agent.library.bindings import ALERT_FIELDS, MAX_VALUE_CHARS, bind, why_not_allowed
+from agent.library.bindings import ALERT_FIELDS, bind, why_not_allowed
 from agent.library.keys import Entry, entries_of
 from agent.library.outline import Name, Section
 from agent.library.problems import NotUnderstoodError, Problems
@@ -46,7 +45,7 @@ _CLAUSE = re.compile(r"(one of|[a-z]+)(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 def parse_section(section: Section, problems: Problems) -> tuple[Parameter, ...]:
     """The declared parameters; one that would accept any value is a problem."""
-    entries = entries_of(section.blocks, problems, section=Name.PARAMETERS, is_known=lambda key: True)
+    entries = entries_of(section.blocks, problems, section=Name.PARAMETERS)
     parameters: dict[str, Parameter] = {}
     for entry in entries[:MAX_PARAMETERS]:
         try:
@@ -58,7 +57,9 @@ def parse_section(section: Section, problems: Problems) -> tuple[Parameter, ...]
             problems.add(entry.line, f"parameter {entry.key} is declared twice", fix="keep one of them")
         parameters[parameter.name] = parameter
     if len(entries) > MAX_PARAMETERS:
-        problems.add(entries[MAX_PARAMETERS].line, f"more than {MAX_PARAMETERS} parameters", fix="declare fewer")
+        problems.add(
+            entries[MAX_PARAMETERS].line, f"more than {MAX_PARAMETERS} parameters", fix="declare fewer"
+        )
     return tuple(parameters.values())
 
 
@@ -119,7 +120,9 @@ def _default(parameter: Parameter, rest: str) -> tuple[str, Parameter]:
 
 def _captured(parameter: Parameter, rest: str) -> tuple[str, Parameter]:
     if rest:
-        raise NotUnderstoodError(f"captured takes no value, found {shown(rest)}", "name the place in the step")
+        raise NotUnderstoodError(
+            f"captured takes no value, found {shown(rest)}", "name the place in the step"
+        )
     return "source", replace(parameter, captured=True)
 
 
@@ -136,7 +139,9 @@ def _check_complete(parameter: Parameter) -> None:
     """A value must have somewhere to come from, and must be held to something."""
     if not parameter.pattern and not parameter.one_of:
         raise NotUnderstoodError("any value would be accepted", "add `pattern /…/` or `one of a, b`")
-    has_source = parameter.label or parameter.alert_field or parameter.captured or parameter.default is not None
+    has_source = (
+        parameter.label or parameter.alert_field or parameter.captured or parameter.default is not None
+    )
     if not has_source and not parameter.one_of:
         raise NotUnderstoodError("has no source", 'add `label "name"`, an alert field, or `default x`')
     if parameter.captured and parameter.default is not None:
@@ -165,12 +170,18 @@ def check_uses(runbook: Runbook, problems: Problems) -> None:
     declared = {parameter.name: parameter for parameter in runbook.parameters}
     verify = runbook.verification.steps if runbook.verification is not None else ()
     captured_in_steps = _captures_of(runbook.steps)
-    for steps, known in ((runbook.steps, set()), (verify, captured_in_steps), (runbook.rollback, captured_in_steps)):
+    for steps, known in (
+        (runbook.steps, set()),
+        (verify, captured_in_steps),
+        (runbook.rollback, captured_in_steps),
+    ):
         _check_section(steps, declared, set(known), problems)
     everywhere = captured_in_steps | _captures_of(verify) | _captures_of(runbook.rollback)
     for parameter in runbook.parameters:
         if parameter.captured and parameter.name not in everywhere:
-            problems.add(parameter.line, f"no step captures {parameter.name}", fix="add `Capture: name from …`")
+            problems.add(
+                parameter.line, f"no step captures {parameter.name}", fix="add `Capture: name from …`"
+            )
 
 
 def _captures_of(steps: Sequence[Step]) -> set[str]:

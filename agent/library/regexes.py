@@ -28,7 +28,9 @@ class _Pattern(Protocol):
 def check(pattern: str) -> str:
     """Give the pattern back if it can be used, else say why not."""
     if not pattern:
-        raise NotUnderstoodError("the regular expression is empty", "write what to look for between the slashes")
+        raise NotUnderstoodError(
+            "the regular expression is empty", "write what to look for between the slashes"
+        )
     if len(pattern) > MAX_PATTERN_CHARS:
         raise NotUnderstoodError(
             f"the regular expression is longer than {MAX_PATTERN_CHARS} characters", "make it shorter"

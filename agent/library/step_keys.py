@@ -19,7 +19,7 @@ CAPTURE = "capture"
 HOLD_FOR = "hold for"
 
 KEYS = (EXPECTED, FAILURE, ATTEMPTS, RETRY_DELAY, TIMEOUT, APPROVAL, ONLY_IF, CAPTURE)
-_LONG_KEYS = tuple(key for key in KEYS if " " in key) + (HOLD_FOR,)
+_LONG_KEYS = (EXPECTED, FAILURE, RETRY_DELAY, ONLY_IF, HOLD_FOR)
 _SCANNER = scanner_for(KEYS)
 _LONG_SCANNER = scanner_for(_LONG_KEYS)
 _LONG_INSIDE = re.compile(rf"(?i)\b({'|'.join(_LONG_KEYS)})\b[^\w\s]{{0,3}} *[:|]")
@@ -29,8 +29,9 @@ _WITHOUT_COLON = re.compile(
 )
 #: An unknown key made of such words would change what runs.
 _TELLING_WORDS = frozenset(
-    "output expect expected expects failure fail fails retry retries attempt attempts timeout approval approve "
-    "approved condition only when if unless skip rollback capture hold delay wait run command".split()
+    {"output", "expect", "expects", "expected", "fail", "fails", "failure", "retry", "retries", "attempt"}
+    | {"attempts", "timeout", "approval", "approve", "approved", "condition", "only", "when", "if", "unless"}
+    | {"skip", "rollback", "capture", "hold", "delay", "wait", "run", "command"}
 )
 
 

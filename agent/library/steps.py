@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from agent.domain.runbook import Action, FailureAction, OnlyIf, Step
 from agent.library import captures, code, expectations, step_keys
+from agent.library.blocks import Block, Kind
 from agent.library.keys import Entry, is_comment, normal, numbered_lines, split_key
-from agent.library.markdown import Block, Kind
 from agent.library.outline import Name, Section, StepHeading, bare_step_heading, step_heading
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.values import duration_s, shown, whole_number
@@ -45,9 +45,13 @@ def parse_section(section: Section, problems: Problems) -> StepsSection:
     own, drafts = _drafts(section, problems)
     name = str(section.name)
     if not drafts:
-        problems.add(section.line, f"{name} has no step", fix="write `### Step 1: title` and a ```bash block below it")
+        problems.add(
+            section.line, f"{name} has no step", fix="write `### Step 1: title` and a ```bash block below it"
+        )
     if len(drafts) > MAX_STEPS:
-        problems.add(drafts[MAX_STEPS].line, f"{name} has more than {MAX_STEPS} steps", fix="split the runbook")
+        problems.add(
+            drafts[MAX_STEPS].line, f"{name} has more than {MAX_STEPS} steps", fix="split the runbook"
+        )
         return StepsSection((), tuple(own))
     steps = []
     for expected, draft in enumerate(drafts, start=1):
@@ -62,28 +66,33 @@ def parse_section(section: Section, problems: Problems) -> StepsSection:
 
 
 def _drafts(section: Section, problems: Problems) -> tuple[list[Entry], list[_Draft]]:
-    own: list[Entry] = []
-    drafts: list[_Draft] = []
+    reader = _Reader(section, problems)
     for block in section.blocks:
         if block.kind is Kind.HEADING:
-            _begin_step(block, drafts, problems)
+            _begin_step(block, reader.drafts, problems)
         elif block.kind is Kind.TEXT:
-            _read_text(block, own, drafts, section, problems)
+            reader.read(block)
         elif block.kind is Kind.HTML:
             _check_html(block, problems)
         elif block.kind is Kind.INDENTED_CODE:
-            problems.add(block.line, "indented code; only fenced code runs", fix="put it between ```bash and ```")
-        elif drafts:
-            drafts[-1].blocks.append(block)
+            problems.add(
+                block.line, "indented code; only fenced code runs", fix="put it between ```bash and ```"
+            )
+        elif reader.drafts:
+            reader.drafts[-1].blocks.append(block)
         else:
             problems.add(block.line, "a code block outside a step", fix="put `### Step 1: title` above it")
-    return own, drafts
+    return reader.own, reader.drafts
 
 
 def _begin_step(block: Block, drafts: list[_Draft], problems: Problems) -> None:
     heading = step_heading(block.text) if not block.nested and len(block.lines) == 1 else None
     if block.underlined and step_keys.entries_on(block.lines[-1]):
-        problems.add(block.line, "a line of dashes below turns this key into a heading", fix="put an empty line between")
+        problems.add(
+            block.line,
+            "a line of dashes below turns this key into a heading",
+            fix="put an empty line between",
+        )
     elif heading is None:
         problems.add(
             block.line,
@@ -96,37 +105,54 @@ def _begin_step(block: Block, drafts: list[_Draft], problems: Problems) -> None:
 
 def _check_html(block: Block, problems: Problems) -> None:
     if not is_comment(block):
-        problems.add(block.line, "HTML in a step is not understood", fix="write it as Markdown, or close the comment")
+        problems.add(
+            block.line, "HTML in a step is not understood", fix="write it as Markdown, or close the comment"
+        )
 
 
-def _read_text(
-    block: Block, own: list[Entry], drafts: list[_Draft], section: Section, problems: Problems
-) -> None:
-    """Key lines go to the step, other lines are prose, unless they look as if they meant something."""
-    goes_on = False
-    for number, line in numbered_lines(block):
-        found = [] if block.quoted else step_keys.entries_on(line)
-        target = drafts[-1].entries if drafts else None
-        if not block.nested and (heading := bare_step_heading(line)) is not None:
-            drafts.append(_Draft(heading, number))
-            goes_on = False
-        elif _is_hold_for(line, section):
-            own.append(Entry(step_keys.HOLD_FOR, (split_key(line) or ("", ""))[1], number))
-            goes_on = False
-        elif found and target is not None:
-            target.extend(Entry(key, value, number) for key, value in found)
-            goes_on = True
-        elif found or (reason := step_keys.why_not_prose(line)) is not None:
-            what, fix = ("stands outside a step", "move it below the step's heading") if found else reason  # type: ignore[misc]
-            problems.add(number, f"{shown(line)} {what}", fix=fix)
-            goes_on = False
-        elif goes_on and target is not None:
-            target[-1] = replace(target[-1], value=f"{target[-1].value} {line.strip()}")
+@dataclass(slots=True)
+class _Reader:
+    """Reads a section's texts: key lines go to the step they stand in, the section's own keys to `own`."""
+
+    section: Section
+    problems: Problems
+    own: list[Entry] = field(default_factory=list)
+    drafts: list[_Draft] = field(default_factory=list)
+
+    def read(self, block: Block) -> None:
+        """Lines below a key go on with its value, as Markdown renders them; other lines are prose."""
+        goes_on = False
+        for number, line in numbered_lines(block):
+            if not block.nested and (heading := bare_step_heading(line)) is not None:
+                self.drafts.append(_Draft(heading, number))
+                goes_on = False
+            elif _is_hold_for(line, self.section):
+                self.own.append(Entry(step_keys.HOLD_FOR, (split_key(line) or ("", ""))[1], number))
+                goes_on = False
+            elif found := step_keys.entries_on(line):
+                goes_on = self._keys(found, number, line, quoted=block.quoted)
+            elif (reason := step_keys.why_not_prose(line)) is not None:
+                self.problems.add(number, f"{shown(line)} {reason[0]}", fix=reason[1])
+                goes_on = False
+            elif goes_on:
+                entries = self.drafts[-1].entries
+                entries[-1] = replace(entries[-1], value=f"{entries[-1].value} {line.strip()}")
+
+    def _keys(self, found: list[tuple[str, str]], number: int, line: str, *, quoted: bool) -> bool:
+        """Whether the keys were taken, so that the next line can go on with the last one."""
+        if quoted or not self.drafts:
+            where = "in a quote" if quoted else "outside a step"
+            self.problems.add(number, f"{shown(line)} stands {where}", fix="move it below the step's heading")
+            return False
+        self.drafts[-1].entries.extend(Entry(key, value, number) for key, value in found)
+        return True
 
 
 def _is_hold_for(line: str, section: Section) -> bool:
     key_value = split_key(line)
-    return section.name is Name.VERIFY and key_value is not None and normal(key_value[0]) == step_keys.HOLD_FOR
+    return (
+        section.name is Name.VERIFY and key_value is not None and normal(key_value[0]) == step_keys.HOLD_FOR
+    )
 
 
 def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> Step:
@@ -137,7 +163,7 @@ def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> St
         if entry.key in seen and entry.key != step_keys.CAPTURE:
             problems.add(
                 entry.line,
-                f"{entry.key.capitalize()} is written twice in step {index} (first in line {seen[entry.key]})",
+                f"{entry.key.capitalize()} is written twice in step {index}, first in line {seen[entry.key]}",
                 fix="keep one of them",
             )
             continue
@@ -152,7 +178,9 @@ def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> St
 def _with_code(step: Step, draft: _Draft, problems: Problems) -> Step:
     usable = [block for block in draft.blocks if code.check_block(block, problems)]
     if not draft.blocks:
-        problems.add(draft.line, f"step {step.index} has no code block", fix="put its command in a ```bash block")
+        problems.add(
+            draft.line, f"step {step.index} has no code block", fix="put its command in a ```bash block"
+        )
     elif len(draft.blocks) > 1:
         problems.add(
             draft.blocks[1].line,
@@ -185,7 +213,7 @@ def _with_entry(step: Step, entry: Entry, section: Section) -> Step:
     return _READERS[entry.key](step, entry.value, section)
 
 
-def _expected(step: Step, value: str, section: Section) -> Step:
+def _expected(step: Step, value: str, _section: Section) -> Step:
     return replace(step, expectation=expectations.parse(value))
 
 
@@ -201,45 +229,49 @@ def _failure(step: Step, value: str, section: Section) -> Step:
     return replace(step, failure_action=action)
 
 
-def _attempts(step: Step, value: str, section: Section) -> Step:
+def _attempts(step: Step, value: str, _section: Section) -> Step:
     attempts = whole_number(value)
     if not 1 <= attempts <= MAX_ATTEMPTS:
         raise NotUnderstoodError(f"{attempts} attempts", f"write a number from 1 to {MAX_ATTEMPTS}")
     return replace(step, max_attempts=attempts)
 
 
-def _retry_delay(step: Step, value: str, section: Section) -> Step:
+def _retry_delay(step: Step, value: str, _section: Section) -> Step:
     return replace(step, retry_delay_s=_bounded(value, least_s=0.0, most_s=MAX_DELAY_S))
 
 
-def _timeout(step: Step, value: str, section: Section) -> Step:
+def _timeout(step: Step, value: str, _section: Section) -> Step:
     return replace(step, timeout_s=_bounded(value, least_s=0.001, most_s=MAX_TIMEOUT_S))
 
 
 def _bounded(value: str, *, least_s: float, most_s: float) -> float:
     seconds = duration_s(value)
     if not least_s <= seconds <= most_s:
-        raise NotUnderstoodError(f"{shown(value)} is out of range", f"stay between {least_s:g}s and {most_s:g}s")
+        raise NotUnderstoodError(
+            f"{shown(value)} is out of range", f"stay between {least_s:g}s and {most_s:g}s"
+        )
     return seconds
 
 
-def _approval(step: Step, value: str, section: Section) -> Step:
+def _approval(step: Step, value: str, _section: Section) -> Step:
     if value.lower() != "required":
         raise NotUnderstoodError(f"{shown(value)} is not known", "write `required`, or leave the line out")
     return replace(step, approval_required=True)
 
 
-def _only_if(step: Step, value: str, section: Section) -> Step:
+def _only_if(step: Step, value: str, _section: Section) -> Step:
     found = _ONLY_IF.fullmatch(value)
     if found is None:
         raise NotUnderstoodError(f"{shown(value)} does not name a step", 'write `step 1 contains "text"`')
     earlier = int(found[1])
     if not 1 <= earlier < step.index:
-        raise NotUnderstoodError(f"step {earlier} does not come before step {step.index}", "name an earlier step")
+        raise NotUnderstoodError(
+            f"step {earlier} does not come before step {step.index}", "name an earlier step"
+        )
     return replace(step, only_if=OnlyIf(earlier, expectations.parse(found[2])))
 
 
-def _capture(step: Step, value: str, section: Section) -> Step:
+def _capture(step: Step, value: str, _section: Section) -> Step:
     capture = captures.parse(value)
     if any(known.name == capture.name for known in step.captures):
         raise NotUnderstoodError(f"{capture.name} is captured twice", "give each capture its own name")

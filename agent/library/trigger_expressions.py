@@ -124,14 +124,18 @@ def _literal(text: str, position: int) -> tuple[Expression, int]:
         return Matches(pattern), end
     phrase, end = read_quoted(text, position)
     if not phrase.strip():
-        raise NotUnderstoodError(f"an empty text in quotes (character {position + 1})", "write what to look for")
+        raise NotUnderstoodError(
+            f"an empty text in quotes (character {position + 1})", "write what to look for"
+        )
     return Contains(phrase), end
 
 
 def _word_token(text: str, position: int) -> tuple[_Token, int]:
     found = _WORD.match(text, position)
     if found is None:
-        raise NotUnderstoodError(f"a quote that nothing opened (character {position + 1})", 'use "…" around a phrase')
+        raise NotUnderstoodError(
+            f"a quote that nothing opened (character {position + 1})", 'use "…" around a phrase'
+        )
     word = found[0]
     if word in _OPERATORS:
         return _Token(_OPERATORS[word], word, position), found.end()
@@ -161,7 +165,9 @@ def _field_value(text: str, name: str, position: int) -> tuple[Expression, int]:
         found = _WORD.match(text, position)
         value, end = (found[0], found.end()) if found is not None else ("", position)
     if not value.strip():
-        raise NotUnderstoodError(f"{name}: has no value (character {position + 1})", f"write {name}:value, no space")
+        raise NotUnderstoodError(
+            f"{name}: has no value (character {position + 1})", f"write {name}:value, no space"
+        )
     if name == "severity" and value.lower() in SEVERITY_WORDS:
         return SeverityIs(value.lower()), end
     return FieldIs(name, value), end
@@ -219,7 +225,9 @@ class _Parser:
                 raise _error(self.tokens[self.index], "a parenthesis is not closed", "write the missing )")
             return expression
         if token.expression is None:
-            raise _error(token, "a word, phrase, /regex/ or field:value is missing", "write it, or remove the operator")
+            raise _error(
+                token, "a word, phrase, /regex/ or field:value is missing", "write it, or remove the operator"
+            )
         self.index += 1
         return token.expression
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.domain.alert import SEVERITY_WORDS, Alert, satisfies_severity
-from agent.domain.trigger import AllOf, AnyOf, Contains, Expression, FieldIs, Matches, Not, SeverityIs, Trigger
+from agent.domain.trigger import (
+    AllOf,
+    AnyOf,
+    Contains,
+    Expression,
+    FieldIs,
+    Matches,
+    Not,
+    SeverityIs,
+    Trigger,
+)
 from agent.library import regexes
 from agent.library.values import shown
 
@@ -91,10 +101,15 @@ def _matches(pattern: str, field: str, subject: _Subject) -> _Answer:
     if field and not field_of(subject.alert, field):
         return _unknown(field, f"a match of /{pattern}/")
     texts = {name: field_of(subject.alert, name) for name in ([field] if field else ["title", "body"])}
-    where = next((name for name, text in texts.items() if regexes.is_found(pattern, text, ignore_case=True)), "")
+    where = next(
+        (name for name, text in texts.items() if regexes.is_found(pattern, text, ignore_case=True)), ""
+    )
     if where:
         return _yes_or_no(True, f"{where} matches /{pattern}/")
-    return _yes_or_no(False, f"{field} does not match /{pattern}/" if field else f"neither title nor body matches /{pattern}/")
+    return _yes_or_no(
+        False,
+        f"{field} does not match /{pattern}/" if field else f"neither title nor body matches /{pattern}/",
+    )
 
 
 def _field_is(field: str, glob: str, alert: Alert) -> _Answer:
@@ -119,7 +134,9 @@ def _severity_is(word: str, alert: Alert) -> _Answer:
     severity, urgency = SEVERITY_WORDS[word]
     if satisfies_severity(alert, word):
         by_severity = alert.severity == severity
-        return _yes_or_no(True, f"severity is {alert.severity}" if by_severity else f"urgency is {alert.urgency}")
+        return _yes_or_no(
+            True, f"severity is {alert.severity}" if by_severity else f"urgency is {alert.urgency}"
+        )
     if alert.severity is None and (urgency is None or alert.urgency is None):
         return _Answer(_Truth.UNKNOWN, (f"severity unknown, runbook wants {word}",))
     told = f"severity is {alert.severity}" if alert.severity is not None else f"urgency is {alert.urgency}"
@@ -150,7 +167,10 @@ def _texts_of(answers: list[_Answer], truth: _Truth, *, all_below: bool) -> tupl
     """The texts of what decided: all that hold, or, where something is missing, all that do not hold."""
     wants_missing = all_below and truth is not _Truth.YES
     return tuple(
-        text for answer in answers for text in answer.texts if (answer.truth is not _Truth.YES) == wants_missing
+        text
+        for answer in answers
+        for text in answer.texts
+        if (answer.truth is not _Truth.YES) == wants_missing
     )
 
 

@@ -30,7 +30,9 @@ def parse_section(section: Section, problems: Problems) -> Trigger:
             fix='write `- Alert contains: "word"`, `- Service: name` or `- Severity: high`',
         )
     if len(entries) > MAX_CONDITIONS:
-        problems.add(entries[MAX_CONDITIONS].line, f"more than {MAX_CONDITIONS} conditions", fix="join some of them")
+        problems.add(
+            entries[MAX_CONDITIONS].line, f"more than {MAX_CONDITIONS} conditions", fix="join some of them"
+        )
         return Trigger()
     conditions = []
     for entry in entries:
@@ -69,10 +71,10 @@ def _expression(entry: Entry) -> Expression:
 
 
 def _severity(value: str) -> Expression:
-    return _one_of(value, severity_is)
+    return _one_of(value, _severity_is)
 
 
-def severity_is(word: str) -> Expression:
+def _severity_is(word: str) -> Expression:
     """A runbook's word for severity; the alert's own words error, warning and info are taken as such."""
     lower = word.lower()
     if lower in SEVERITY_WORDS:
@@ -90,64 +92,13 @@ def _one_of(value: str, made: Callable[[str], Expression]) -> Expression:
     """A list with commas or `or`: any one of its items."""
     items = [word_or_quoted(part) for part in split_outside_literals(value, COMMA_OR)]
     if not all(items):
-        raise NotUnderstoodError(f"an empty place in the list {shown(value)}", "remove the comma or `or` too many")
+        raise NotUnderstoodError(
+            f"an empty place in the list {shown(value)}", "remove the comma or `or` too many"
+        )
     if len(items) > MAX_ITEMS:
         raise NotUnderstoodError(f"more than {MAX_ITEMS} items", "use a glob such as api-*")
     parts = tuple(made(item) for item in items)
     return parts[0] if len(parts) == 1 else AnyOf(parts)
-
-
-_READERS or _LABEL.fullmatch(key) is not None
-
-
-def _expression(entry: Entry) -> Expression:
-    if not entry.value:
-        raise NotUnderstoodError("has no value", "write it behind the colon")
-    if label := _LABEL.fullmatch(entry.key):
-        return _one_of(entry.value, lambda glob: FieldIs(f"label.{label[1]}", glob))
-    return _READERS[entry.key.lower()](entry.value)
-
-
-def _severity(value: str) -> Expression:
-    return _one_of(value, severity_is)
-
-
-def severity_is(word: str) -> Expression:
-    """A runbook's word for severity; the alert's own words error, warning and info are taken as such."""
-    lower = word.lower()
-    if lower in SEVERITY_WORDS:
-        return SeverityIs(lower)
-    if lower in set(Severity):
-        return FieldIs("severity", lower)
-    raise NotUnderstoodError(f"{shown(word)} is not a severity", f"use {', '.join(SEVERITY_WORDS)}")
-
-
-def _field(field: str) -> Callable[[str], Expression]:
-    return lambda value: _one_of(value, lambda glob: FieldIs(field, glob))
-
-
-def _one_of(value: str, made: Callable[[str], Expression]) -> Expression:
-    """A list with commas or `or`: any one of its items."""
-    items = [word_or_quoted(part) for part in split_outside_literals(value, COMMA_OR)]
-    if not all(items):
-        raise NotUnderstoodError(f"an empty place in the list {shown(value)}", "remove the comma or `or` too many")
-    if len(items) > MAX_ITEMS:
-        raise NotUnderstoodError(f"more than {MAX_ITEMS} items", "use a glob such as api-*")
-    parts = tuple(made(item) for item in items)
-    return parts[0] if len(parts) == 1 else AnyOf(parts)
-
-
-def _split_or(part: str) -> list[str]:
-    """`high or critical`; inside quotes, `or` is a word of the value, and `a, or b` is one list."""
-    text = re.sub(r"(?i)^or +", "", part)
-    if text[:1] in ('"', "'", "“"):
-        return [word_or_quoted(item) for item in _split_quoted_or(text)]
-    return [word_or_quoted(item.strip()) for item in _OR.split(text)]
-
-
-def _split_quoted_or(text: str) -> list[str]:
-    marked = split_outside_literals(re.sub(r"(?i)([\"”']) +or +(?=[\"“'])", "\\1\n", text), "\n")
-    return [item for item in marked if item]
 
 
 _READERS: Mapping[str, Callable[[str], Expression]] = {

@@ -35,7 +35,9 @@ def read_quoted(text: str, start: int) -> tuple[str, int]:
     """The quoted text that starts here, without its quotes, and the position after it."""
     end = literal_end(text, start)
     if end is None:
-        raise NotUnderstoodError(f"the quote that starts at {text[start:][:30]} never ends", "close the quote")
+        raise NotUnderstoodError(
+            f"the quote that starts at {text[start:][:30]} never ends", "close the quote"
+        )
     inner = text[start + 1 : end - 1]
     return (_unescaped(inner) if text[start] == '"' else inner), end
 
@@ -65,11 +67,13 @@ def read_pattern(text: str, start: int) -> tuple[str, int]:
     end = literal_end(text, start)
     if end is None:
         raise NotUnderstoodError(
-            f"the pattern that starts at {text[start:][:30]} never ends", "close it with / and write \\/ for a slash"
+            f"the pattern that starts at {text[start:][:30]} never ends",
+            "close it with / and write \\/ for a slash",
         )
     if end < len(text) and text[end].isalnum():
         raise NotUnderstoodError(
-            f"letters after the pattern: {text[start : end + 1][-30:]}", "write flags inside, as in /(?i)text/"
+            f"letters after the pattern: {text[start : end + 1][-30:]}",
+            "write flags inside, as in /(?i)text/",
         )
     return regexes.check(text[start + 1 : end - 1].replace("\\/", "/")), end
 
@@ -133,7 +137,9 @@ def listed(text: str) -> list[str]:
     """A comma list of words or quoted texts, none empty."""
     items = [word_or_quoted(part) for part in split_outside_literals(text, COMMA)]
     if not all(items):
-        raise NotUnderstoodError(f"an empty place in the list: {shown(text)}", "remove the comma that is too many")
+        raise NotUnderstoodError(
+            f"an empty place in the list: {shown(text)}", "remove the comma that is too many"
+        )
     if len(items) > MAX_ITEMS:
         raise NotUnderstoodError(f"more than {MAX_ITEMS} items in one list", "make the list shorter")
     return items
@@ -143,14 +149,18 @@ def duration_s(text: str) -> float:
     """`500ms`, `60s`, `10m` or `1h`, in seconds."""
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise NotUnderstoodError(f"{shown(text)} is not a duration", "write a number and a unit: 500ms, 60s, 10m, 1h")
+        raise NotUnderstoodError(
+            f"{shown(text)} is not a duration", "write a number and a unit: 500ms, 60s, 10m, 1h"
+        )
     return int(found[1]) * _UNITS_S[found[2].lower()]
 
 
 def whole_number(text: str) -> int:
     """A whole number from 0 up, in plain digits."""
     if _WHOLE.fullmatch(text) is None:
-        raise NotUnderstoodError(f"{shown(text)} is not a whole number from 0 up", "write digits only, such as 0 or 3")
+        raise NotUnderstoodError(
+            f"{shown(text)} is not a whole number from 0 up", "write digits only, such as 0 or 3"
+        )
     return int(text)
 
 
@@ -164,5 +174,7 @@ def yes_or_no(text: str) -> bool:
 
 def shown(text: str, *, limit: int = 60) -> str:
     """The text as it can stand in a message: one line, short, visible, in “quotes”."""
-    visible = "".join(character if character.isprintable() else "·" for character in text[: limit + 1].strip())
+    visible = "".join(
+        character if character.isprintable() else "·" for character in text[: limit + 1].strip()
+    )
     return f"“{visible[:limit]}…”" if len(text) > limit else f"“{visible}”"

@@ -58,7 +58,7 @@ def _check_events(text: str) -> None:
             raise YamlError("YAML nested too deeply", "make it flat", offset=line)
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             raise YamlError("YAML anchors and aliases are not accepted", "write the value out", offset=line)
-        if isinstance(event, _OPENING + (yaml.ScalarEvent,)) and event.tag not in (None, "!"):
+        if isinstance(event, (*_OPENING, yaml.ScalarEvent)) and event.tag not in (None, "!"):
             raise YamlError("YAML tags are not accepted", "write the plain value", offset=line)
 
 

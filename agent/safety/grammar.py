@@ -59,6 +59,7 @@ class Command:
     rule: str = ""
     requires: tuple[str, ...] = ()
     passes_on: bool = False
+    piped_input: PipedInput = PipedInput.NONE
     refusal: Refusal | None = None
 
 
@@ -172,8 +173,6 @@ class _Reader:
             refusal = self._take(self._words.pop(0))
             if refusal is not None:
                 return refusal
-        if self._command.refusal is not None:
-            return self._command.refusal
         if self._command.commands:
             hint = nearest("", self._command.commands, noun="subcommand")
             return Refusal(f"{self._name()} without a subcommand", hint)
@@ -226,7 +225,10 @@ class _Reader:
         if not self._tool.permutes and not found.commands:
             self._arguments.extend(self._words)
             self._words = []
-        return found.refusal
+        return self._refused("", found.refusal) if found.refusal else None
+
+    def _refused(self, option: str, refusal: Refusal) -> Refusal:
+        return Refusal(f"{self._name()} {option}".rstrip() + f": {refusal.reason}", refusal.hint)
 
     def _numeric(self, word: str) -> Refusal | None:
         assert self._tool.numeric is not None
@@ -234,17 +236,23 @@ class _Reader:
         return checked if isinstance(checked, Refusal) else None
 
     def _long(self, word: str) -> Refusal | None:
-        name, has_value, value = word.partition("=") if self._tool.equals else (word, "", "")
+        name, has_value, value = self._split(word)
         option = self._known.get(name)
         if option is None:
             return self._unknown(name)
         if option.refusal is not None:
-            return option.refusal
+            return self._refused(name, option.refusal)
         if has_value and len(option.values) != 1:
             return Refusal(f"{self._name()}: {name} takes no value", f"write {name}")
         if has_value or option.optional:
             return self._use(option, (value,) if has_value else ())
         return self._use_with_following(option, name)
+
+    def _split(self, word: str) -> tuple[str, str, str]:
+        """`--name=value`; dig's `@server` is an option with its value too."""
+        if word[0] == "@":
+            return "@", "@", word[1:]
+        return word.partition("=") if self._tool.equals else (word, "", "")
 
     def _short(self, word: str) -> Refusal | None:
         """`-abc`, `-n5`, `-n 5`: letters are options until one that takes a value."""
@@ -257,7 +265,7 @@ class _Reader:
             if option is None:
                 return self._unknown(name if len(word) == 2 else f"{name} (in {word})")
             if option.refusal is not None:
-                return option.refusal
+                return self._refused(name, option.refusal)
             if option.values and not option.optional:
                 return self._short_value(option, name, letters)
             if refusal := self._use(option, ()):

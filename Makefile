@@ -1,0 +1,41 @@
+# Everything sets itself up: a virtual environment in .venv, and Debian packages where a test or the demo needs them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# real programs that the demo and the tests run against
+PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq
+
+.PHONY: demo test check dev lint-runbooks soak packages clean
+
+dev: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+packages:
+	@./scripts/packages $(PACKAGES)
+
+demo: dev packages
+	$(BIN)/oncall-agent demo
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/oncall-agent lint runbooks
+	$(BIN)/oncall-agent test runbooks
+
+test: dev packages
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+soak: dev packages
+	$(BIN)/pytest -m soak -s
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,37 @@
+"""A run without memory of its own: steps are done at once. For `oncall-agent run` and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from agent.adapters import codec
+from agent.ports import Clock
+
+T = TypeVar("T")
+
+
+class InlineRun:
+    """Implements ports.Run; values still pass the codec, so that what works here works durably."""
+
+    def __init__(self, clock: Clock, *, woken: Callable[[str], bool] = lambda _: False) -> None:
+        self._clock = clock
+        self._woken = woken
+        self.steps: list[str] = []
+
+    def step(self, name: str, do: Callable[[], T], returns: object) -> T:
+        """Do it."""
+        self.steps.append(name)
+        result: T = codec.from_data(codec.to_data(do(), returns), returns)
+        return result
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._clock.sleep(seconds)
+
+    def wait(self, topic: str, timeout_s: float) -> bool:
+        """Ask whether it was woken; else the time is over."""
+        if self._woken(topic):
+            return True
+        self._clock.sleep(timeout_s)
+        return False

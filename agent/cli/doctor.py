@@ -1,0 +1,219 @@
+"""`doctor`: is everything in place for the first page, and if not, what to do?"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import httpx
+import typer
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.pagerduty_rest import PagerDutyDesk
+from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.slack import SlackChat, SlackWebhookChat
+from agent.adapters.store import Store
+from agent.cli.output import (
+    DEFAULT_CONFIG,
+    FINDING,
+    ConfigOption,
+    JsonOption,
+    console,
+    load_config,
+    plain,
+    print_json,
+)
+from agent.config import Config, is_loopback
+from agent.domain.errors import AgentError, ServiceError
+from agent.library.load import Library
+
+
+class Grade(StrEnum):
+    """How a check went; only `bad` makes the command fail."""
+
+    OK = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, what was seen, and what to do."""
+
+    name: str
+    grade: Grade
+    seen: str
+    fix: str = ""
+
+
+_COLOURS = {Grade.OK: "green", Grade.NOTE: "yellow", Grade.BAD: "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def doctor(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+        """Check configuration, runbooks, database, PagerDuty, Slack and sandbox; changes nothing."""
+        checks = list(examine(load_config(config)))
+        if json:
+            print_json([{"name": c.name, "grade": c.grade, "seen": c.seen, "fix": c.fix} for c in checks])
+        else:
+            _show(checks)
+        if any(check.grade is Grade.BAD for check in checks):
+            raise typer.Exit(FINDING)
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """Every check, in the order in which one would set things up."""
+    yield from _runbooks(config)
+    yield from _database(config)
+    yield from _pagerduty(config)
+    yield from _slack(config)
+    yield from _programs()
+    yield from _sandbox()
+    yield from _server(config)
+
+
+def _runbooks(config: Config) -> Iterator[Check]:
+    path = Path(config.runbooks.path)
+    if not path.is_dir():
+        fix = "set runbooks.path to the folder of your Markdown runbooks"
+        yield Check("runbooks", Grade.BAD, f"{path} is not a folder", fix)
+        return
+    library = Library(path)
+    seen = f"{len(library.runbooks)} runbooks, {len(library.documentation)} other documents"
+    yield Check(
+        "runbooks", Grade.OK if library.runbooks else Grade.BAD, seen, "" if library.runbooks else "write one"
+    )
+    for problem in library.problems:
+        yield Check("runbooks", Grade.BAD, str(problem))
+
+
+def _database(config: Config) -> Iterator[Check]:
+    try:
+        store = Store(config.database.url, SystemClock())
+        store.migrate()
+        count = sum(store.counts_by_status().values())
+        store.close()
+    except AgentError as error:
+        yield Check("database", Grade.BAD, str(error), "check database.url")
+        return
+    yield Check("database", Grade.OK, f"tables are up to date, {count} incidents")
+
+
+def _pagerduty(config: Config) -> Iterator[Check]:
+    section = config.pagerduty
+    if section is None:
+        fix = "add a pagerduty section (README, Connect PagerDuty)"
+        yield Check("pagerduty", Grade.NOTE, "switched off: no pages come in and nobody can be paged", fix)
+        return
+    if section.webhook_secrets:
+        yield Check("pagerduty webhook", Grade.OK, f"{len(section.webhook_secrets)} signing secret(s)")
+    else:
+        grade = Grade.NOTE if section.allow_unsigned_webhooks else Grade.BAD
+        seen = (
+            "unsigned webhooks are accepted"
+            if section.allow_unsigned_webhooks
+            else "every webhook is refused"
+        )
+        yield Check("pagerduty webhook", grade, seen, "set pagerduty.webhook_secrets")
+    yield _pagerduty_rest(config)
+    yield _pagerduty_events(config)
+
+
+def _pagerduty_rest(config: Config) -> Check:
+    section = config.pagerduty
+    if section is None or section.api_token is None:
+        return Check(
+            "pagerduty rest",
+            Grade.NOTE,
+            "no api_token: no details, acknowledge, notes or resolve",
+            "set pagerduty.api_token",
+        )
+    token = section.api_token.resolve().reveal()
+    desk = PagerDutyDesk(section.api_url, token, section.from_email, timeout_s=section.timeout_s)
+    try:
+        user = desk.own_user_id()
+    except ServiceError as error:
+        return Check("pagerduty rest", Grade.BAD, str(error), "check pagerduty.api_url and api_token")
+    if user:
+        return Check("pagerduty rest", Grade.OK, f"reached; our writes are counted for user {user}")
+    fix = "set pagerduty.from_email to a real user's address, or pagerduty.agent_user_id"
+    return Check("pagerduty rest", Grade.BAD, f"no user has the address {section.from_email}", fix)
+
+
+def _pagerduty_events(config: Config) -> Check:
+    section = config.pagerduty
+    if section is None or section.routing_key is None:
+        return Check(
+            "pagerduty events", Grade.BAD, "no routing_key: nobody can be paged", "set pagerduty.routing_key"
+        )
+    try:
+        httpx.get(section.events_url, timeout=section.timeout_s)
+    except httpx.HTTPError as error:
+        seen = f"{section.events_url} cannot be reached ({type(error).__name__})"
+        return Check("pagerduty events", Grade.BAD, seen, "check pagerduty.events_url and the network")
+    length = len(section.routing_key.resolve().reveal())
+    if length != 32:
+        fix = "copy the Integration Key of an Events API v2 integration"
+        return Check("pagerduty events", Grade.BAD, f"the routing_key has {length} characters, not 32", fix)
+    return Check("pagerduty events", Grade.OK, "reached; the key itself is only proved by the first page")
+
+
+def _slack(config: Config) -> Iterator[Check]:
+    section = config.slack
+    if section is None:
+        fix = "add a slack section (docs/slack.md)"
+        yield Check("slack", Grade.NOTE, "switched off: the story is told in the log and the API only", fix)
+        return
+    from agent.wiring import chat_of
+
+    chat = chat_of(config)
+    if not isinstance(chat, SlackChat | SlackWebhookChat):
+        yield Check("slack", Grade.BAD, "neither bot_token nor webhook_url is set", "set slack.bot_token")
+        return
+    seen = chat.check()
+    for problem in seen.problems:
+        yield Check("slack", Grade.BAD, problem)
+    if seen.ok:
+        words = (
+            f"team {seen.team}, as {seen.bot_user}, in {section.channel}" if seen.team else "incoming webhook"
+        )
+        yield Check("slack", Grade.OK, words)
+    for unchecked in seen.unchecked:
+        yield Check("slack", Grade.NOTE, unchecked)
+
+
+def _programs() -> Iterator[Check]:
+    for program in ("kubectl", "redis-cli", "curl", "jq"):
+        found = shutil.which(program, path=ProcessSandbox.TRUSTED_PATH)
+        seen = found or "not installed: steps that use it fail"
+        yield Check(program, Grade.OK if found else Grade.NOTE, seen)
+
+
+def _sandbox() -> Iterator[Check]:
+    for line in ProcessSandbox().describe():
+        yield Check("sandbox", Grade.NOTE, line)
+
+
+def _server(config: Config) -> Iterator[Check]:
+    server = config.server
+    if not is_loopback(server.host) and server.api_token is None:
+        seen = f"listens on {server.host} without server.api_token: /api answers 403"
+        yield Check("server", Grade.NOTE, seen, "set server.api_token to read the API from other machines")
+        return
+    yield Check("server", Grade.OK, f"will listen on {server.host}:{server.port}")
+
+
+def _show(checks: list[Check]) -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        colour = _COLOURS[check.grade]
+        fix = f" [dim]→ {plain(check.fix)}[/dim]" if check.fix else ""
+        console.print(
+            f"[{colour}]{check.grade:<4}[/{colour}] {check.name:<{width}}  {plain(check.seen)}{fix}"
+        )

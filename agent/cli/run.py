@@ -1,0 +1,110 @@
+"""`run`: carry out a runbook by hand, under the same guards, limits, journal and audit log as the daemon."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Annotated, assert_never
+
+import typer
+
+from agent.adapters.alert_file import read_alert
+from agent.adapters.audit_log import AuditLog
+from agent.adapters.inline_run import InlineRun
+from agent.adapters.store import Store
+from agent.adapters.store_schema import MANUAL_SOURCE
+from agent.cli import plan_view
+from agent.cli.incidents import open_store
+from agent.cli.output import (
+    DEFAULT_CONFIG,
+    FINDING,
+    ConfigOption,
+    JsonOption,
+    console,
+    load_config,
+    plain,
+    print_json,
+)
+from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
+from agent.domain.decisions import Completed, Matched, Plan, StandDown, Stopped
+from agent.domain.runbook import Runbook
+from agent.pipeline import closing, intake, planning
+from agent.pipeline.context import Context
+from agent.pipeline.execution import Job, execute
+from agent.pipeline.verification import verify
+from agent.ports import Changes
+from agent.web import views
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="run")(run_command)
+
+
+def run_command(
+    runbook: RunbookArgument,
+    alert: AlertOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before running.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a runbook for an alert, here and now; you are its approval. Nothing is sent to anybody."""
+    from agent.wiring import context_of
+
+    loaded = load_config(config)
+    store = open_store(loaded)
+    context = context_of(loaded, store=store, desk=None, channels=frozenset())
+    found = find_runbook(context, runbook)
+    given = read_alert(alert)
+    plan = planning.plan(context, found, given)
+    if not json:
+        plan_view.show(plan)
+    if plan.refusals or dry_run:
+        if json:
+            print_json(plan_view.as_json(plan))
+        raise typer.Exit(FINDING if plan.refusals else 0)
+    if not yes:
+        typer.confirm("\nRun exactly this?", abort=True)
+    incident_id = store.open_manual(replace(given, source=MANUAL_SOURCE))
+    succeeded = _carry_out(context, store, incident_id, found, plan)
+    AuditLog(loaded.audit_path(), store).catch_up()
+    _show_end(store, incident_id, as_json=json)
+    raise typer.Exit(0 if succeeded else FINDING)
+
+
+def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runbook, plan: Plan) -> bool:
+    run = InlineRun(context.clock)
+    incident = store.incident(incident_id)
+    intake.receive(context, incident)
+    store.keep_revision(runbook)
+    chosen = Matched(runbook.id, runbook.revision, 1.0, ("chosen on the command line",))
+    store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
+    planning.decide(context, incident_id, runbook, incident.alert)
+    deadline = context.clock.now() + timedelta(seconds=context.config.execution.incident_deadline_s)
+    job = Job(incident_id, runbook, plan, deadline)
+    end = execute(run, context, job)
+    if isinstance(end, Completed):
+        end = verify(run, context, job, end)
+    match end:
+        case Completed():
+            closing.resolve(context, incident_id, end)
+            return True
+        case Stopped():
+            closing.escalate(context, incident_id, end)
+            return False
+        case StandDown():
+            closing.stand_down(context, incident_id, end)
+            return False
+        case _ as never:
+            assert_never(never)
+
+
+def _show_end(store: Store, incident_id: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(views.incident(store, incident_id))
+        return
+    console.print()
+    for event in store.timeline(incident_id):
+        if event.kind != "summary":
+            console.print(f"[dim]{event.at:%H:%M:%S}[/dim] {plain(event.text)}")

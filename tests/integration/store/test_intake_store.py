@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from agent.adapters.fake_clock import FakeClock
+from agent.adapters.store import Store
+from agent.domain.alert import Alert, Urgency
+from agent.domain.decisions import StandDown
+from agent.domain.incident import Status
+from agent.domain.source_event import Acceptance, ActorKind, EventType, SourceEvent
+from agent.ports import Changes
+
+ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway", urgency=Urgency.HIGH)
+TRIGGERED = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.triggered", "P1", alert=ALERT)
+ACKNOWLEDGED = SourceEvent(
+    "pagerduty", "d-2", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
+)
+
+
+def trigger(number: int, *, service: str = "api-gateway") -> SourceEvent:
+    alert = replace(ALERT, source_id=f"P{number}", service=service)
+    return replace(TRIGGERED, delivery_id=f"d-{number}", source_id=f"P{number}", alert=alert)
+
+
+def test_a_new_trigger_opens_one_incident(store: Store) -> None:
+    accepted = store.accept(TRIGGERED, "{}")
+    assert accepted.acceptance is Acceptance.NEW_INCIDENT
+    incident = store.incident(accepted.incident_id)
+    assert (incident.status, incident.alert) == (Status.RECEIVED, ALERT)
+
+
+def test_the_same_delivery_again_is_a_duplicate_of_the_same_incident(store: Store) -> None:
+    first = store.accept(TRIGGERED, "{}")
+    again = store.accept(TRIGGERED, "{}")
+    assert (again.acceptance, again.incident_id) == (Acceptance.DUPLICATE, first.incident_id)
+
+
+def test_another_delivery_of_the_same_trigger_is_a_known_incident(store: Store) -> None:
+    first = store.accept(TRIGGERED, "{}")
+    again = store.accept(replace(TRIGGERED, delivery_id="d-9"), "{}")
+    assert (again.acceptance, again.incident_id) == (Acceptance.KNOWN_INCIDENT, first.incident_id)
+
+
+def test_five_concurrent_deliveries_open_one_incident(store: Store) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        accepted = list(pool.map(lambda _: store.accept(TRIGGERED, "{}"), range(5)))
+    assert sorted(each.acceptance for each in accepted) == ["duplicate"] * 4 + ["new_incident"]
+    assert len(store.incidents()) == 1
+
+
+def test_an_event_about_an_unknown_incident_waits_for_nobody(store: Store) -> None:
+    assert store.accept(ACKNOWLEDGED, "{}").acceptance is Acceptance.STORED
+    assert store.unhandled_events(10) == []
+
+
+def test_an_event_about_a_known_incident_waits_until_it_is_handled(store: Store) -> None:
+    incident_id = store.accept(TRIGGERED, "{}").incident_id
+    store.accept(ACKNOWLEDGED, "{}")
+    assert store.unhandled_events(10) == [(incident_id, ACKNOWLEDGED)]
+    store.event_handled("d-2", "stand-down")
+    assert store.unhandled_events(10) == []
+
+
+def test_one_incident_at_a_time_runs_for_a_service(store: Store, clock: FakeClock) -> None:
+    first = store.accept(trigger(1), "{}").incident_id
+    clock.sleep(1)
+    second = store.accept(trigger(2), "{}").incident_id
+    clock.sleep(1)
+    other = store.accept(trigger(3, service="billing"), "{}").incident_id
+    assert store.startable(10) == [first, other]
+    store.mark_started(first)
+    assert store.startable(10) == [other]
+    store.record(first, (), changes=Changes(status=Status.RESOLVED))
+    assert store.startable(10) == [second, other]
+
+
+def test_incidents_without_a_service_do_not_wait_for_each_other(store: Store) -> None:
+    ids = {store.accept(trigger(number, service=""), "{}").incident_id for number in (1, 2)}
+    assert set(store.startable(10)) == ids
+
+
+def test_no_more_incidents_run_than_configured(store: Store) -> None:
+    for number in range(4):
+        store.accept(trigger(number, service=f"s{number}"), "{}")
+    started = store.startable(2)
+    for incident_id in started:
+        store.mark_started(incident_id)
+    assert len(started) == 2
+    assert store.startable(2) == []
+
+
+def test_an_incident_that_waits_for_approval_holds_up_nobody(store: Store) -> None:
+    first = store.accept(trigger(1), "{}").incident_id
+    store.mark_started(first)
+    store.record(first, (), changes=Changes(status=Status.AWAITING_APPROVAL))
+    second = store.accept(trigger(2), "{}").incident_id
+    assert store.startable(1) == [second]
+
+
+def test_only_the_first_human_to_take_over_counts(store: Store) -> None:
+    incident_id = store.accept(TRIGGERED, "{}").incident_id
+    assert store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+    assert not store.stand_down(incident_id, StandDown("Bob", "resolved the incident"))
+    assert store.stand_down_of(incident_id) == StandDown("Ann", "acknowledged the incident")
+
+
+def test_nobody_takes_over_what_has_ended(store: Store) -> None:
+    incident_id = store.accept(TRIGGERED, "{}").incident_id
+    store.record(incident_id, (), changes=Changes(status=Status.RESOLVED))
+    assert not store.stand_down(incident_id, StandDown("Ann", "resolved the incident"))
+    assert store.stand_down_of(incident_id) is None
+
+
+def test_a_run_by_hand_is_left_alone_by_the_daemon(store: Store) -> None:
+    store.open_manual(ALERT)
+    assert store.startable(10) == []
+    assert store.unfinished() == []
+
+
+def test_what_was_stored_is_there_after_a_restart(store: Store, clock: FakeClock) -> None:
+    incident_id = store.accept(TRIGGERED, "{}").incident_id
+    store.close()
+    again = Store(store.database.url, clock)
+    assert again.incident(incident_id).alert == ALERT
+    again.close()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.adapters.fake_clock import FakeClock
+from agent.adapters.store import Store
+from agent.domain.alert import Alert
+from agent.domain.command import Refusal
+from agent.domain.decisions import Attempt, AttemptEnd, Section
+from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.ports import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
+
+FLUSH = Effect(EffectClass.CACHE_OPERATION, "redis://cache", 1)
+READ = Effect(EffectClass.READ, "redis://cache", 1)
+ONE = BlastRadius({EffectClass.CACHE_OPERATION: 1})
+
+
+@pytest.fixture
+def incident_id(store: Store) -> str:
+    return store.open_manual(Alert("manual", "m-1", "Redis connection timeout"))
+
+
+def key(incident_id: str, number: int = 1) -> AttemptKey:
+    return AttemptKey(incident_id, Section.STEPS, 1, number)
+
+
+def begin(
+    store: Store,
+    at: AttemptKey,
+    *effects: Effect,
+    limits: BlastRadius = ONE,
+    hourly: dict[EffectClass, int] | None = None,
+) -> BeginAttempt:
+    read_only = all(effect.effect_class is EffectClass.READ for effect in effects)
+    return store.begin_attempt(
+        at, title="Flush", effects=effects, limits=limits, hourly_limits=hourly or {}, read_only=read_only
+    )
+
+
+def test_an_attempt_is_charged_when_it_begins(store: Store, incident_id: str) -> None:
+    assert begin(store, key(incident_id), FLUSH) == Begun()
+    assert store.charged(incident_id) == {"cache_operation": 1}
+
+
+def test_a_second_attempt_over_the_limit_is_refused_with_limit_used_and_asked(
+    store: Store, incident_id: str
+) -> None:
+    begin(store, key(incident_id), FLUSH)
+    store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.FAILED))
+    refusal = begin(store, key(incident_id, 2), FLUSH)
+    assert isinstance(refusal, Refusal)
+    assert "max_cache_operations is 1: 1 used by this incident, this attempt asks for 1 more" in str(refusal)
+    assert store.attempts(incident_id)[-1].end is AttemptEnd.REFUSED
+
+
+def test_reads_are_free(store: Store, incident_id: str) -> None:
+    for number in range(1, 6):
+        assert begin(store, key(incident_id, number), READ, limits=BlastRadius()) == Begun()
+    assert store.charged(incident_id) == {}
+
+
+def test_a_class_that_the_runbook_does_not_name_is_zero(store: Store, incident_id: str) -> None:
+    assert isinstance(begin(store, key(incident_id), FLUSH, limits=BlastRadius()), Refusal)
+
+
+def test_an_attempt_that_ended_before_a_restart_is_not_begun_again(store: Store, incident_id: str) -> None:
+    ended = Attempt(Section.STEPS, 1, 1, AttemptEnd.SUCCEEDED, output="OK", exit_code=0)
+    begin(store, key(incident_id), FLUSH)
+    store.end_attempt(key(incident_id), ended)
+    assert begin(store, key(incident_id), FLUSH) == AlreadyEnded(ended)
+    assert store.charged(incident_id) == {"cache_operation": 1}
+
+
+def test_an_attempt_that_changes_things_and_has_no_known_end_is_unfinished(
+    store: Store, incident_id: str
+) -> None:
+    begin(store, key(incident_id), FLUSH)
+    assert begin(store, key(incident_id), FLUSH) == Unfinished()
+    assert store.unfinished_markers() == [key(incident_id).marker]
+
+
+def test_an_attempt_that_only_reads_may_begin_again(store: Store, incident_id: str) -> None:
+    begin(store, key(incident_id), READ)
+    assert begin(store, key(incident_id), READ) == Begun()
+
+
+def test_the_first_end_of_an_attempt_counts(store: Store, incident_id: str) -> None:
+    begin(store, key(incident_id), FLUSH)
+    store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.SUCCEEDED))
+    store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.FAILED))
+    assert [each.end for each in store.attempts(incident_id)] == [AttemptEnd.SUCCEEDED]
+
+
+def test_hourly_limits_hold_across_incidents_and_pass_with_the_hour(
+    store: Store, clock: FakeClock, incident_id: str
+) -> None:
+    hourly = {EffectClass.CACHE_OPERATION: 1}
+    other = store.open_manual(Alert("manual", "m-2", "Redis connection timeout"))
+    assert begin(store, key(incident_id), FLUSH, hourly=hourly) == Begun()
+    refusal = begin(store, key(other), FLUSH, hourly=hourly)
+    assert isinstance(refusal, Refusal)
+    assert "limits.per_hour.cache_operations" in refusal.reason
+    clock.sleep(3601)
+    third = store.open_manual(Alert("manual", "m-3", "Redis connection timeout"))
+    assert begin(store, key(third), FLUSH, hourly=hourly) == Begun()
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    limit=st.integers(0, 5),
+    asks=st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=8),
+)
+def test_what_is_charged_never_exceeds_the_limit_whatever_is_asked_and_however_it_ends(
+    store: Store, limit: int, asks: list[tuple[int, bool]]
+) -> None:
+    incident_id = store.open_manual(Alert("manual", "m", "Redis connection timeout"))
+    limits = BlastRadius({EffectClass.CACHE_OPERATION: limit})
+    for number, (count, ends) in enumerate(asks, start=1):
+        at = key(incident_id, number)
+        begun = begin(store, at, Effect(EffectClass.CACHE_OPERATION, "redis", count), limits=limits)
+        if ends and begun == Begun():
+            store.end_attempt(at, Attempt(Section.STEPS, 1, number, AttemptEnd.FAILED))
+        assert store.charged(incident_id).get("cache_operation", 0) <= limit
