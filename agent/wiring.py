@@ -23,7 +23,7 @@ from agent.dispatcher import Dispatcher
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.outbox import Channel
 from agent.durable import Durable
-from agent.library.load import Library
+from agent.library import Library
 from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.gate import Gate

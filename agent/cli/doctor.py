@@ -28,7 +28,7 @@ from agent.cli.output import (
 )
 from agent.config import Config, is_loopback
 from agent.domain.errors import AgentError, ServiceError
-from agent.library.load import Library
+from agent.library import Library
 
 
 class Grade(StrEnum):

@@ -28,10 +28,9 @@ from agent.config import Config
 from agent.domain.alert import Alert
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
 from agent.domain.runbook import Runbook
+from agent.library import Broken, Documentation, Parsed, Verdict, parse
 from agent.library.examples import check_examples
 from agent.library.lint import Finding, Level, lint
-from agent.library.markdown import Broken, Documentation, Parsed, parse
-from agent.library.triggers import Verdict
 from agent.pipeline import matching, planning
 from agent.pipeline.context import Context
 
@@ -73,7 +72,8 @@ def examples_command(
     paths: PathsArgument = None, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
 ) -> None:
     """Run the Examples of runbooks: what must match, and what must not."""
-    findings, runbooks = [], 0
+    findings: list[Finding] = []
+    runbooks = 0
     for path in _markdown_files(paths or [Path(load_config(config).runbooks.path)]):
         match _parse(path):
             case Parsed(runbook):

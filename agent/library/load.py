@@ -55,7 +55,7 @@ class _File:
 
 
 class Library:
-    """All runbooks of a folder. Readers see one consistent state; a broken file is never run in an old form."""
+    """All runbooks of a folder, in one consistent state; a broken file is never run in an old form."""
 
     def __init__(self, root: Path | str) -> None:
         self._root = Path(root)
@@ -84,6 +84,11 @@ class Library:
         """Files that are meant as runbooks and cannot be used, with every problem."""
         return self._snapshot.broken
 
+    @property
+    def problems(self) -> tuple[RunbookProblem, ...]:
+        """Every problem of every broken file."""
+        return tuple(problem for broken in self.broken for problem in broken.problems)
+
     def reload(self) -> Changes:
         """Take in what changed on disk; a file that became broken is taken out and reported."""
         with self._lock:
@@ -104,23 +109,33 @@ class _Folder:
         self._count = 0
 
     def files(self) -> list[Path]:
-        try:
-            real_root = self._root.resolve(strict=True)
-            return list(self._below(self._root, real_root, 0))
-        except (OSError, RuntimeError) as error:
-            self._problem(
-                self._root, f"the folder of runbooks cannot be read: {_reason(error)}", "check runbooks.path"
-            )
-            return []
+        """Every file to read, in a fixed order."""
+        real_root = self._real(self._root)
+        return list(self._below(self._root, real_root, 0)) if real_root is not None else []
 
     def _below(self, folder: Path, real_root: Path, depth: int) -> Iterator[Path]:
-        for entry in sorted(folder.iterdir()):
+        for entry in self._entries(folder):
             if entry.name.startswith("."):
                 continue  # also the ..data folders of a mounted ConfigMap, whose files are linked beside them
             if entry.is_dir():
                 yield from self._below_entry(entry, real_root, depth)
             elif entry.suffix.lower() == ".md" and self._may_read(entry, real_root):
                 yield entry
+
+    def _entries(self, folder: Path) -> list[Path]:
+        try:
+            return sorted(folder.iterdir())
+        except OSError as error:
+            self._problem(folder, f"the folder cannot be read: {_reason(error)}", "check its permissions")
+            return []
+
+    def _real(self, path: Path) -> Path | None:
+        """Where the path really leads; a loop of links leads nowhere (RuntimeError before Python 3.13)."""
+        try:
+            return path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:
+            self._problem(path, f"cannot be read: {_reason(error)}", "check that it exists (runbooks.path)")
+            return None
 
     def _below_entry(self, entry: Path, real_root: Path, depth: int) -> Iterator[Path]:
         if entry.is_symlink():
@@ -136,7 +151,10 @@ class _Folder:
             if self._count == MAX_FILES + 1:
                 self._problem(entry, f"more than {MAX_FILES} files", "split the folder")
             return False
-        if not entry.resolve().is_relative_to(real_root):
+        real = self._real(entry)
+        if real is None:
+            return False
+        if not real.is_relative_to(real_root):
             self._problem(
                 entry, "a link that leads out of the folder of runbooks", "copy the file into the folder"
             )

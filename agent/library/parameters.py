@@ -38,6 +38,8 @@ __all__ = ["bind", "check_uses", "parse_section", "uses_in"]
 MAX_PARAMETERS = 50
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _USE = re.compile(r"\{\{ {0,9}([a-z][a-z0-9_]{0,63}) {0,9}\}\}")
+#: `{{.State}}` and `{{json .State}}` are Go templates for kubectl and docker, not parameters.
+_GO_TEMPLATE = re.compile(r'\{\{-? {0,9}(?:\.|[a-z]{1,20} {1,9}[."(])')
 _LABEL = re.compile(r"label +", re.IGNORECASE)
 _LABEL_NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _CLAUSE = re.compile(r"(one of|[a-z]+)(?: +(.*))?", re.IGNORECASE | re.DOTALL)
@@ -152,17 +154,18 @@ def _check_complete(parameter: Parameter) -> None:
 
 
 def uses_in(text: str) -> Iterator[str]:
-    """The names used as {{ name }}; NotUnderstoodError for a {{ that is not such a use."""
+    """The names used as {{ name }}; NotUnderstoodError for a {{ that is neither a use nor a Go template."""
     position = text.find("{{")
     while position >= 0:
         found = _USE.match(text, position)
-        if found is None:
+        other = None if found is not None else _GO_TEMPLATE.match(text, position)
+        if found is not None:
+            yield found[1]
+        elif other is None:
             raise NotUnderstoodError(
-                f"{shown(text[position:], limit=30)} is not a use of a parameter",
-                "write {{ name }}; for kubectl use -o jsonpath in place of go-template",
+                f"{shown(text[position:], limit=30)} is not a use of a parameter", "write {{ name }}"
             )
-        yield found[1]
-        position = text.find("{{", found.end())
+        position = text.find("{{", position + 2)
 
 
 def check_uses(runbook: Runbook, problems: Problems) -> None:

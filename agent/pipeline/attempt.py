@@ -9,7 +9,7 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, PlannedStep
 from agent.domain.effects import BlastRadius
 from agent.domain.runbook import Step
-from agent.library.expectations import judge
+from agent.library import judge
 from agent.pipeline.context import Context
 from agent.ports import AlreadyEnded, AttemptKey, Begun, CommandResult, Unfinished
 

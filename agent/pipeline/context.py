@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agent.config import Config
 from agent.domain.outbox import Channel
-from agent.library.load import Library
+from agent.library import Library
 from agent.pipeline.gate import Gate
 from agent.ports import Clock, IncidentDesk, Records, Sandbox
 from agent.safety.effects import EffectTables

@@ -20,7 +20,7 @@ from agent.domain.decisions import (
 )
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.runbook import FailureAction, Runbook, Step
-from agent.library.expectations import judge
+from agent.library import judge
 from agent.pipeline.attempt import make_attempt
 from agent.pipeline.context import Context
 from agent.pipeline.telling import preformatted, tell

@@ -18,7 +18,7 @@ from agent.domain.decisions import (
     Stopped,
 )
 from agent.domain.runbook import Runbook
-from agent.library.markdown import Parsed, parse
+from agent.library import Parsed, parse
 from agent.pipeline import approval, closing, intake, matching, planning
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute

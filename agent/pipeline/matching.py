@@ -9,7 +9,7 @@ from agent.domain.alert import Alert
 from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.runbook import Runbook
-from agent.library.triggers import Verdict, evaluate
+from agent.library import Verdict, evaluate
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import Changes

@@ -9,19 +9,20 @@ from collections.abc import Mapping, Sequence
 from agent.domain.alert import Alert
 from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import ParameterValue, Plan, PlannedStep, Section
-from agent.domain.effects import BlastRadius, EffectClass
+from agent.domain.effects import EffectClass
 from agent.domain.incident import Entry, EventKind
 from agent.domain.runbook import Runbook, Step
-from agent.library import parameters
+from agent.library import bind
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import Changes
-from agent.safety import language, policy
+from agent.safety import language
+from agent.safety.policy import Guard, price_plan
 
 
 def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
     """What would run, word by word, with effects and verdicts; `refusals` is empty if all may run."""
-    bound = parameters.bind(runbook.parameters, alert)
+    bound = bind(runbook.parameters, alert)
     if isinstance(bound, Refusal):
         return _plan_of(runbook, {}, (), (), (), (str(bound),))
     values = {name: value.value for name, value in bound.items()}
@@ -31,7 +32,6 @@ def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
     rollback = _planned(context, runbook, Section.ROLLBACK, runbook.rollback, values)
     refusals = (
         *_refusals((*steps, *verify, *rollback)),
-        *_over_the_limits(steps, runbook.blast_radius),
         *_not_reading(verify),
     )
     return _plan_of(runbook, bound, steps, verify, rollback, refusals)
@@ -63,23 +63,31 @@ def charges(steps: Sequence[PlannedStep]) -> dict[EffectClass, int]:
 def _planned(
     context: Context, runbook: Runbook, section: Section, steps: Sequence[Step], values: Mapping[str, str]
 ) -> tuple[PlannedStep, ...]:
-    return tuple(_planned_step(context, runbook, section, step, values) for step in steps)
+    """The steps of a section, priced in order: the first command that goes over a limit is refused."""
+    scripts = [_script(step, values) for step in steps]
+    understood = [None if isinstance(script, Refusal) else script for script in scripts]
+    priced = price_plan(understood, _guard(context, runbook))
+    return tuple(
+        _planned_step(section, step, script, commands)
+        for step, script, commands in zip(steps, scripts, priced, strict=True)
+    )
 
 
-def _planned_step(
-    context: Context, runbook: Runbook, section: Section, step: Step, values: Mapping[str, str]
-) -> PlannedStep:
-    script = _script(step, values)
-    if isinstance(script, Refusal):
-        return PlannedStep(step.index, step.title, section, None, refusal=script)
+def _guard(context: Context, runbook: Runbook) -> Guard:
     allow = context.config.execution.allow
-    commands = policy.judge(
-        script,
+    return Guard(
         context.tables,
         runbook.blast_radius,
         allowed_hosts=allow.hosts,
         allowed_namespaces=allow.namespaces,
     )
+
+
+def _planned_step(
+    section: Section, step: Step, script: Script | Refusal, commands: tuple[PricedCommand, ...]
+) -> PlannedStep:
+    if isinstance(script, Refusal):
+        return PlannedStep(step.index, step.title, section, None, refusal=script)
     refusal = next((command.refusal for command in commands if command.refusal), None)
     return PlannedStep(step.index, step.title, section, script, commands, refusal)
 
@@ -98,17 +106,6 @@ def _script(step: Step, values: Mapping[str, str]) -> Script | Refusal:
 def _refusals(steps: Sequence[PlannedStep]) -> tuple[str, ...]:
     return tuple(
         f"{_name(step)} ({step.title}): {step.refusal}" for step in steps if step.refusal is not None
-    )
-
-
-def _over_the_limits(steps: Sequence[PlannedStep], limits: BlastRadius) -> tuple[str, ...]:
-    """Limits that one attempt of each step would exceed together, where no single command does."""
-    if any(step.refusal for step in steps):
-        return ()
-    return tuple(
-        f"{effect_class.limit_key} is {limits.limit(effect_class)}, the steps ask for {asked}"
-        for effect_class, asked in charges(steps).items()
-        if asked > limits.limit(effect_class)
     )
 
 

@@ -10,7 +10,9 @@ import re2
 
 from agent.domain.command import Refusal
 
-_NAME = re2.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+_NAME = re2.compile(
+    r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?"
+)
 _LOOKS_NUMERIC = re2.compile(r"([^.]*\.)*(0[xX][0-9A-Fa-f]*|[0-9]+)\.?")
 _WITH_PORT = re2.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:([0-9]{1,5}))?")
 _URL = re2.compile(r"(https?://)?([^/?#@\\]+)([/?][A-Za-z0-9._~:/?&=%,;@+!$'()|*-]*)?")

@@ -79,7 +79,6 @@ class Compiler:
             any_case=row.any_case,
             free_text=row.free_text,
             numeric=self._kind(f"{path}.numeric", row.numeric) if row.numeric else None,
-            piped_input=row.piped_input,
             default_host=row.default_host,
             namespaced=row.namespaced,
             repeat_option=row.repeat_option,
@@ -107,6 +106,7 @@ class Compiler:
             rule=row.rule,
             requires=row.requires,
             passes_on=row.passes_on,
+            piped_input=row.piped_input,
             refusal=Refusal(row.refuse, row.hint) if row.refuse else None,
         )
 
@@ -150,7 +150,9 @@ class Compiler:
     def _effect(self, path: str, row: rows.EffectRow, known: Mapping[str, Option]) -> EffectRule:
         count = row.count
         if isinstance(count, str) and count != "arguments" and count not in known:
-            self._problem(f"{path}.effect.count", f"{count} is no option of it", "use a number or `arguments`")
+            self._problem(
+                f"{path}.effect.count", f"{count} is no option of it", "use a number or `arguments`"
+            )
         return EffectRule(row.effect_class, row.target, count)
 
     def _kind(self, path: str, name: str) -> Kind:

@@ -108,10 +108,10 @@ class EffectTables:
         try:
             content = self.read_script(tool.name)
         except OSError as error:
-            return Refusal(f"the declared script {tool.name} cannot be read: {error.strerror}", "check its path")
+            return Refusal(
+                f"the declared script {tool.name} cannot be read: {error.strerror}", "check its path"
+            )
         if hashlib.sha256(content).hexdigest() != tool.sha256:
             hint = "review it and declare its new sha256"
             return Refusal(f"the script {tool.name} is not the declared one: its content has changed", hint)
         return None
-
-

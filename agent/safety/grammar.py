@@ -1,4 +1,4 @@
-"""What the effect tables say about an executable, and reading an argv by it: exact names, no abbreviations."""
+"""What the tables say about an executable, and reading an argv by it: exact names, no abbreviations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ from enum import StrEnum
 from agent.domain.command import Refusal
 from agent.domain.effects import EffectClass
 from agent.safety.kinds import Kind
+
+
+class PipedInput(StrEnum):
+    """What a program may be fed through a pipe: data, nothing but an empty line, or not at all."""
+
+    DATA = "data"
+    BLANK = "blank"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +71,6 @@ class Command:
     refusal: Refusal | None = None
 
 
-class PipedInput(StrEnum):
-    """What a program may be fed through a pipe: data, nothing but an empty line, or not at all."""
-
-    DATA = "data"
-    BLANK = "blank"
-    NONE = "none"
-
-
 @dataclass(frozen=True, slots=True)
 class Tool:
     """An executable: how it reads its command line, and its commands."""
@@ -87,7 +87,6 @@ class Tool:
     any_case: bool = False
     free_text: bool = False
     numeric: Kind | None = None
-    piped_input: PipedInput = PipedInput.NONE
     default_host: str = ""
     namespaced: bool = False
     repeat_option: str = ""

@@ -64,7 +64,7 @@ def matches(path: str, globs: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: the whole word matches `pattern`, not `forbidden`; one that matches `secret` shows a secret."""
+    """One kind: a word matches `pattern` whole, not `forbidden`; if it matches `secret`, it shows one."""
 
     name: str
     pattern: str

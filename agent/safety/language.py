@@ -32,7 +32,10 @@ _COMMAND_NAME = re2.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
 _ASSIGNMENT = re2.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _OPTION_NAME = re2.compile(r"--?[A-Za-z0-9-]*")
 _RESERVED = frozenset(
-    "if then else elif fi case esac for select while until do done in function time coproc".split()
+    (
+        *("if", "then", "else", "elif", "fi", "case", "esac", "for", "select", "while", "until"),
+        *("do", "done", "in", "function", "time", "coproc"),
+    )
 )
 _CONNECTORS = {
     ";": Connector.ALWAYS,

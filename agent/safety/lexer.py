@@ -240,7 +240,9 @@ class Lexer:
             self._at += found.end()
             return Slot(found.group(1))
         if _LIKE_A_SLOT.match(ahead):
-            return self._refuse("this is not a parameter's name", "use a-z, 0-9 and _, such as {{ pod_name }}")
+            return self._refuse(
+                "this is not a parameter's name", "use a-z, 0-9 and _, such as {{ pod_name }}"
+            )
         return None
 
     def _refuse(self, reason: str, hint: str) -> Refusal:

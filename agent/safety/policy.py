@@ -57,9 +57,7 @@ def price_plan(scripts: Sequence[Script | None], guard: Guard) -> tuple[tuple[Pr
     return tuple(_priced_script(script, guard, used) if script else () for script in scripts)
 
 
-def _priced_script(
-    script: Script, guard: Guard, used: dict[EffectClass, int]
-) -> tuple[PricedCommand, ...]:
+def _priced_script(script: Script, guard: Guard, used: dict[EffectClass, int]) -> tuple[PricedCommand, ...]:
     return tuple(
         _priced(link.pipeline, at, guard, used)
         for link in script.links
@@ -95,7 +93,10 @@ def _check_input(command: SimpleCommand, feeder: SimpleCommand | None, found: An
 
 def _check_reach(found: Analysis, guard: Guard) -> Refusal | None:
     radius = guard.blast_radius
-    for where, hosts in (("execution.allow.hosts", guard.allowed_hosts), ("the runbook's hosts", radius.hosts)):
+    for where, hosts in (
+        ("execution.allow.hosts", guard.allowed_hosts),
+        ("the runbook's hosts", radius.hosts),
+    ):
         for host in found.hosts:
             if hosts and not addresses.allows(hosts, host):
                 return Refusal(f"the host {host} is not in {where}", f"allowed: {', '.join(hosts)}")

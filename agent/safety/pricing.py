@@ -137,7 +137,7 @@ def analysis(invocation: Invocation, effects: tuple[Effect, ...], found: Finding
         effects=(*effects, *secrets),
         hosts=tuple(dict.fromkeys(hosts)),
         namespaces=namespaces_of(invocation, found),
-        piped_input=tool.piped_input,
+        piped_input=invocation.command.piped_input,
     )
 
 

@@ -1,4 +1,4 @@
-"""The form of an effect table file; an unknown key or a value of the wrong form is a problem with its key path."""
+"""The form of an effect table file; an unknown key or a wrong value is a problem with its key path."""
 
 from __future__ import annotations
 
@@ -86,6 +86,7 @@ class CommandRow(_Row):
     rule: str = ""
     requires: tuple[str, ...] = ()
     passes_on: bool = False
+    piped_input: PipedInput = PipedInput.NONE
     refuse: str = ""
     hint: str = ""
 
@@ -103,7 +104,6 @@ class ToolRow(CommandRow):
     any_case: bool = False
     free_text: bool = False
     numeric: str = ""
-    piped_input: PipedInput = PipedInput.NONE
     default_host: str = ""
     namespaced: bool = False
     repeat_option: str = ""

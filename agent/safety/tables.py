@@ -1,4 +1,4 @@
-"""Loads effect tables: the ones shipped with the package, then the team's own; all problems are told at once."""
+"""Loads effect tables: the shipped ones, then the team's own; all problems of a file are told at once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[object] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is given twice", key_node.start_mark

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from agent.adapters.store import Store
 from agent.config import Config
 from agent.domain.errors import StoreError
-from agent.library.load import Library
+from agent.library import Library
 from agent.web import api, health, webhooks
 from agent.web.metrics import Metrics
 
