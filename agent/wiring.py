@@ -71,7 +71,7 @@ def context_of(
         config=config,
         store=store,
         library=Library(Path(config.runbooks.path)),
-        sandbox=ProcessSandbox(pass_environment=config.execution.pass_environment),
+        sandbox=ProcessSandbox(SystemClock(), pass_through=config.execution.pass_environment),
         tables=EffectTables.load([Path(path) for path in config.execution.effect_tables]),
         redactor=Redactor(_known_secrets(config)),
         clock=SystemClock(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from agent.cli.output import (
 from agent.config import Config, is_loopback
 from agent.domain.errors import AgentError, ServiceError
 from agent.library import Library
+from agent.safety.effects import TRUSTED_PATH
 
 
 class Grade(StrEnum):
@@ -190,13 +192,13 @@ def _slack(config: Config) -> Iterator[Check]:
 
 def _programs() -> Iterator[Check]:
     for program in ("kubectl", "redis-cli", "curl", "jq"):
-        found = shutil.which(program, path=ProcessSandbox.TRUSTED_PATH)
+        found = shutil.which(program, path=os.pathsep.join(TRUSTED_PATH))
         seen = found or "not installed: steps that use it fail"
         yield Check(program, Grade.OK if found else Grade.NOTE, seen)
 
 
 def _sandbox() -> Iterator[Check]:
-    for line in ProcessSandbox().describe():
+    for line in ProcessSandbox(SystemClock()).describe():
         yield Check("sandbox", Grade.NOTE, line)
 
 

@@ -53,7 +53,8 @@ def lint_command(
     """Say what is wrong in runbooks, with file, line and fix."""
     loaded = load_config(config)
     context = offline_context(loaded)
-    findings, runbooks, documents = [], 0, 0
+    findings: list[Finding] = []
+    runbooks = documents = 0
     for path in _markdown_files(paths or [Path(loaded.runbooks.path)]):
         match _parse(path):
             case Parsed(runbook):

@@ -1,6 +1,6 @@
 """A small real cache over TCP, for machines that have redis-cli but no redis-server: enough RESP for the demo.
 
-    python -m agent.demo.small_cache --port 6390
+python -m agent.demo.small_cache --port 6390
 """
 
 from __future__ import annotations

@@ -40,6 +40,16 @@ class Link:
     connector: Connector
     pipeline: Pipeline
 
+    def runs_after(self, exit_code: int) -> bool:
+        """Whether it runs after this exit code: `&&` and `||` bind alike, from the left, as in bash."""
+        match self.connector:
+            case Connector.AND:
+                return exit_code == 0
+            case Connector.OR:
+                return exit_code != 0
+            case Connector.ALWAYS:
+                return True
+
 
 @dataclass(frozen=True, slots=True)
 class Script:

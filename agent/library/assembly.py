@@ -25,7 +25,7 @@ from agent.library.keys import Entry, is_comment
 from agent.library.mend import runaway_line
 from agent.library.outline import STEP_SECTIONS, Name, Outline, Section
 from agent.library.problems import NotUnderstoodError, Problems
-from agent.library.values import duration_s
+from agent.library.values import duration_s, shown
 
 MAX_HOLD_S = 3_600.0
 _NOT_IN_ID = re.compile(r"[^a-z0-9]+")
@@ -34,6 +34,7 @@ _NOT_IN_ID = re.compile(r"[^a-z0-9]+")
 def runbook_of(outline: Outline, head: FrontMatter, problems: Problems, *, text: str) -> Runbook:
     """The runbook; it counts only if no problem was added."""
     _check_sections(outline, problems)
+    declared = _parameters(outline, problems)
     runbook = Runbook(
         id=head.id or _slug(problems),
         title=outline.title or PurePath(problems.path).stem,
@@ -43,7 +44,7 @@ def runbook_of(outline: Outline, head: FrontMatter, problems: Problems, *, text:
         trigger=_trigger(outline, problems),
         steps=_steps(outline, Name.STEPS, problems),
         blast_radius=_blast_radius(outline, problems),
-        parameters=_parameters(outline, problems),
+        parameters=declared or (),
         verification=_verification(outline, problems),
         rollback=_steps(outline, Name.ROLLBACK, problems),
         escalation=_escalation(outline, problems),
@@ -53,7 +54,8 @@ def runbook_of(outline: Outline, head: FrontMatter, problems: Problems, *, text:
         tags=head.tags,
     )
     _check_rollback(runbook, problems)
-    parameters.check_uses(runbook, problems)
+    if declared is not None:
+        parameters.check_uses(runbook, problems)
     return runbook
 
 
@@ -93,7 +95,7 @@ def _check_foreign(section: Section, block: Block, problems: Problems) -> None:
     for number, line in zip(block.numbers, block.lines, strict=True):
         if step_keys.begins_with_long_key(line):
             where = (
-                f"in the section {section.title}, which is not known"
+                f"in the section {shown(section.title)}, which is not known"
                 if section.title
                 else "outside all sections"
             )
@@ -118,9 +120,12 @@ def _blast_radius(outline: Outline, problems: Problems) -> BlastRadius:
     return blast_radius.parse_section(section, problems) if section is not None else BlastRadius()
 
 
-def _parameters(outline: Outline, problems: Problems) -> tuple[Parameter, ...]:
+def _parameters(outline: Outline, problems: Problems) -> tuple[Parameter, ...] | None:
+    """None if one is not understood: its uses cannot be judged then."""
     section = outline.section(Name.PARAMETERS)
-    return parameters.parse_section(section, problems) if section is not None else ()
+    before = len(problems.found)
+    declared = parameters.parse_section(section, problems) if section is not None else ()
+    return declared if len(problems.found) == before else None
 
 
 def _escalation(outline: Outline, problems: Problems) -> EscalationNotes:

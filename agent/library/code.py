@@ -35,7 +35,7 @@ def check_block(block: Block, problems: Problems) -> bool:
         problems.add(
             block.line,
             f"the code block {label}, so it is not clear whether it should run",
-            fix=f"label it {', '.join(LANGUAGES)}; for sample output indent nothing and quote it with `>`",
+            fix=f"label it {', '.join(LANGUAGES)}; put sample output into a `>` quote",
         )
     elif not block.closed:
         problems.add(block.line, "the code block is never closed", fix="close it with ```")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.library.blocks import Block, Kind
-from agent.library.keys import scanner_for, split_line
+from agent.library.keys import scanner_for, split_key, split_line
 from agent.library.problems import Problems
 from agent.library.values import shown
 
@@ -158,9 +158,14 @@ def _has_step_keys(block: Block) -> bool:
 
 
 def _begins_section(block: Block, level: int, current: Section) -> bool:
-    if block.kind is not Kind.HEADING or block.nested or block.level > level:
+    if block.kind is not Kind.HEADING or block.nested or block.level > level or is_underlined_key(block):
         return False
     return not (current.name in STEP_SECTIONS and step_heading(block.text) is not None)
+
+
+def is_underlined_key(block: Block) -> bool:
+    """Whether a line of dashes turned a key line, or a paragraph, into a heading."""
+    return block.underlined and (len(block.lines) > 1 or split_key(block.text) is not None)
 
 
 def _section(block: Block, sections: Sequence[Section], problems: Problems) -> Section:

@@ -26,10 +26,10 @@ from agent.library.values import (
     QUOTES,
     SEMICOLON,
     listed,
+    next_separator,
     pattern_only,
     read_quoted,
     shown,
-    split_outside_literals,
     word_or_quoted,
 )
 
@@ -42,6 +42,7 @@ _USE = re.compile(r"\{\{ {0,9}([a-z][a-z0-9_]{0,63}) {0,9}\}\}")
 _GO_TEMPLATE = re.compile(r'\{\{-? {0,9}(?:\.|[a-z]{1,20} {1,9}[."(])')
 _LABEL = re.compile(r"label +", re.IGNORECASE)
 _LABEL_NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
+_PLAIN_CLAUSE = re.compile(r" *(one of|default) ", re.IGNORECASE)
 _CLAUSE = re.compile(r"(one of|[a-z]+)(?: +(.*))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -70,13 +71,24 @@ def _parameter(entry: Entry) -> Parameter:
         raise NotUnderstoodError("the name cannot be used", "use a-z, 0-9 and _, a letter first")
     parameter = Parameter(entry.key, entry.line)
     seen: set[str] = set()
-    for clause in split_outside_literals(entry.value, SEMICOLON):
+    for clause in _clauses(entry.value):
         kind, parameter = _with_clause(parameter, clause)
         if kind in seen:
             raise NotUnderstoodError(f"a second {kind} clause: {shown(clause)}", "keep one of them")
         seen.add(kind)
     _check_complete(parameter)
     return parameter
+
+
+def _clauses(text: str) -> Iterator[str]:
+    """The clauses between semicolons. In a list or a default, a slash is a slash: `one of /, /var`."""
+    begin = 0
+    while begin <= len(text):
+        patterns = _PLAIN_CLAUSE.match(text, begin) is None
+        found = next_separator(text, begin, SEMICOLON, patterns=patterns)
+        end = found.start() if found is not None else len(text)
+        yield text[begin:end].strip()
+        begin = end + 1
 
 
 def _with_clause(parameter: Parameter, clause: str) -> tuple[str, Parameter]:

@@ -31,7 +31,7 @@ _WITHOUT_COLON = re.compile(
 _TELLING_WORDS = frozenset(
     {"output", "expect", "expects", "expected", "fail", "fails", "failure", "retry", "retries", "attempt"}
     | {"attempts", "timeout", "approval", "approve", "approved", "condition", "only", "when", "if", "unless"}
-    | {"skip", "rollback", "capture", "hold", "delay", "wait", "run", "command"}
+    | {"skip", "rollback", "capture", "hold", "delay", "wait"}
 )
 
 
@@ -63,7 +63,7 @@ def _why_not_note(key: str, value: str) -> tuple[str, str] | None:
         return None
     near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.75)
     words = name.split()
-    is_key_like = bool(value) or len(words) == 1 or bool(near) or not _TELLING_WORDS.isdisjoint(words)
+    is_key_like = bool(value) or bool(near) or not _TELLING_WORDS.isdisjoint(words)
     if not is_key_like or len(words) > MAX_KEY_WORDS:
         return None
     hint = f"did you mean `{near[0].capitalize()}:`?" if near else f"use one of {', '.join(KEYS)}"

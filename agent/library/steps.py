@@ -10,7 +10,14 @@ from agent.domain.runbook import Action, FailureAction, OnlyIf, Step
 from agent.library import captures, code, expectations, step_keys
 from agent.library.blocks import Block, Kind
 from agent.library.keys import Entry, is_comment, normal, numbered_lines, split_key
-from agent.library.outline import Name, Section, StepHeading, bare_step_heading, step_heading
+from agent.library.outline import (
+    Name,
+    Section,
+    StepHeading,
+    bare_step_heading,
+    is_underlined_key,
+    step_heading,
+)
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.values import duration_s, shown, whole_number
 from agent.library.yaml_blocks import YamlError
@@ -87,7 +94,7 @@ def _drafts(section: Section, problems: Problems) -> tuple[list[Entry], list[_Dr
 
 def _begin_step(block: Block, drafts: list[_Draft], problems: Problems) -> None:
     heading = step_heading(block.text) if not block.nested and len(block.lines) == 1 else None
-    if block.underlined and step_keys.entries_on(block.lines[-1]):
+    if is_underlined_key(block):
         problems.add(
             block.line,
             "a line of dashes below turns this key into a heading",

@@ -12,7 +12,7 @@ from agent.library.keys import Entry, entries_of
 from agent.library.outline import Name, Section
 from agent.library.problems import NotUnderstoodError, Problems
 from agent.library.trigger_verdicts import Verdict, evaluate
-from agent.library.values import COMMA_OR, MAX_ITEMS, shown, split_outside_literals, word_or_quoted
+from agent.library.values import COMMA_OR, MAX_ITEMS, shown, split_outside_quotes, word_or_quoted
 
 __all__ = ["Verdict", "evaluate", "parse_section"]
 
@@ -90,7 +90,7 @@ def _field(field: str) -> Callable[[str], Expression]:
 
 def _one_of(value: str, made: Callable[[str], Expression]) -> Expression:
     """A list with commas or `or`: any one of its items."""
-    items = [word_or_quoted(part) for part in split_outside_literals(value, COMMA_OR)]
+    items = [word_or_quoted(part) for part in split_outside_quotes(value, COMMA_OR)]
     if not all(items):
         raise NotUnderstoodError(
             f"an empty place in the list {shown(value)}", "remove the comma or `or` too many"

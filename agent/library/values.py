@@ -103,31 +103,33 @@ SEMICOLON = re.compile(";")
 COMMA_OR = re.compile(r",(?: *or )?| or ", re.IGNORECASE)
 
 
-def split_outside_literals(text: str, separator: re.Pattern[str]) -> list[str]:
-    """Split at the separators that stand outside quotes and /patterns/; parts are trimmed.
-
-    A quote or slash opens a literal only at the start of a word, so that `can't` and `a/b` are words.
-    """
+def split_outside_quotes(text: str, separator: re.Pattern[str]) -> list[str]:
+    """Split at the separators that stand outside quotes; parts are trimmed."""
     parts: list[str] = []
-    begin = position = 0
-    while position < len(text):
-        end = _skipped_literal(text, position)
-        found = separator.match(text, position) if end is None else None
-        if found is not None:
-            parts.append(text[begin:position].strip())
-            begin = end = found.end()
-        position = position + 1 if end is None else end
+    begin = 0
+    while (found := next_separator(text, begin, separator, patterns=False)) is not None:
+        parts.append(text[begin : found.start()].strip())
+        begin = found.end()
     return [*parts, text[begin:].strip()]
 
 
-def _skipped_literal(text: str, position: int) -> int | None:
-    if not opens_literal(text, position):
-        return None
-    return literal_end(text, position) or len(text)
+def next_separator(
+    text: str, start: int, separator: re.Pattern[str], *, patterns: bool
+) -> re.Match[str] | None:
+    """The next separator outside quotes and, if there can be `patterns`, outside /patterns/."""
+    position = start
+    while position < len(text):
+        if opens_literal(text, position) and (patterns or text[position] != "/"):
+            position = literal_end(text, position) or len(text)
+        elif found := separator.match(text, position):
+            return found
+        else:
+            position += 1
+    return None
 
 
 def opens_literal(text: str, position: int) -> bool:
-    """Whether a quote or /pattern/ begins here, at the start of a word."""
+    """Whether a quote or /pattern/ begins here: at the start of a word, unlike in `can't` and `a/b`."""
     if text[position] not in QUOTES and text[position] != "/":
         return False
     return position == 0 or text[position - 1] in " \t,;(:=<>"
@@ -135,7 +137,7 @@ def opens_literal(text: str, position: int) -> bool:
 
 def listed(text: str) -> list[str]:
     """A comma list of words or quoted texts, none empty."""
-    items = [word_or_quoted(part) for part in split_outside_literals(text, COMMA)]
+    items = [word_or_quoted(part) for part in split_outside_quotes(text, COMMA)]
     if not all(items):
         raise NotUnderstoodError(
             f"an empty place in the list: {shown(text)}", "remove the comma that is too many"

@@ -282,3 +282,11 @@ def test_controls_of_something_that_is_not_there_are_404(pagerduty):
 
 def test_a_simulator_that_was_never_started_can_be_stopped():
     PagerDutySimulator().stop()
+
+
+def test_faults_can_be_scripted_by_curl(pagerduty, api):
+    with httpx.Client(base_url=pagerduty.url, trust_env=False) as curl:
+        curl.post("/_sim/faults", json=[{"status": 502, "path": "/users", "times": -1}])
+        assert api.get("/users?query=x").status_code == 502
+        curl.delete("/_sim/faults")
+        assert api.get("/users?query=x").status_code == 200

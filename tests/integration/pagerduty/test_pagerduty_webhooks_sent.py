@@ -5,7 +5,9 @@ from flask import Flask, request
 from raw_server import closed_port
 
 from agent.adapters.pagerduty_webhook import WebhookEvent, read, to_source_event, verify
+from agent.domain.alert import Severity
 from agent.domain.source_event import ActorKind, EventType
+from agent.ports import Page
 from agent.simulators.pagerduty import WEBHOOK_SECRET, PagerDutySimulator
 from agent.simulators.pagerduty_bodies import ping_event, webhook_event
 from agent.simulators.pagerduty_delivery import Deliverer
@@ -125,9 +127,6 @@ def test_our_own_writes_can_be_kept_from_coming_back(subscribed, receiver, desk)
 
 
 def test_a_page_comes_back_as_a_new_incident_of_our_client(subscribed, receiver, pager):
-    from agent.domain.alert import Severity
-    from agent.ports import Page
-
     pager.page(Page("k", "A human is needed", Severity.CRITICAL, "redis-0"))
     pager.clear("k")
     assert subscribed.wait_until_delivered()
@@ -138,9 +137,6 @@ def test_a_page_comes_back_as_a_new_incident_of_our_client(subscribed, receiver,
 
 
 def test_a_page_can_be_kept_from_coming_back(subscribed, receiver, pager):
-    from agent.domain.alert import Severity
-    from agent.ports import Page
-
     subscribed.webhooks_for_pages = False
     pager.page(Page("k", "A human is needed", Severity.CRITICAL, "redis-0"))
     assert subscribed.wait_until_delivered()
@@ -226,6 +222,7 @@ def test_one_webhook_can_be_sent_now(subscribed, receiver, target):
 @pytest.mark.parametrize("event_type", ALL_EVENT_TYPES)
 def test_every_type_of_event_can_be_sent_and_read(subscribed, receiver, target, event_type):
     incident = subscribed.create_incident("Redis is down")
+    assert subscribed.wait_until_delivered()
     assert subscribed.deliver(target, webhook_event(event_type, incident)) == 202
     event = received(receiver)[-1]
     assert isinstance(event, WebhookEvent)

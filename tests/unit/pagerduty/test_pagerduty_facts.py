@@ -127,6 +127,11 @@ def test_labels_come_out_of_alertmanagers_json_array(as_text):
     assert labels == {"alertname": "Slow", "pod": "web-1", "num_firing": "1"}
 
 
+@pytest.mark.parametrize("firing", ["[broken", "[" * 100_000, "3 alerts", "", 5, {"labels": {"a": "b"}}])
+def test_a_firing_field_of_another_form_names_no_labels_of_alerts(firing):
+    assert "pod" not in facts_of(INCIDENT, [alert({"firing": firing})]).labels
+
+
 def test_a_label_in_which_the_alerts_of_a_group_differ_is_no_label_of_the_incident():
     firing = block(
         ({"alertname": "Slow", "pod": "web-1"}, "one"), ({"alertname": "Slow", "pod": "web-2"}, "two")
