@@ -70,6 +70,11 @@ class Screen:
         self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")))
         self.console.print(Text(f"  {answer}", style="green" if good else "red"))
 
+    def arrival(self, at: datetime, text: str, *, good: bool) -> None:
+        """One request or webhook."""
+        line = Text.assemble((f"{at:%H:%M:%S}  ", "dim"), (text, "" if good else "red"))
+        self.console.print(line, soft_wrap=True)
+
     def channel(self, name: str) -> None:
         """Where the thread stands."""
         self.console.print()

@@ -128,7 +128,10 @@ class _Mender:
                 self._outside(number, line)
 
     def _in_code(self, number: int, line: str) -> None:
-        if not _is_structure(line, in_shell=True):
+        if line.strip() == self.end_mark:
+            self.out.append((number, line))
+            self.state = _State.KEYS
+        elif not _is_structure(line, in_shell=True):
             self.code.append(line)
             self.out.append((number, line))
         elif not _is_key(line):

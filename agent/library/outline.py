@@ -40,6 +40,7 @@ _TELLING_KEYS = scanner_for(["expected output", "failure action"])
 _STEP = re.compile(r"step\s+([0-9]{1,3})(?![0-9])\s*[:.)\-–—]?\s*(.*)", re.IGNORECASE)
 _BARE_STEP = re.compile(r"step\s+([0-9]{1,3})\s*[:.)\-–—]\s*(\S.*)", re.IGNORECASE)
 _NUMBERED = re.compile(r"([0-9]{1,3})\s*[:.)\-–—]\s*(.*)")
+_TITLE_PREFIX = re.compile(r"^\W*runbook\s*:\s*", re.IGNORECASE)
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 _MAX_NAME = 40
 
@@ -94,14 +95,12 @@ def bare_step_heading(text: str) -> StepHeading | None:
 
 
 def title_of(blocks: Sequence[Block]) -> str:
-    """The file's title: its first heading that is not a section, without `Runbook:` in front."""
-    for block in blocks:
-        if block.kind is Kind.HEADING and not block.nested and name_of(block.text) is None:
-            return (
-                _EDGES.sub("", re.sub(r"(?i)^\W*runbook\s*:\s*", "", block.text.strip()))
-                or block.text.strip()
-            )
-    return ""
+    """The file's title: its first heading unless that is a section, without `Runbook:` in front."""
+    headings = (block.text for block in blocks if block.kind is Kind.HEADING and not block.nested)
+    title = " ".join(next(headings, "").split())
+    if name_of(title) is not None:
+        return ""
+    return _EDGES.sub("", _TITLE_PREFIX.sub("", title)) or title
 
 
 def is_runbook(blocks: Sequence[Block]) -> bool:

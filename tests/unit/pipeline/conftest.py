@@ -98,7 +98,7 @@ class World:
 
     def receive(self, alert: Alert = ALERT, facts: SourceFacts | None = None) -> str:
         """A page comes in; gives the incident's id."""
-        self.desk.add(alert.source_id, facts)
+        self.desk.add(alert.source_id, facts or SourceFacts(status="triggered"))
         event = SourceEvent(
             "pagerduty", f"d-{alert.source_id}", EventType.TRIGGERED, "incident.triggered", alert.source_id,
             alert=alert,

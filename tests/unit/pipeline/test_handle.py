@@ -32,8 +32,8 @@ def test_an_incident_ends_resolved_with_its_whole_story(world: World) -> None:
         "received", "learned", "acknowledged", "matched", "planned",
         "step_started", "step_succeeded", "step_started", "step_succeeded", "resolved", "summary",
     ]  # fmt: skip
-    assert world.desk.incident("P1").status == "resolved"
-    assert world.pager.open_pages() == []
+    assert world.desk.incident("P1").facts.status == "resolved"
+    assert world.pager.open_pages == []
 
 
 def test_the_summary_has_the_published_form(world: World) -> None:
@@ -56,7 +56,7 @@ def test_the_summary_has_the_published_form(world: World) -> None:
 
 def test_no_matching_runbook_pages_a_human_once(world: World) -> None:
     incident = world.page(title="Disk is full")
-    (page,) = world.pager.open_pages()
+    (page,) = world.pager.open_pages
     assert incident.status is Status.ESCALATED
     assert page.summary == "AI agent escalation: No matching runbook found [Disk is full]"
     assert page.dedup_key == f"oncall-agent-{incident.id}"
@@ -67,7 +67,7 @@ def test_two_matching_runbooks_page_a_human_with_both_names(world: World) -> Non
     world.runbook(runbook(steps=TWO_STEPS), "one")
     world.runbook(runbook(steps=TWO_STEPS), "two")
     incident = world.page()
-    (page,) = world.pager.open_pages()
+    (page,) = world.pager.open_pages
     assert incident.status is Status.ESCALATED
     assert "one, two" in page.summary
     assert world.sandbox.commands() == []
@@ -77,7 +77,7 @@ def test_second_failed_attempt_pages_a_human_with_the_evidence(world: World) -> 
     world.runbook(runbook(steps=step(1, CHECK, title="Ping", keys='Expected output: "PONG"')))
     world.answers(CHECK, "LOADING", "LOADING")
     incident = world.page()
-    (page,) = world.pager.open_pages()
+    (page,) = world.pager.open_pages
     assert incident.status is Status.ESCALATED
     assert "failed twice: Ping 1" in page.summary
     assert page.details["last_output"] == "LOADING"
@@ -217,16 +217,16 @@ def test_with_the_source_down_the_runbook_runs_on_the_webhooks_own_facts(world: 
     incident_id = world.receive()
     world.desk.fail_with(DOWN, DOWN, DOWN)
     assert world.handle(incident_id).status is Status.RESOLVED
-    assert world.desk.incident("P1").status == "resolved"
+    assert world.desk.incident("P1").facts.status == "resolved"
 
 
 def test_the_agents_own_escalation_starts_nothing(world: World) -> None:
     world.page(title="Disk is full")
-    (page,) = world.pager.open_pages()
+    (page,) = world.pager.open_pages
     incident_id = world.receive(replace(ALERT, source_id="P2", title=page.summary))
     assert world.handle(incident_id).status is Status.IGNORED
-    assert len(world.pager.open_pages()) == 1
-    assert world.desk.incident("P2").status == "triggered"
+    assert len(world.pager.open_pages) == 1
+    assert world.desk.incident("P2").facts.status == "triggered"
 
 
 def test_an_escalation_is_recognised_by_its_alert_key(world: World) -> None:
@@ -248,7 +248,7 @@ def test_a_human_who_took_over_before_the_start_keeps_it(world: World) -> None:
     incident = world.handle(incident_id)
     assert incident.status is Status.STOOD_DOWN
     assert world.sandbox.commands() == []
-    assert world.desk.incident("P1").status == "triggered"
+    assert world.desk.incident("P1").facts.status == "triggered"
 
 
 def test_a_human_who_takes_over_between_steps_stops_the_rest(world: World) -> None:
@@ -268,7 +268,7 @@ def test_a_human_who_takes_over_during_the_last_step_resolves_it_themselves(worl
     world.answers(CHECK, "PONG")
     world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
-    assert world.desk.incident("P1").status != "resolved"
+    assert world.desk.incident("P1").facts.status != "resolved"
 
 
 def test_past_its_deadline_no_step_starts(world: World) -> None:
@@ -378,7 +378,7 @@ def test_verify_must_hold_before_anything_is_resolved(world: World) -> None:
     incident = world.page()
     assert incident.status is Status.ESCALATED
     assert "not verified" in incident.result
-    assert world.desk.incident("P1").status != "resolved"
+    assert world.desk.incident("P1").facts.status != "resolved"
 
 
 def test_verify_is_waited_for_once_and_then_holds(world: World) -> None:
@@ -417,8 +417,8 @@ def test_no_secret_reaches_any_sink(world: World) -> None:
         *world.told(incident.id),
         *[str(event.data) for event in world.store.timeline(incident.id)],
         str(world.store.attempts(incident.id)),
-        str(world.pager.open_pages()),
-        *[line for thread in world.chat.threads for line in thread.lines()],
+        str(world.pager.open_pages),
+        *[line for thread in world.chat.threads for line in thread.lines],
         *world.desk.incident("P1").notes,
     ]
     assert all(SECRET not in text for text in everything)
