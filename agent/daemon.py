@@ -121,7 +121,8 @@ class Daemon:
             ident=None,
         )
         port = self._server.effective_port
-        self._start_thread("web", self._server.run)
+        # not waited for at the end: clients that keep their connection open would hold up the stop
+        threading.Thread(target=self._server.run, name="web", daemon=True).start()
         self.ready.set()
         url = f"http://{server.host}:{port}"
         log.info("listening", url=url, runbooks=len(self.context.library.runbooks))

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from agent.cli import audit, doctor, incidents, run, runbooks, serve
+from agent.cli import audit, demo, doctor, incidents, run, runbooks, serve, simulate
 from agent.cli.output import USAGE, errors, plain
 from agent.domain.errors import AgentError
 
@@ -18,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 serve.register(app)
+demo.register(app)
+simulate.register(app)
 runbooks.register(app)
 run.register(app)
 incidents.register(app)

@@ -42,9 +42,8 @@ def simulate(
     try:
         pagerduty, slack = PagerDutySimulator(port=pagerduty_port), SlackSimulator(port=slack_port)
     except (OSError, SystemExit):
-        fail(
-            f"port {pagerduty_port} or {slack_port} is in use; choose others with --pagerduty-port, --slack-port"
-        )
+        ports = f"port {pagerduty_port} or {slack_port}"
+        fail(f"{ports} is in use; choose others with --pagerduty-port and --slack-port")
     with pagerduty, slack, ended_by_signals():
         pagerduty.subscribe(deliver_to)
         _explain(pagerduty, slack, deliver_to, write_config)

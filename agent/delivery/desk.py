@@ -66,7 +66,7 @@ class DeskSender:
     def _send(self, letter: Letter) -> None:
         match letter.message:
             case DeskAcknowledge(source_id):
-                if self._is_still_wanted(letter, source_id):
+                if self._context.store.stand_down_of(letter.incident_id) is None:
                     self._write(source_id, "acknowledge")
             case DeskNote(source_id, text):
                 self._desk.note(source_id, text)
@@ -74,13 +74,6 @@ class DeskSender:
                 self._write(source_id, "resolve", resolution)
             case _:
                 raise TypeError(f"{type(letter.message).__name__} is no message for the desk")
-
-    def _is_still_wanted(self, letter: Letter, source_id: str) -> bool:
-        """A late acknowledge would reopen what is resolved (PagerDuty, "Update an incident")."""
-        incident = self._context.store.incident(letter.incident_id)
-        if incident.status.is_terminal or incident.stood_down_by:
-            return False
-        return letter.tries == 0 or self._desk.facts(source_id).status != "resolved"
 
     def _write(self, source_id: str, action: Literal["acknowledge", "resolve"], resolution: str = "") -> None:
         """Our write comes back as a webhook: remember it before it is sent, and whom it counted for."""

@@ -48,7 +48,7 @@ def _introduce(world: World, screen: Screen) -> None:
 def _conclude(world: World, screen: Screen, played: Sequence[Played], took_s: float) -> bool:
     screen.act("What happened")
     rows = [_row(each) for each in played]
-    screen.table(("Incident", "Runbook", "Outcome", "Duration"), rows)
+    screen.table(("Incident", "Outcome", "Duration", "Runbook"), rows)
     audit_holds, audit_says = world.verify_audit_log()
     wrong = [check.text for each in played for check in each.checks if not check.holds]
     screen.paths(
@@ -72,7 +72,7 @@ def _conclude(world: World, screen: Screen, played: Sequence[Played], took_s: fl
 
 def _row(played: Played) -> list[str | Text]:
     words, colour = _STATUS.get(played.status, (played.status, "yellow"))
-    return [played.title, played.runbook, Text(words, style=colour), f"{played.duration_s:.1f} s"]
+    return [played.title, Text(words, style=colour), f"{played.duration_s:.1f} s", played.runbook]
 
 
 def _stay(world: World, screen: Screen) -> None:

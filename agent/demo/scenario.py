@@ -1,4 +1,4 @@
-"""The demo's three pages: one that the agent fixes, one that it cannot, one that nobody wrote a runbook for."""
+"""The demo's three pages: one that the agent fixes, one that it cannot, one without any runbook."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Alarm:
     title: str
     service: str
     severity: str
-    labels: Mapping[str, str]
+    details: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def play(world: World, screen: Screen) -> list[Played]:
 def _fixed(world: World, screen: Screen) -> Played:
     screen.act("1 of 3 · The cache hangs, the runbook knows how to help")
     screen.say(
-        f"{POOL_SIZE} customers ask for a receipt that never comes. The shop waits for each of them on a connection\n"
-        "of its pool, for ever (the bug is real: agent/demo/shop.py). Then nobody gets anything."
+        f"{POOL_SIZE} customers ask for a receipt that never comes. The shop waits for each of them on a\n"
+        "connection of its pool, for ever (a real bug, in agent/demo/shop.py). Then nobody gets anything."
     )
     before = world.get(f"{world.shop_url}/health").status
     world.break_shop()
@@ -112,9 +112,7 @@ def _fixed(world: World, screen: Screen) -> Played:
 
 def _not_fixed(world: World, screen: Screen) -> Played:
     screen.act("2 of 3 · The runbook does not help, so a human is called, with the evidence")
-    screen.say(
-        "The shop's payment gateway is really down: nothing listens on its port. Dropping a session won't help."
-    )
+    screen.say("The shop's payment gateway is really down: nothing listens on its port.")
     _look(world, screen, f"{world.shop_url}/payments/health")
     source_id, seen = _raise_and_follow(world, screen, _GATEWAY, ends_as="escalated")
     pages = _pages_of(world, seen)
@@ -156,7 +154,7 @@ def _raise_and_follow(world: World, screen: Screen, alarm: Alarm, *, ends_as: st
     """PagerDuty triggers; the thread is printed until the agent has ended and told everything."""
     thread = Thread(world.slack, screen)
     source = world.pagerduty.create_incident(
-        alarm.title, service=alarm.service, severity=alarm.severity, labels=alarm.labels
+        alarm.title, service=alarm.service, severity=alarm.severity, details=alarm.details
     )
     screen.say(
         f"\n{datetime.now().astimezone():%H:%M:%S} PagerDuty: {alarm.title} → signed V3 webhook to the agent"
@@ -208,7 +206,7 @@ def _show_page(screen: Screen, page: SimulatedAlert) -> None:
         "runbook": text_at(details, "runbook"),
         "what was tried": tried or "nothing",
         "last output": text_at(details, "last_output") or "none",
-        "also attached": f"the original alert, {len(items_at(details, 'agent_actions'))} lines of timeline, a link",
+        "also attached": f"the alert, {len(items_at(details, 'agent_actions'))} lines of timeline, a link",
         "dedup_key": page.alert_key,
     }
     screen.page("PagerDuty pages the on-call human (Events API v2)", facts)

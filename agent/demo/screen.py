@@ -7,7 +7,9 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import re2
-from rich.console import Console, Group, RenderableType
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
@@ -22,6 +24,10 @@ _WITHOUT_TERMINAL = 100
 _BOLD = re2.compile(r"\*([^*\n]+)\*")
 _LINK = re2.compile(r"(https?://[^|\s]+)\|([^·\n]+)")
 _FENCE = "```"
+_BETWEEN_FIELDS = " | "
+_FIELD_GAP = "   "
+_TIMELINE = "Timeline:"
+_BAR = Text("  ┃ ", style="dim")
 _CLOCK_WIDTH = 10
 
 _COLOURS = (
@@ -45,6 +51,7 @@ class Screen:
         console = console or Console(highlight=False)
         console.width = min(console.width, _WIDEST) if console.is_terminal else _WITHOUT_TERMINAL
         self.console = console
+        self._summaries = 0
 
     def title(self, text: str, lines: Sequence[str]) -> None:
         """What this is."""
@@ -89,14 +96,16 @@ class Screen:
             head.append("  the first message now reads", "dim")
         self.console.print(head)
         for number, line in enumerate(message.shown.split("\n")):
-            self._barred(_marked(line, "bold" if number == 0 else ""), lead="  ┃ ")
+            text = self._facts(line) if _BETWEEN_FIELDS in line else _marked(line, "" if number else "bold")
+            self._barred(text, lead=_BAR)
         if not now_reads:
-            self.console.print(Text("  ┃", style="dim"))
+            self.console.print(_BAR)
 
     def reply(self, message: SlackMessage, at: datetime) -> None:
         """One message of the thread."""
         if message.broadcast:
-            return self._broadcast(message, at)
+            self._broadcast(message, at)
+            return
         clock = f"{at:%H:%M:%S}"
         for line, is_code in _lines(message.shown):
             text = Text(line, style="bright_black" if is_code else _colour(line))
@@ -105,7 +114,6 @@ class Screen:
             )
             self._barred(text, lead=lead)
             clock = ""
-        return None
 
     def page(self, heading: str, facts: Mapping[str, str | Sequence[str]]) -> None:
         """What the woken human sees."""
@@ -114,11 +122,14 @@ class Screen:
         grid.add_column(overflow="fold")
         for name, value in facts.items():
             grid.add_row(name, Text("\n".join([value] if isinstance(value, str) else value)))
-        self._panel(grid, heading, "red")
+        title = Text(heading, style="bold")
+        self.console.print(Panel(grid, title=title, title_align="left", border_style="red", padding=(0, 1)))
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
         """A small table."""
-        table = Table(*heads, border_style="dim", header_style="bold", pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
+        for head in heads:
+            table.add_column(head, overflow="fold")
         for row in rows:
             table.add_row(*row)
         self.console.print(table)
@@ -131,22 +142,36 @@ class Screen:
             self.console.print(line, soft_wrap=True)
 
     def _broadcast(self, message: SlackMessage, at: datetime) -> None:
+        """The summary; its timeline repeats what was just read, so that only the first shows it whole."""
         first, *rest = message.shown.split("\n")
-        body = Group(Text(first, style="bold"), *(Text(line) for line in rest))
-        self._panel(body, f"{at:%H:%M:%S} · also sent to the channel", "green")
+        if self._summaries and _TIMELINE in rest:
+            kept = rest.index(_TIMELINE)
+            rest = [*rest[:kept], f"{_TIMELINE} {len(rest) - kept - 1} lines, as above"]
+        self._summaries += 1
+        self.console.print(_BAR)
+        self.console.print(Text(f"  ┃ {at:%H:%M:%S}  also sent to #incidents", style="dim"))
+        lead = _BAR + Text(f"{'':{_CLOCK_WIDTH}}▌ ", style="green")
+        for number, line in enumerate([first, *rest]):
+            style = "bold" if number == 0 else "bright_black" if line.startswith("[") else ""
+            self._barred(Text(line, style=style), lead=lead, next_lead=lead)
+        self.console.print(_BAR)
 
-    def _panel(self, body: RenderableType, heading: str, colour: str) -> None:
-        title = Text(heading, style="bold")
-        self.console.print(Panel(body, title=title, title_align="left", border_style=colour, padding=(0, 1)))
+    def _facts(self, line: str) -> Text:
+        """A card's fields; none is parted at a line's end."""
+        room = self.console.width - _BAR.cell_len
+        rows: list[list[str]] = [[]]
+        for field in line.split(_BETWEEN_FIELDS):
+            if rows[-1] and cell_len(_FIELD_GAP.join([*rows[-1], field])) > room:
+                rows.append([])
+            rows[-1].append(field.strip())
+        return _bold("\n".join(_FIELD_GAP.join(row) for row in rows))
 
-    def _barred(self, text: Text, *, lead: str | Text) -> None:
-        """The text behind a lead that every wrapped line gets its bar of."""
-        first = Text(lead, style="dim") if isinstance(lead, str) else lead
-        bar = Text("  ┃ ".ljust(first.cell_len), style="dim")
-        for number, line in enumerate(
-            text.wrap(self.console, self.console.width - first.cell_len) or [Text()]
-        ):
-            self.console.print((bar if number else first) + line)
+    def _barred(self, text: Text, *, lead: Text, next_lead: Text | None = None) -> None:
+        """The text behind a lead; lines after the first get `next_lead`, or the bar and as much room."""
+        rest = next_lead or Text("  ┃ ".ljust(lead.cell_len), style="dim")
+        wrapped = text.wrap(self.console, self.console.width - lead.cell_len)
+        for number, line in enumerate(wrapped or [Text()]):
+            self.console.print((rest if number else lead) + line)
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

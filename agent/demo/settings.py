@@ -1,4 +1,4 @@
-"""The configuration that goes with the simulators: what a user would write, with their addresses and secrets."""
+"""The configuration that goes with the simulators: what a user would write, with their addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small real cache over TCP, for machines that have redis-cli but no redis-server: enough RESP for the demo.
+"""A small real cache over TCP, for machines with redis-cli but no redis-server: enough RESP for the demo.
 
 python -m agent.demo.small_cache --port 6390
 """
@@ -86,8 +86,7 @@ class Client(socketserver.StreamRequestHandler):
             case b"DEL", keys:
                 return b":%d\r\n" % sum(state.values.pop(key, None) is not None for key in keys)
             case b"BLPOP", [key, b"0"]:
-                value = state.pop(self.client_id, key)
-                return b"*2\r\n" + _bulk(key) + _bulk(value)
+                return b"*2\r\n" + _bulk(key) + _bulk(state.pop(self.client_id, key))
             case b"INFO", _:
                 told = f"# Clients\r\nconnected_clients:{len(state.clients)}\r\n"
                 return _bulk(f"{told}blocked_clients:{len(state.blocked)}\r\n".encode())

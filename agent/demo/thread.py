@@ -19,6 +19,7 @@ class Thread:
         self._before = {message.ts for message in slack.messages()}
         self._shown: set[str] = set()
         self._root = ""
+        self._first_read = ""
 
     def follow(self, is_over: Callable[[Sequence[SlackMessage]], bool], timeout_s: float) -> bool:
         """Print until it is over; False if it is not within the time."""
@@ -38,9 +39,9 @@ class Thread:
         return self._slack.thread(self._root) if self._root else []
 
     def print_root_again(self) -> None:
-        """How the first message reads by now."""
+        """How the first message reads by now, if it has changed."""
         messages = self.messages()
-        if messages:
+        if messages and messages[0].shown != self._first_read:
             self._screen.root(messages[0], datetime.now().astimezone(), now_reads=True)
 
     def _print_new(self, messages: Sequence[SlackMessage]) -> None:
@@ -52,4 +53,5 @@ class Thread:
             if message.thread_ts:
                 self._screen.reply(message, now)
             else:
+                self._first_read = message.shown
                 self._screen.root(message, now)

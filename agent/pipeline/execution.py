@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from agent.domain.command import Connector, Script
 from agent.domain.decisions import (
     Attempt,
     AttemptEnd,
@@ -161,7 +163,7 @@ def _attempt_and_tell(
 
 def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
     name = _step_name(planned)
-    commands = "".join(f"\n    $ {' '.join(command.argv)}" for command in planned.commands)
+    commands = _as_typed(planned.script) if planned.script is not None else ""
     return tell(
         context,
         job.incident_id,
@@ -173,6 +175,15 @@ def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
         ),
         changes=Changes(status=Status.RUNNING),
     )
+
+
+def _as_typed(script: Script) -> str:
+    """The commands as a person would type them: a pipeline a line, with what joins it to the one before."""
+    lines = []
+    for link in script.links:
+        joint = "" if link.connector is Connector.ALWAYS else f"{link.connector} "
+        lines.append(joint + " | ".join(shlex.join(each.argv) for each in link.pipeline.commands))
+    return "".join(f"\n    $ {line}" for line in lines)
 
 
 def _tell_skipped(context: Context, job: Job, step: Step) -> bool:

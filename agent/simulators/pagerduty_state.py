@@ -132,7 +132,6 @@ class PagerDutyState:
                 incident.acknowledged_by.clear()
             if all(user.id != by.id for user, _ in incident.acknowledged_by):
                 incident.acknowledged_by.append((by, now()))
-            if incident.status != "acknowledged":
                 self._turn(incident, "acknowledged", by, "incident.acknowledged")
 
     def trigger_again(self, incident: SimulatedIncident, by: Actor) -> None:

@@ -191,10 +191,17 @@ class Agent:
         result: dict[str, Any] = wait_until(look, f"{source_id} has ended", deadline_s=deadline_s)
         return result
 
+    def root_text(self) -> str:
+        """What the only root message says now."""
+        return "".join(root.text for root in self.slack.roots())
+
     def thread(self) -> list[str]:
         """Every text in the only thread there is, oldest first."""
-        (root,) = self.slack.roots()
-        return [message.text for message in self.slack.thread(root.ts)]
+        return [message.text for root in self.slack.roots() for message in self.slack.thread(root.ts)]
+
+    def story(self) -> str:
+        """The thread as one text."""
+        return "\n".join(self.thread())
 
 
 @pytest.fixture

@@ -32,3 +32,26 @@ Failure action: continue
 Expected output: contains "1"
 Failure action: escalate
 """
+
+
+def slow_runbook(*, seconds: int) -> str:
+    return f"""# Runbook: Slow
+
+## Trigger Conditions
+- Alert contains: "redis"
+
+## Blast Radius
+- requires_human_approval: false
+
+## Steps
+
+### Step 1: Wait
+```bash
+sleep {seconds}
+```
+
+### Step 2: Say so
+```bash
+echo done
+```
+"""

@@ -93,6 +93,10 @@ def test_keys_fit_and_stay_apart(one, other):
         {"lines": ["line of output"] * 200_000},
         {"deep": [[["x" * 1000] * 100] * 100] * 100},
         {"k" * 600_000: "v"},
+        {"output": "é" * 400_000},
+        {f"key {number}": "\x01" * 500 for number in range(900)},
+        {"output": "\x01" * 100_000},
+        {"deep": [[["\x01" * 1000] * 100] * 100] * 100},
     ],
 )
 def test_details_are_cut_so_that_the_page_is_accepted_and_says_so(pagerduty, pager, details):

@@ -272,7 +272,7 @@ DOCUMENTATION = {
     "empty": "",
     "prose": "# How we work\n\nCall somebody.\n",
     "no heading": "just text",
-    "steps of another kind": "# Upgrade\n\n## Steps\n\n1. Stop\n2. Start\n\n```bash\nsystemctl start x\n```\n",
+    "steps of another kind": "# Upgrade\n\n## Steps\n\n1. Stop\n\n```bash\nsystemctl stop x\n```\n",
     "steps and escalation": "# Upgrade\n\n## Steps\nDo it.\n\n## Escalation\nCall us.\n",
     "blast radius as prose": "# Incident\n\n## Blast Radius\nAll users.\n",
     "sections inside code": f"# Format\n\n{FENCE}{FENCE}\n{QUEUE}\n{FENCE}{FENCE}\n",

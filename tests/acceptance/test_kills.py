@@ -1,0 +1,189 @@
+"""`kill -9` at random moments: nothing is lost, nothing runs twice, unknown outcomes page a human."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from agent.simulators.pagerduty import PagerDutySimulator
+from tests.acceptance.conftest import Agent, RedisServer, wait_until
+from tests.acceptance.test_webhook_answers import event, signed
+
+RUNBOOK = """# Runbook: Redis Connection Timeout
+
+## Trigger Conditions
+- Alert contains: "redis"
+
+## Parameters
+- key: title /case ([a-z0-9]+)/; pattern /^[a-z0-9]+$/
+
+## Blast Radius
+- max_cache_operations: 2
+- requires_human_approval: false
+
+## Steps
+
+### Step 1: Count
+```bash
+redis-cli -h 127.0.0.1 -p PORT INCR first-{{ key }}
+```
+Expected output: "1"
+Attempts: 1
+
+### Step 2: Look
+```bash
+redis-cli -h 127.0.0.1 -p PORT GET first-{{ key }}
+```
+Expected output: "1"
+
+### Step 3: Count again
+```bash
+redis-cli -h 127.0.0.1 -p PORT INCR third-{{ key }}
+```
+Expected output: "1"
+Attempts: 1
+"""
+
+
+@dataclass
+class Outcome:
+    """What became of everything that was sent."""
+
+    kills: int = 0
+    resolved: int = 0
+    unknown: int = 0
+    twice: int = 0
+    lost: int = 0
+
+
+def deliver(agent: Agent, number: int) -> None:
+    """As PagerDuty does: again and again, until it is taken."""
+    trigger = event(source_id=f"P{number}")
+    trigger["event"]["data"]["title"] = f"redis case {number}"
+    trigger["event"]["data"]["service"]["summary"] = f"service-{number % 7}"
+
+    def taken() -> bool:
+        try:
+            return signed(agent, trigger, **{"X-Webhook-Id": f"w-{number}"}).status_code == 202
+        except httpx.HTTPError:
+            return False
+
+    wait_until(taken, "the webhook is taken")
+
+
+def kill_at_random(agent: Agent, redis: RedisServer, *, kills: int, each: int, seed: int) -> Outcome:
+    chance = random.Random(seed)
+    agent.runbook("redis-connection-timeout", RUNBOOK.replace("PORT", str(redis.port)))
+    agent.overrides["slack"] = None
+    agent.start()
+    sent = 0
+    for _ in range(kills):
+        for _ in range(each):
+            deliver(agent, sent)
+            sent += 1
+        time.sleep(chance.uniform(0.0, 0.25))
+        agent.kill()
+        agent.start()
+    return judge(agent, redis, sent, kills)
+
+
+def judge(agent: Agent, redis: RedisServer, sent: int, kills: int) -> Outcome:
+    outcome = Outcome(kills=kills)
+    for number in range(sent):
+        incident = agent.ended(f"P{number}", deadline_s=60)
+        counts = [int(redis.cli("GET", f"{step}-{number}") or 0) for step in ("first", "third")]
+        outcome.twice += sum(count > 1 for count in counts)
+        if incident["status"] == "resolved":
+            outcome.resolved += 1
+            outcome.lost += counts != [1, 1]
+            continue
+        assert incident["escalation"]["trigger"] == "outcome_unknown", incident["escalation"]
+        outcome.unknown += 1
+        key = f"oncall-agent-{incident['id']}"
+        wait_until(lambda k=key: _paged(agent.pagerduty, k), f"a human is paged for {key}")
+    return outcome
+
+
+def _paged(pagerduty: PagerDutySimulator, key: str) -> bool:
+    return any(page.alert_key == key for page in pagerduty.pages())
+
+
+def test_random_kills_lose_nothing_and_run_nothing_twice(agent: Agent, redis: RedisServer) -> None:
+    outcome = kill_at_random(agent, redis, kills=5, each=4, seed=417)
+    assert (outcome.twice, outcome.lost) == (0, 0)
+    assert outcome.resolved + outcome.unknown == 20
+    assert agent.cli("audit", "verify").returncode == 0
+
+
+SLOW = """# Runbook: Slow write
+
+## Trigger Conditions
+- Alert contains: "redis"
+
+## Blast Radius
+- max_cache_operations: 1
+- requires_human_approval: false
+
+## Steps
+
+### Step 1: Count slowly
+```bash
+redis-cli -h 127.0.0.1 -p PORT INCR begun && sleep 30 && redis-cli -h 127.0.0.1 -p PORT GET begun
+```
+"""
+
+
+def test_a_command_that_was_running_when_the_agent_was_killed_is_ended_and_never_run_again(
+    agent: Agent, redis: RedisServer
+) -> None:
+    agent.runbook("slow", SLOW.replace("PORT", str(redis.port)))
+    agent.start()
+    deliver(agent, 1)
+    wait_until(lambda: redis.cli("GET", "begun") == "1", "the command runs")
+    agent.kill()
+    agent.start()
+    incident = agent.ended("P1")
+    assert incident["status"] == "escalated"
+    assert incident["escalation"]["trigger"] == "outcome_unknown"
+    assert redis.cli("GET", "begun") == "1"
+    assert "orphans_ended" in agent.log()
+    wait_until(agent.pagerduty.pages, "a human is paged")
+
+
+READING = """# Runbook: Slow look
+
+## Trigger Conditions
+- Alert contains: "redis"
+
+## Blast Radius
+- requires_human_approval: false
+
+## Steps
+
+### Step 1: Look slowly
+```bash
+sleep 2 && redis-cli -h 127.0.0.1 -p PORT PING
+```
+Expected output: "PONG"
+"""
+
+
+def test_a_command_that_only_reads_is_run_again_after_a_kill(agent: Agent, redis: RedisServer) -> None:
+    agent.runbook("look", READING.replace("PORT", str(redis.port)))
+    agent.start()
+    deliver(agent, 1)
+    wait_until(lambda: agent.incident("P1")["steps"], "it is planned")  # type: ignore[index]
+    agent.kill()
+    agent.start()
+    assert agent.ended("P1")["status"] == "resolved"
+
+
+@pytest.mark.soak
+def test_sixty_random_kills(agent: Agent, redis: RedisServer) -> None:
+    outcome = kill_at_random(agent, redis, kills=60, each=5, seed=int(time.time()))
+    print(f"\n{outcome}")  # noqa: T201  (the figure is what the soak is for)
+    assert (outcome.twice, outcome.lost) == (0, 0)
