@@ -45,6 +45,18 @@ class Wakeup:
         self.event.set()
 
 
+_Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
+
+
+def _port_of(server: _Server) -> int:
+    """The port really listened on; a name such as localhost may stand for two sockets."""
+    if isinstance(server, waitress.server.MultiSocketServer):
+        return int(server.effective_listen[0][1])
+    if server.socket is None:
+        raise RuntimeError("the web server has no socket")
+    return int(server.socket.getsockname()[1])
+
+
 @dataclass
 class Daemon:
     """All parts of a running agent, as the wiring built them."""
@@ -61,7 +73,7 @@ class Daemon:
     ready: threading.Event
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _server: waitress.server.BaseWSGIServer | None = None
+    _server: _Server | None = None
 
     def start(self) -> str:
         """Take up work where it was left, then listen; gives the URL."""
@@ -111,7 +123,7 @@ class Daemon:
 
     def _listen(self) -> str:
         server = self.context.config.server
-        self._server = waitress.server.create_server(
+        self._server = listening = waitress.server.create_server(
             self.app,
             host=server.host,
             port=server.port,
@@ -120,11 +132,10 @@ class Daemon:
             clear_untrusted_proxy_headers=True,
             ident=None,
         )
-        port = self._server.effective_port
         # not waited for at the end: clients that keep their connection open would hold up the stop
-        threading.Thread(target=self._server.run, name="web", daemon=True).start()
+        threading.Thread(target=listening.run, name="web", daemon=True).start()
         self.ready.set()
-        url = f"http://{server.host}:{port}"
+        url = f"http://{server.host}:{_port_of(listening)}"
         log.info("listening", url=url, runbooks=len(self.context.library.runbooks))
         return url
 

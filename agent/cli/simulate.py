@@ -6,6 +6,7 @@ import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -55,7 +56,7 @@ def _explain(
 ) -> None:
     from agent.demo.settings import config_text, environment
 
-    text = config_text(pagerduty, slack)
+    text = config_text(pagerduty, slack, port=urlsplit(deliver_to).port or 8080)
     _heading("1. config.yaml")
     console.print(plain(text))
     if write_config is not None:
@@ -68,9 +69,8 @@ def _explain(
     body = '{"title": "Redis connection timeout", "service": "api-gateway", "severity": "critical"}'
     console.print(plain(f"curl -X POST {pagerduty.url}/_sim/incidents -d {shlex.quote(body)}\n"))
     _heading("4. Be the human")
-    console.print(
-        f"curl -X POST {pagerduty.url}/_sim/incidents/ID/acknowledge   # or resolve, reassign, clear"
-    )
+    console.print("# ID stands in the answer to 3; instead of acknowledge: resolve, reassign, reopen, clear")
+    console.print(f"curl -X POST {pagerduty.url}/_sim/incidents/ID/acknowledge")
     console.print(f"curl {slack.url}/_sim/transcript\n")
     _heading(f"Webhooks go to {deliver_to}. What arrives, until Ctrl-C:")
 

@@ -25,14 +25,14 @@ class Watch:
         self._screen = screen
         self._requests: dict[str, int] = {}
         self._delivered: set[str] = set()
-        self._messages: dict[str, int] = {}
+        self._messages: dict[str, str] = {}
 
     def look(self) -> None:
         """Print what has happened meanwhile."""
+        self._print_deliveries()
         lines = [*self._arrived("PagerDuty", self._pagerduty), *self._arrived("Slack", self._slack)]
         for at, line, good in sorted(lines):
             self._screen.arrival(datetime.fromtimestamp(at).astimezone(), line, good=good)
-        self._print_deliveries()
         self._print_messages()
 
     def _arrived(self, name: str, simulator: Simulator) -> Iterator[tuple[float, str, bool]]:
@@ -55,10 +55,10 @@ class Watch:
         now = datetime.now().astimezone()
         for each in self._slack.messages():
             known = self._messages.get(each.ts)
-            self._messages[each.ts] = each.edits
+            self._messages[each.ts] = each.shown
             if known is None and each.thread_ts:
                 self._screen.reply(each, now)
-            elif known is None or known != each.edits:
+            elif known != each.shown:
                 self._screen.root(each, now, now_reads=known is not None)
 
 

@@ -113,8 +113,8 @@ def open_world(directory: Path | None = None) -> Iterator[World]:
     """Start it all; on the way out everything is stopped and the directory stays."""
     missing = missing_programs(_PROGRAMS)
     if missing:
-        names = " and ".join(missing)
-        raise DemoError(f"the demo's runbooks run {names}, which this machine lacks: apt install {_PACKAGES}")
+        names = ", ".join(missing)
+        raise DemoError(f"the demo's runbooks run {names}: not installed here; apt install {_PACKAGES}")
     place = directory or Path(tempfile.mkdtemp(prefix="oncall-agent-demo-"))
     with ExitStack() as stack:
         yield _start(place, stack)

@@ -105,7 +105,9 @@ class _Mender:
         for number, line in lines[1:]:
             self._place(number, line)
         if last is not None and self.state is not _State.CODE:
-            raise _CannotTellError(last[0], "this end mark closes a code block that already ended above")
+            raise _CannotTellError(
+                last[0], "a step's key or heading stands inside the code block that ends here"
+            )
         if last is None and self.state not in (_State.KEYS, _State.TEXT):
             raise _CannotTellError(self.opened, "the code block is never closed, so its end cannot be told")
         return self.out if last is None else [*self.out, last]

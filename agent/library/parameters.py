@@ -191,11 +191,25 @@ def check_uses(runbook: Runbook, problems: Problems) -> None:
         (runbook.rollback, captured_in_steps),
     ):
         _check_section(steps, declared, set(known), problems)
+    for step in (*runbook.steps, *verify, *runbook.rollback):
+        _check_captures(step, declared, problems)
     everywhere = captured_in_steps | _captures_of(verify) | _captures_of(runbook.rollback)
     for parameter in runbook.parameters:
         if parameter.captured and parameter.name not in everywhere:
             problems.add(
                 parameter.line, f"no step captures {parameter.name}", fix="add `Capture: name from …`"
+            )
+
+
+def _check_captures(step: Step, declared: Mapping[str, Parameter], problems: Problems) -> None:
+    """A name that has a value already cannot get another one from an output."""
+    for capture in step.captures:
+        parameter = declared.get(capture.name)
+        if parameter is not None and not parameter.captured:
+            problems.add(
+                step.line,
+                f"step {step.index} captures {capture.name}, which has its value from the alert",
+                fix=f"give the capture another name, or declare `- {capture.name}: captured; …`",
             )
 
 

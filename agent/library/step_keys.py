@@ -48,7 +48,9 @@ def begins_with_long_key(line: str) -> bool:
 def why_not_prose(line: str) -> tuple[str, str] | None:
     """Why a line in a step cannot be taken as prose (what is wrong, and the fix); None if it can."""
     key_value = split_key(line)
-    if key_value is not None and (reason := _why_not_note(*key_value)):
+    if key_value is not None and normal(key_value[0]) in NOTE_KEYS:
+        return None
+    if key_value is not None and (reason := _why_not_a_key(*key_value)):
         return reason
     if _WITHOUT_COLON.match(line.strip()):
         return "looks like a step's key without its colon", "write `Key: value`"
@@ -57,10 +59,8 @@ def why_not_prose(line: str) -> tuple[str, str] | None:
     return None
 
 
-def _why_not_note(key: str, value: str) -> tuple[str, str] | None:
+def _why_not_a_key(key: str, value: str) -> tuple[str, str] | None:
     name = normal(key)
-    if name in NOTE_KEYS:
-        return None
     near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.75)
     words = name.split()
     is_key_like = bool(value) or bool(near) or not _TELLING_WORDS.isdisjoint(words)

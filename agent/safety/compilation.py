@@ -18,8 +18,8 @@ _UNKNOWN_KIND = Kind("unknown", "", "")
 class Compiler:
     """Collects what all files declare, then makes tools; problems are kept until `raise_problems`."""
 
-    def __init__(self, rules: Collection[str]) -> None:
-        self._rules = rules
+    def __init__(self) -> None:
+        self._rules: Collection[str] = ()
         self._kinds: dict[str, rows.KindRow] = {}
         self._readable: tuple[str, ...] = ()
         self._secret: tuple[str, ...] = ()
@@ -33,6 +33,9 @@ class Compiler:
         for section in ("kinds", "tools", "scripts", "refused"):
             for key in getattr(table, section):
                 self._own(section, key)
+        for plural, resource in table.kubernetes.resources.items():
+            for alias in (plural, *resource.names):
+                self._own("kubernetes.resources", alias)
         self._kinds |= table.kinds
         self._readable += table.files.readable
         self._secret += table.files.secret
@@ -43,9 +46,9 @@ class Compiler:
         if owner != self._file:
             self._problem(f"{section}.{key}", f"{owner} has it already", "choose another name")
 
-    def tools(self, name: str, table: rows.TableFile) -> dict[str, Tool]:
-        """The tools and scripts of one file, by name or path."""
-        self._file = name
+    def tools(self, name: str, table: rows.TableFile, *, rules: Collection[str]) -> dict[str, Tool]:
+        """The tools and scripts of one file, by name or path; `rules` are those that it may name."""
+        self._file, self._rules = name, rules
         found: dict[str, Tool] = {}
         for key, row in table.tools.items():
             found[key] = self._tool(f"tools.{key}", key, row)

@@ -91,7 +91,14 @@ ALERT = Alert(
     body="b",
     service="web",
     severity=Severity.ERROR,
-    labels={"pod": "web-7f", "evil": "a b; rm -rf /", "lines": "a\nb", "dash": "--all", "zero": ""},
+    labels={
+        "pod": "web-7f",
+        "evil": "a b; rm -rf /",
+        "lines": "a\nb",
+        "dash": "--all",
+        "zero": "",
+        "long": "a" * 300,
+    },
 )
 
 
@@ -129,6 +136,7 @@ def test_values_are_bound_from_the_alert(line, value):
         ("p: label evil; pattern /[a-z]/", "as a whole"),
         ("p: label pod; one of a, b", "“web-7f” is not one of a, b"),
         ("p: label lines; pattern /(?s).*/", "characters that cannot be printed"),
+        ("p: label long; pattern /.*/", "longer than 256 characters"),
         ("p: label dash; pattern /.*/", "begins with a hyphen"),
         ("p: body; pattern /x/; default x", "does not match"),
     ],

@@ -34,13 +34,13 @@ def test_mutated_public_runbooks_never_become_runbooks(corpora):
     chance = random.Random(7)
     begin = time.process_time()
     for path in chance.sample(corpora, len(corpora)):
-        lines = path.read_text().split("\n")
+        lines = [*path.read_text().split("\n"), "", "", "", ""]
         heads = [number for number, line in enumerate(lines) if line.startswith("#")]
         names = ["# Runbook: x", "## Trigger Conditions", "## Blast Radius", "## Steps", "### Step 1: x"]
         for number, name in zip(heads, names, strict=False):
             lines[number] = name
         for _ in range(4):
-            at = chance.randrange(len(lines) or 1)
+            at = chance.randrange(len(lines))
             lines[at : at + 1] = chance.choice([[], [lines[at]] * 2, ["```"], ["Failure action: stop"]])
         assert not isinstance(parse("\n".join(lines), path=str(path)), Parsed), path
         if time.process_time() - begin > 8:

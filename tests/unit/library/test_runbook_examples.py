@@ -23,7 +23,7 @@ def test_examples_that_hold_have_no_findings():
 
 def test_an_example_that_should_match_says_what_is_missing():
     assert checked("- Matches: queue stuck service:worker") == [
-        "a.md:34: error: “queue stuck service:worker” should match, but: "
+        "a.md:33: error: “queue stuck service:worker” should match, but: "
         "severity unknown, runbook wants high and severity unknown, runbook wants critical "
         "(fix: correct the trigger, or the example)"
     ]

