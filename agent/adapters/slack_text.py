@@ -7,7 +7,7 @@ mrkdwn is not Markdown: `*bold*`, `<url|label>`, and `& < >` escaped. Alert text
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 import re2
@@ -153,6 +153,7 @@ def _fit_line(line: str, limit: int) -> str:
 
 def card_message(card: ThreadCard) -> Message:
     """The incident's root message: what it is, where it stands, why, and where to look."""
+    card = _cleaned(card)
     blocks = [_header(card), _fields(card)]
     if card.reason.strip():
         blocks.append({"type": "section", "text": _mrkdwn(cut(card.reason, REASON_LIMIT))})
@@ -160,6 +161,11 @@ def card_message(card: ThreadCard) -> Message:
     if links:
         blocks.append({"type": "context", "elements": [_mrkdwn(" · ".join(links))]})
     return Message(text=_card_text(card), blocks=tuple(blocks))
+
+
+def _cleaned(card: ThreadCard) -> ThreadCard:
+    """A field of nothing but control characters is an empty field."""
+    return ThreadCard(**{each.name: clean(getattr(card, each.name)) for each in fields(card)})
 
 
 def status_emoji(status: str) -> str:

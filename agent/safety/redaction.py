@@ -17,12 +17,12 @@ MASK: Final = "***"
 LEAST_LENGTH: Final = 6
 
 _NAMES: Final = (
-    r"pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
+    r"pass(?:word|wd|phrase)|[a-z0-9]+_pass|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
     r"|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token"
     r"|secret[_-]?access[_-]?key|routing[_-]?key|integration[_-]?key|signing[_-]?(?:secret|key)"
     r"|webhook[_-]?secret|credentials?|requirepass|masterauth|rediscli[_-]?auth"
 )
-_ASSIGNED: Final = rf"(?i:(?:\b|_)(?:{_NAMES})[\"']?[ \t]*(?:=>|[:=])[ \t]*"
+_ASSIGNED: Final = rf"(?i:\b[a-z0-9_.-]*(?:{_NAMES})[\"']?[ \t]*(?:=>|[:=])[ \t]*"
 _PRIVATE_KEY: Final = r"(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
 
 #: What a first group matches stays in front of the mask, what a second one matches stays behind it.

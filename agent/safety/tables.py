@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,7 +48,12 @@ class Tables:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A key given twice would silently win over the first one: it is an error instead."""
+    """A key given twice is an error, and only true and false are booleans (`off` and `no` are names)."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  (how PyYAML is told)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[object] = set()
@@ -59,6 +65,9 @@ class _UniqueKeys(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_UniqueKeys.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), list("tf"))
 
 
 def load(extra: Sequence[Path] = (), *, rules: Collection[str] = ()) -> Tables:
@@ -90,7 +99,8 @@ def load(extra: Sequence[Path] = (), *, rules: Collection[str] = ()) -> Tables:
 def _shipped() -> tuple[tuple[str, TableFile], ...]:
     folder = resources.files("agent.safety") / "tables"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return tuple((name, _read(name, (folder / name).read_text(encoding="utf-8"))) for name in names)
+    texts = {f"shipped {name}": (folder / name).read_text(encoding="utf-8") for name in names}
+    return tuple((name, _read(name, text)) for name, text in texts.items())
 
 
 def _text_of(path: Path) -> str:

@@ -18,6 +18,11 @@ import pytest
 import agent
 from agent.adapters.audit_chain import Intact
 from agent.adapters.audit_log import verify_file
+from agent.cli import doctor
+from agent.config import load
+
+#: What `doctor` finds in order when it looks at the simulators.
+_SIMULATED = {"pagerduty webhook", "pagerduty rest", "pagerduty events", "slack"}
 
 _PROGRAMS = ("redis-server", "redis-cli", "curl", "jq")
 _MISSING = [name for name in _PROGRAMS if shutil.which(name) is None]
@@ -130,6 +135,41 @@ def test_missing_programs_are_named_with_what_to_install(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["lint", "test"])
+def test_the_demos_runbooks_are_in_order(command: str, tmp_path: Path) -> None:
+    with _started(tmp_path, command, str(Path(agent.__file__).parent / "demo" / "runbooks")) as linting:
+        output, _ = linting.communicate(timeout=60)
+    assert (linting.returncode, output) == (0, "2 runbooks, 0 findings\n")
+
+
+def test_simulate_writes_a_config_that_serve_accepts_and_prints_what_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = (
+        "--pagerduty-port",
+        "0",
+        "--slack-port",
+        "0",
+        "--deliver-to",
+        "http://127.0.0.1:8123/webhook/pagerduty",
+    )
+    with _started(tmp_path, "simulate", *ports, "--write-config", "config.yaml") as simulating:
+        assert simulating.stdout is not None
+        for line in simulating.stdout:
+            if line.startswith("export "):
+                monkeypatch.setenv(*line.removeprefix("export ").strip().split("=", 1))
+            if "until Ctrl-C" in line:
+                break
+        config = load(tmp_path / "config.yaml")
+        seen = doctor.examine(config)
+        assert {check.name for check in seen if check.grade is doctor.Grade.OK} >= _SIMULATED
+        simulating.terminate()
+        output, _ = simulating.communicate(timeout=30)
+    assert simulating.returncode == 0
+    assert config.server.port == 8123
+    assert "→ Slack      POST /api/auth.test 200" in output
+
+
 def _run_demo(place: Path, **environment: str) -> Ran:
     began = time.monotonic()
     with _started_demo(place, **environment) as demo:
@@ -138,10 +178,14 @@ def _run_demo(place: Path, **environment: str) -> Ran:
 
 
 def _started_demo(place: Path, **environment: str) -> subprocess.Popen[str]:
-    """The demo's own directory and those of its children lie below `place`."""
+    return _started(place, "demo", **environment)
+
+
+def _started(place: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Our command; its own directory and those of its children lie below `place`."""
     root = str(Path(agent.__file__).resolve().parents[1])
     return subprocess.Popen(
-        [sys.executable, "-m", "agent", "demo"],
+        [sys.executable, "-m", "agent", *arguments],
         cwd=place,
         env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(place), **environment},
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ from library_texts import EVERYTHING, FENCE, QUEUE, QUEUE_AS_PUBLISHED
 from agent.domain.effects import EffectClass
 from agent.domain.expectation import Equals, Expectation, OutputContains
 from agent.domain.runbook import Action, Autonomy, Capture, FailureAction, OnlyIf, Runbook
-from agent.library import Documentation, Parsed, parse
+from agent.library import Broken, Documentation, Parsed, parse
 
 
 def runbook(text: str, path: str = "runbooks/queue-stuck.md") -> Runbook:
@@ -292,3 +292,17 @@ def test_documentation_has_a_title_and_its_text():
         "a.md", "How *to", "# Runbook: How *to*\n"
     )
     assert parse("text", path="docs/some-page.md") == Documentation("docs/some-page.md", "some-page", "text")
+
+
+def test_lines_of_exotic_white_space_do_not_shift_line_numbers():
+    text = QUEUE.replace("- Alert contains", "\u00a0\nOdd: value\n\n- Alert contains")
+    result = parse(text, path="a.md")
+    assert isinstance(result, Broken)
+    assert [problem.line for problem in result.problems] == [5]
+
+
+def test_a_note_may_speak_of_keys():
+    text = QUEUE.replace(
+        "Failure action: continue", "Failure action: continue\n\nNote: no failure action: it is fine"
+    )
+    assert meaning(runbook(text)) == meaning(runbook(QUEUE))

@@ -6,7 +6,7 @@ import html
 import re
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.slack_text import (
@@ -110,6 +110,7 @@ def test_lines_are_never_parted_needlessly(sizes):
         assert width(one) + 1 + width(following.split("\n")[0]) > MESSAGE_LIMIT
 
 
+@example(ThreadCard("", "", reason="\x00"))
 @given(st.lists(ANY, min_size=9, max_size=9).map(lambda texts: ThreadCard(*texts)))
 @settings(max_examples=60)
 def test_every_card_is_a_message_that_slack_takes(card):
