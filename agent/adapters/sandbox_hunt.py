@@ -43,15 +43,13 @@ def end_all(prey: Prey) -> int:
     """Stop them first, so that none can fork away, then kill; how many there were."""
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        found = set(_find(prey)) - stopped
-        if not found:
+        before = len(stopped)
+        for pid in _find(prey):
+            if pid not in stopped and _signal(pid, signal.SIGSTOP, prey):
+                stopped.add(pid)
+        if len(stopped) == before:
             break
-        for pid in found:
-            _signal(pid, signal.SIGSTOP, prey)
-        stopped |= found
-    for pid in stopped:
-        _signal(pid, signal.SIGKILL, prey)
-    return len(stopped)
+    return sum(_signal(pid, signal.SIGKILL, prey) for pid in stopped)
 
 
 def _find(prey: Prey) -> Iterator[int]:
@@ -68,12 +66,14 @@ def _numbers() -> list[int]:
         return []
 
 
-def _signal(pid: int, number: signal.Signals, prey: Prey) -> None:
+def _signal(pid: int, number: signal.Signals, prey: Prey) -> bool:
     """Signal through a descriptor of the process, looked at again: its number may be another's by now."""
     with contextlib.suppress(OSError):
         fd = os.pidfd_open(pid)
         try:
             if prey.is_at(pid):
                 signal.pidfd_send_signal(fd, number)
+                return True
         finally:
             os.close(fd)
+    return False

@@ -4,12 +4,11 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.sandbox import ProcessSandbox
-from agent.domain.command import Refusal
 from agent.safety import language
 
 BASH = shutil.which("bash")
@@ -17,20 +16,19 @@ pytestmark = pytest.mark.skipif(BASH is None, reason="bash is not installed")
 
 STUB = """#!/bin/sh
 case $0 in */upper) exec tr a-z A-Z ;; */lines) exec wc -l ;; esac
-echo "out: $*"
 echo "err: $*" >&2
+echo "out: $*"
 case $0 in */bad) exit 3 ;; esac
 """
 
-SCRIPTS = st.lists(
-    st.tuples(
-        st.sampled_from(["", "; ", " && ", " || ", "\n", " | "]),
-        st.sampled_from(["good a", "bad b", "good 'c d'", "upper", "lines", 'bad ""']),
-        st.sampled_from(["", "", " >/dev/null", " 2>/dev/null", " 2>&1", " &>/dev/null", " >/dev/null 2>&1"]),
-    ),
-    min_size=1,
-    max_size=5,
-).map(lambda pieces: "".join(joint + name + redirection for joint, name, redirection in pieces))
+COMMANDS = st.tuples(
+    st.sampled_from(["good a", "bad b", "good 'c d'", "upper", "lines", 'bad ""']),
+    st.sampled_from(["", "", " >/dev/null", " 2>/dev/null", " 2>&1", " &>/dev/null", " >/dev/null 2>&1"]),
+).map("".join)
+JOINTS = st.sampled_from(["; ", " && ", " || ", "\n", " | "])
+SCRIPTS = st.lists(st.tuples(JOINTS, COMMANDS), min_size=1, max_size=5).map(
+    lambda pieces: pieces[0][1] + "".join(joint + command for joint, command in pieces[1:])
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +45,9 @@ def folder(tmp_path_factory):
 @example(text="good a 2>&1 | upper && bad b || good c | lines; bad d")
 @example(text="upper && good a >/dev/null | upper")
 def test_the_sandbox_does_what_bash_does(folder, text):
-    template = language.parse(text)
-    assume(not isinstance(template, Refusal))
     path = [str(folder), "/usr/bin", "/bin"]
     by_us = ProcessSandbox(SystemClock(), path=path).run(
-        language.bind(template, {}), marker="inc/as-bash", timeout_s=20, should_stop=lambda: False
+        language.bind(language.parse(text), {}), marker="inc/as-bash", timeout_s=20, should_stop=lambda: False
     )
     by_bash = subprocess.run(
         [BASH, "--norc", "--noprofile", "-c", text],
