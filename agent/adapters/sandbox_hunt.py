@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 MARKER_VARIABLE = "ONCALL_AGENT_ATTEMPT"
 _ROUNDS = 64
 _PROC = Path("/proc")
+#: How long to look for one that forks faster than all of /proc can be read, and for one that was just seen.
+_CHASE_S = 0.02
+_CHASE_ON_S = 0.2
+_CHASE_AT_MOST_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,7 @@ class Prey:
             environment = (_PROC / str(pid) / "environ").read_bytes()
             if not self.markers.isdisjoint(environment.split(b"\0")):
                 return True
-            return bool(self.directory) and str((_PROC / str(pid) / "cwd").readlink()).startswith(
-                self.directory
-            )
+            return bool(self.directory) and str((_PROC / str(pid) / "cwd").readlink()).startswith(self.directory)
         except OSError:
             return False
 
@@ -43,20 +46,48 @@ def end_all(prey: Prey) -> int:
     """Stop them first, so that none can fork away, then kill; how many there were."""
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        before = len(stopped)
-        for pid in _find(prey):
-            if pid not in stopped and _signal(pid, signal.SIGSTOP, prey):
-                stopped.add(pid)
-        if len(stopped) == before:
+        newest = _newest()
+        found = _stop(prey, _numbers(), stopped)
+        # Somebody forks: it may be one of ours that is always a process ahead of a look at all of them.
+        if _newest() > newest + 1:
+            found += _chase(prey, stopped)
+        if not found:
             break
     return sum(_signal(pid, signal.SIGKILL, prey) for pid in stopped)
 
 
-def _find(prey: Prey) -> Iterator[int]:
+def _stop(prey: Prey, pids: Iterable[int], stopped: set[int]) -> int:
+    """Stop those that are prey, each as soon as it is seen; how many."""
+    before = len(stopped)
     own = os.getpid()
-    for pid in _numbers():
-        if pid != own and prey.is_at(pid):
-            yield pid
+    for pid in pids:
+        if pid != own and pid not in stopped and prey.is_at(pid) and _signal(pid, signal.SIGSTOP, prey):
+            stopped.add(pid)
+    return len(stopped) - before
+
+
+def _chase(prey: Prey, stopped: set[int]) -> int:
+    """Look at the newest processes only, for a moment, and on for as long as prey is among them."""
+    found = 0
+    last = _newest()
+    now = time.monotonic()
+    until, at_most = now + _CHASE_S, now + _CHASE_AT_MOST_S
+    while time.monotonic() < min(until, at_most):
+        newest = _newest()
+        caught = _stop(prey, range(min(last, newest), newest + 3), stopped)
+        if caught:
+            found += caught
+            until = time.monotonic() + _CHASE_ON_S
+        last = newest
+    return found
+
+
+def _newest() -> int:
+    """The number that was given to the newest process (proc(5), /proc/loadavg); 0 if it is not told."""
+    try:
+        return int((_PROC / "loadavg").read_text().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _numbers() -> list[int]:

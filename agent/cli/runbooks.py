@@ -28,9 +28,10 @@ from agent.config import Config
 from agent.domain.alert import Alert
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
 from agent.domain.runbook import Runbook
-from agent.library import Broken, Documentation, Parsed, Verdict, parse
+from agent.library import Broken, Documentation, Parsed, Verdict
 from agent.library.examples import check_examples
 from agent.library.lint import Finding, Level, lint
+from agent.library.load import read_file
 from agent.pipeline import matching, planning
 from agent.pipeline.context import Context
 
@@ -56,7 +57,7 @@ def lint_command(
     findings: list[Finding] = []
     runbooks = documents = 0
     for path in _markdown_files(paths or [Path(loaded.runbooks.path)]):
-        match _parse(path):
+        match read_file(path):
             case Parsed(runbook):
                 runbooks += 1
                 findings += [*lint(runbook), *_unplannable(context, runbook)]
@@ -76,7 +77,7 @@ def examples_command(
     findings: list[Finding] = []
     runbooks = 0
     for path in _markdown_files(paths or [Path(load_config(config).runbooks.path)]):
-        match _parse(path):
+        match read_file(path):
             case Parsed(runbook):
                 runbooks += 1
                 findings += check_examples(runbook)
@@ -144,16 +145,12 @@ def find_runbook(context: Context, name: str) -> Runbook:
             known = ", ".join(sorted(context.library.runbooks)) or "none"
             fail(f"there is no file and no runbook {name}; known runbooks: {known}")
         return found
-    parsed = _parse(path)
+    parsed = read_file(path)
     if isinstance(parsed, Broken):
         fail("\n".join(str(problem) for problem in parsed.problems), code=FINDING)
     if isinstance(parsed, Documentation):
         fail(f"{name} is documentation, not a runbook: no Trigger Conditions and Steps", code=FINDING)
     return parsed.runbook
-
-
-def _parse(path: Path) -> Parsed | Broken | Documentation:
-    return parse(path.read_bytes().decode("utf-8", "replace"), path=str(path))
 
 
 def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:

@@ -53,6 +53,7 @@ _JSON = re.compile(r"json +(?=[.\[])", re.IGNORECASE)
 _JOIN = re.compile(r" *\b(and|or)\b *", re.IGNORECASE)
 _FORMS = 'write "text", contains "text", matches /pattern/, exit code 0, json .path == "text" or < 20'
 _LONGEST_NUMBER = 64
+_LONGEST_SHOWN = 200
 
 
 def parse(text: str) -> Expectation:
@@ -112,7 +113,8 @@ def _holds(check: Check, output: _Output) -> Judgement:
         case OutputContains(text, negated):
             return _found(text in output.text, negated, f"contain “{text}”", "contains " + f"“{text}”")
         case OutputMatches(pattern, negated):
-            found = regexes.is_found(pattern, output.text)
+            # the newline that ends an output is nobody's text: `/^[01]$/` means the line that people see
+            found = regexes.is_found(pattern, output.text.strip())
             return _found(found, negated, f"match /{pattern}/", f"matches /{pattern}/")
         case ExitCode(code):
             return _exit_code_is(code, output.exit_code)
@@ -171,8 +173,12 @@ def _json(check: JsonPath, output: str) -> Judgement:
         return Judgement(False, error.message)
     holds = _json_compares(check.operator, actual, check.value)
     wanted = f"{check.operator} {json.dumps(check.value)}"
-    words = f"{path} is {shown(json.dumps(actual))}"
+    words = f"{path} is {_json_shown(actual)}"
     return Judgement(holds, words if holds else f"{words}, expected {wanted}")
+
+
+def _json_shown(value: object) -> str:
+    return shown(value) if isinstance(value, str) else json.dumps(value)[:_LONGEST_SHOWN]
 
 
 def _json_compares(sign: str, actual: object, wanted: object) -> bool:

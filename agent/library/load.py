@@ -165,6 +165,11 @@ class _Folder:
         self.problems.append(RunbookProblem(path.as_posix(), 1, message, fix))
 
 
+def read_file(path: Path) -> ParseResult:
+    """What one file is, read as the library reads it."""
+    return _read(path, None).result
+
+
 def _read(path: Path, known: _File | None) -> _File:
     """The file's result; unchanged stamps are not read again, unchanged bytes not parsed again."""
     try:

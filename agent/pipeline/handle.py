@@ -47,7 +47,7 @@ def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped |
     if alert is None:
         return None
     taken: StandDown | None = run.step(
-        "take-up", lambda: intake.take_up(context, incident_id), returns=StandDown | None
+        "taken-over", lambda: context.store.stand_down_of(incident_id), returns=StandDown | None
     )
     if taken is not None:
         return taken
@@ -84,6 +84,11 @@ def _carry_out(
     not_now = approval.ask(run, context, incident_id, runbook, plan)
     if not_now is not None:
         return not_now
+    taken: StandDown | None = run.step(
+        "take-up", lambda: intake.take_up(context, incident_id), returns=StandDown | None
+    )
+    if taken is not None:
+        return taken
     deadline = datetime.fromisoformat(
         run.step("deadline", lambda: _deadline(context, alert, runbook).isoformat(), returns=str)
     )

@@ -82,16 +82,20 @@ def ignore_echo(context: Context, incident: Incident) -> None:
 
 
 def take_up(context: Context, incident_id: str) -> StandDown | None:
-    """Tell the source that it is being worked on, unless a human already is."""
+    """Tell the source that it is being worked on, now that steps will run; unless a human already is.
+
+    Not earlier: an acknowledge stops the source's own paging, so what the agent does not work on
+    keeps waking people.
+    """
     taken = context.store.stand_down_of(incident_id)
     if taken is not None:
         return taken
-    incident = context.store.incident(incident_id)
+    alert = context.store.incident(incident_id).alert
     tell(
         context,
         incident_id,
-        Entry("acknowledged", EventKind.ACKNOWLEDGED, "👋 Acknowledged: the agent is working on it"),
-        messages=(DeskAcknowledge(incident.alert.source_id),),
+        Entry("acknowledged", EventKind.ACKNOWLEDGED, f"👋 Taking it: acknowledging at {alert.source}"),
+        messages=(DeskAcknowledge(alert.source_id),),
     )
     return None
 

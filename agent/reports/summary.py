@@ -15,7 +15,9 @@ _MAX_LINES = 60
 
 
 def duration(seconds: float) -> str:
-    """`2m 34s`, as people say it."""
+    """`2m 34s`, as people say it; below ten seconds with a decimal."""
+    if 0 <= seconds < 9.95:
+        return f"{seconds:.1f}s"
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)

@@ -29,11 +29,16 @@ def test_an_incident_ends_resolved_with_its_whole_story(world: World) -> None:
 
     assert incident.status is Status.RESOLVED
     assert world.kinds(incident.id) == [
-        "received", "learned", "acknowledged", "matched", "planned",
+        "received", "learned", "matched", "planned", "acknowledged",
         "step_started", "step_succeeded", "step_started", "step_succeeded", "resolved", "summary",
     ]  # fmt: skip
     assert world.desk.incident("P1").facts.status == "resolved"
     assert world.pager.open_pages == []
+
+
+def test_what_the_agent_does_not_work_on_is_not_acknowledged(world: World) -> None:
+    world.page(title="Disk is full")
+    assert world.desk.incident("P1").acknowledged_by == []
 
 
 def test_the_summary_has_the_published_form(world: World) -> None:
@@ -44,7 +49,7 @@ def test_the_summary_has_the_published_form(world: World) -> None:
     lines = world.told(incident.id)[-1].splitlines()
     assert lines[:6] == [
         "📋 Incident Summary: Redis connection timeout",
-        "Duration: 0s",
+        "Duration: 0.0s",
         "Runbook: redis-connection-timeout",
         "Steps executed: 2/2",
         "Result: Resolved automatically",
