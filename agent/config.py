@@ -173,7 +173,7 @@ class Llm(_Section):
     """The optional advisor that ranks offered runbooks."""
 
     provider: Literal["none", "anthropic"] = "none"
-    model: str = ""
+    model: str | None = None
     base_url: VendorUrl | None = None
     api_key: SecretReference | None = None
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8

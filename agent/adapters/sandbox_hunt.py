@@ -37,7 +37,8 @@ class Prey:
             environment = (_PROC / str(pid) / "environ").read_bytes()
             if not self.markers.isdisjoint(environment.split(b"\0")):
                 return True
-            return bool(self.directory) and str((_PROC / str(pid) / "cwd").readlink()).startswith(self.directory)
+            place = str((_PROC / str(pid) / "cwd").readlink())
+            return bool(self.directory) and place.startswith(self.directory)
         except OSError:
             return False
 
