@@ -197,7 +197,11 @@ class ExecutionSection(_Section):
     sandbox: Literal["auto", "process"] = "auto"
     allow: Allow = Allow()
     effect_tables: tuple[str, ...] = ()
-    pass_environment: tuple[str, ...] = ()
+    pass_environment: tuple[str, ...] = (
+        "KUBECONFIG",
+        "KUBERNETES_SERVICE_HOST",
+        "KUBERNETES_SERVICE_PORT",
+    )
 
 
 class Limits(_Section):

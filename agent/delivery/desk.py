@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import structlog
 
-from agent.delivery.sending import Backoff
+from agent.delivery.sending import Backoff, fairly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, DeskAcknowledge, DeskNote, DeskResolve, Letter
@@ -35,21 +36,21 @@ class DeskSender:
 
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        held_up: set[str] = set()
-        for letter in self._outbox.next_letters(Channel.DESK, _BATCH):
-            if letter.incident_id in held_up:
-                continue
+        for letters in fairly(self._outbox.next_letters(Channel.DESK, _BATCH)):
+            wait_s = self._deliver_incident(letters)
+            if wait_s:
+                return wait_s
+        return 0.0
+
+    def _deliver_incident(self, letters: Sequence[Letter]) -> float:
+        for letter in letters:
             self._outbox.begin_delivery([letter.id])
             try:
                 self._send(letter)
             except ServiceError as error:
-                held_up.add(letter.incident_id)
-                wait_s = self._failed(letter, error)
-                if wait_s:
-                    return wait_s
-            else:
-                self._outbox.delivered([letter.id])
-                self._backoff.succeeded()
+                return self._failed(letter, error)
+            self._outbox.delivered([letter.id])
+            self._backoff.succeeded()
         return 0.0
 
     def introduce(self) -> float:

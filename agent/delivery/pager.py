@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
-from agent.delivery.sending import Backoff
-from agent.domain.errors import ServiceError
+from agent.delivery.sending import Backoff, fairly
+from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, Letter, PageHuman
 from agent.pipeline.context import Context
@@ -30,7 +32,14 @@ class PagerSender:
 
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        for letter in self._outbox.next_letters(Channel.PAGER, _BATCH):
+        for letters in fairly(self._outbox.next_letters(Channel.PAGER, _BATCH)):
+            wait_s = self._deliver_incident(letters)
+            if wait_s:
+                return wait_s
+        return 0.0
+
+    def _deliver_incident(self, letters: Sequence[Letter]) -> float:
+        for letter in letters:
             if not isinstance(letter.message, PageHuman):
                 raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
             self._outbox.begin_delivery([letter.id])
@@ -55,7 +64,8 @@ class PagerSender:
         self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
         text = f"⚠️ The page could not be delivered yet ({error}); it is tried again until it is taken"
         self._tell(letter, "page-failed", text)
-        return delay_s
+        # a page that is refused for what it says holds up no other
+        return 0.0 if error.reason is Reason.REJECTED else delay_s
 
     def _tell(self, letter: Letter, key: str, text: str) -> None:
         tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.NOTE, text))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from agent.domain.errors import ServiceError
-from agent.domain.outbox import Channel
+from agent.domain.outbox import Channel, Letter
 from agent.ports import Clock
 
 _FIRST_DELAY_S = 1.0
@@ -26,6 +27,17 @@ class Sender(Protocol):
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
         ...
+
+
+def fairly(letters: Iterable[Letter]) -> Sequence[Sequence[Letter]]:
+    """Each incident's letters in order; the incident that was tried least comes first.
+
+    So what a vendor does not take for one incident never stands in front of all others.
+    """
+    of_incident: dict[str, list[Letter]] = {}
+    for letter in letters:
+        of_incident.setdefault(letter.incident_id, []).append(letter)
+    return sorted(of_incident.values(), key=lambda group: (group[0].tries, group[0].id))
 
 
 class Backoff:

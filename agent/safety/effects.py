@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.domain.command import Refusal
 from agent.domain.effects import Effect
-from agent.safety import grammar, pricing, tables
+from agent.safety import pricing, reading, tables
 from agent.safety.analysis import Analysis, Counter
 from agent.safety.grammar import Tool, nearest
 from agent.safety.pricing import Desk, Rule
@@ -73,7 +73,7 @@ class EffectTables:
             return Refusal(f"{tool.name} cannot be run inside a pod", "run it as a command of its own")
         if refusal := self._check_script(tool):
             return refusal
-        invocation = grammar.read(argv, tool)
+        invocation = reading.read(argv, tool)
         if isinstance(invocation, Refusal):
             return invocation
         found = pricing.findings(invocation)
