@@ -137,7 +137,7 @@ REDIS = json.dumps(
         ("< 20", "1_0", False, "expected one number"),
         ("< 20", "1 2", False, "expected one number"),
         ("> 0", "9" * 100, False, "expected one number"),
-        ('json .redis == "connected"', REDIS, True, '.redis is “connected”'),
+        ('json .redis == "connected"', REDIS, True, ".redis is “connected”"),
         ('json .redis == "down"', REDIS, False, '.redis is “connected”, expected == "down"'),
         ("json .n >= 5", REDIS, True, ".n is 5"),
         ("json .n > 5", REDIS, False, ".n is 5, expected > 5"),
