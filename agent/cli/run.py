@@ -31,6 +31,7 @@ from agent.domain.runbook import Runbook
 from agent.pipeline import closing, intake, planning
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
+from agent.pipeline.handle import terms_of
 from agent.pipeline.verification import verify
 from agent.ports import Changes
 from agent.web import views
@@ -82,7 +83,7 @@ def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runboo
     store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
     planning.decide(context, incident_id, runbook, incident.alert)
     deadline = context.clock.now() + timedelta(seconds=context.config.execution.incident_deadline_s)
-    job = Job(incident_id, runbook, plan, deadline)
+    job = Job(incident_id, runbook, plan, deadline, terms_of(context, runbook))
     end = execute(run, context, job)
     if isinstance(end, Completed):
         end = verify(run, context, job, end)

@@ -132,7 +132,7 @@ class ChatSender:
     def _give_up(
         self, incident_id: str, ids: Sequence[int], open_ids: list[int], error: ServiceError
     ) -> None:
-        """Drop exactly what is refused; told in the timeline alone, because the chat would refuse it again."""
+        """Drop exactly what is refused; told in the timeline alone: the chat might refuse that line too."""
         log.error("chat_rejected", incident_id=incident_id, error=str(error), letters=list(ids))
         self._outbox.undeliverable(ids, error=str(error))
         text = self._context.redactor.text(f"⚠️ The chat did not take one of our messages: {error}")

@@ -103,6 +103,7 @@ class AttemptEnd(StrEnum):
     TIMED_OUT = "timed_out"
     REFUSED = "refused"
     INTERRUPTED = "interrupted"
+    OUT_OF_TIME = "out_of_time"
     OUTCOME_UNKNOWN = "outcome_unknown"
 
 
@@ -119,6 +120,19 @@ class Attempt:
     output: str = ""
     error_output: str = ""
     duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an incident runs under, settled once: a changed configuration does not change a run midway.
+
+    Durations in seconds.
+    """
+
+    autonomy: str
+    max_attempts: int
+    retry_delay_s: float
+    approval_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)

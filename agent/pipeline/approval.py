@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from agent.domain.decisions import EscalationTrigger, Plan, StandDown, Stopped
+from agent.domain.decisions import EscalationTrigger, Plan, StandDown, Stopped, Terms
 from agent.domain.incident import Entry, EventKind, Status
-from agent.domain.runbook import Autonomy, Runbook
+from agent.domain.runbook import Autonomy
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import Changes, Decision, Run
 
 
-def ask(
-    run: Run, context: Context, incident_id: str, runbook: Runbook, plan: Plan
-) -> Stopped | StandDown | None:
+def ask(run: Run, context: Context, incident_id: str, terms: Terms, plan: Plan) -> Stopped | StandDown | None:
     """None lets the plan run; below `approve` the runbook only says what it would do."""
-    autonomy = runbook.autonomy_or(context.config.runbooks.default_autonomy)
+    autonomy = Autonomy(terms.autonomy)
     match autonomy:
         case Autonomy.AUTO:
             return None
         case Autonomy.APPROVE:
-            return _wait_for_yes(run, context, incident_id, plan)
+            return _wait_for_yes(run, context, incident_id, terms, plan)
         case Autonomy.SHADOW | Autonomy.SUGGEST:
             reason = f"this runbook's autonomy is {autonomy}: it shows its plan and runs nothing"
             return Stopped(reason, EscalationTrigger.NOT_AUTONOMOUS)
 
 
-def _wait_for_yes(run: Run, context: Context, incident_id: str, plan: Plan) -> Stopped | StandDown | None:
+def _wait_for_yes(
+    run: Run, context: Context, incident_id: str, terms: Terms, plan: Plan
+) -> Stopped | StandDown | None:
     expires_at = datetime.fromisoformat(
-        run.step("approval-asked", lambda: _tell_asked(context, incident_id, plan), returns=str)
+        run.step("approval-asked", lambda: _tell_asked(context, incident_id, terms, plan), returns=str)
     )
-    while True:
-        left_s = (expires_at - context.clock.now()).total_seconds()
-        if left_s <= 0 or run.wait("decision", left_s):
-            break
+    run.wait("decision", terms.approval_timeout_s)
     outcome: str = run.step("approval", lambda: _settle(context, incident_id, plan, expires_at), returns=str)
     match outcome:
         case "approved":
@@ -47,8 +44,8 @@ def _wait_for_yes(run: Run, context: Context, incident_id: str, plan: Plan) -> S
             return Stopped("nobody approved the plan in time", EscalationTrigger.APPROVAL_EXPIRED)
 
 
-def _tell_asked(context: Context, incident_id: str, plan: Plan) -> str:
-    timeout_s = context.config.escalation.approval_timeout_s
+def _tell_asked(context: Context, incident_id: str, terms: Terms, plan: Plan) -> str:
+    timeout_s = terms.approval_timeout_s
     expires_at = context.clock.now() + timedelta(seconds=timeout_s)
     text = (
         f"✋ Approval needed within {timeout_s:g} s: `oncall-agent approve {incident_id}` "

@@ -46,8 +46,8 @@ def _try(
 ) -> Attempt | None:
     """One try; None if the shutdown cut it off, so that only the next start can say what became of it."""
     stopped = _must_not_start(context, key, deadline)
-    if stopped:
-        return _ended(key, AttemptEnd.INTERRUPTED, stopped)
+    if stopped is not None:
+        return stopped
     begun = context.store.begin_attempt(
         key,
         title=step.title,
@@ -73,13 +73,13 @@ def _try(
     return attempt
 
 
-def _must_not_start(context: Context, key: AttemptKey, deadline: datetime) -> str:
+def _must_not_start(context: Context, key: AttemptKey, deadline: datetime) -> Attempt | None:
     stand_down = context.store.stand_down_of(key.incident_id)
     if stand_down is not None:
-        return f"{stand_down.by} took over"
+        return _ended(key, AttemptEnd.INTERRUPTED, f"{stand_down.by} took over")
     if context.clock.now() >= deadline:
-        return "the incident's time is over"
-    return ""
+        return _ended(key, AttemptEnd.OUT_OF_TIME, "the incident's time is over")
+    return None
 
 
 def _run(context: Context, step: Step, planned: PlannedStep, key: AttemptKey, deadline: datetime) -> Attempt:

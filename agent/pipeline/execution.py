@@ -19,6 +19,7 @@ from agent.domain.decisions import (
     Section,
     StandDown,
     Stopped,
+    Terms,
 )
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.runbook import FailureAction, Runbook, Step
@@ -37,6 +38,7 @@ class Job:
     runbook: Runbook
     plan: Plan
     deadline: datetime
+    terms: Terms
 
 
 def execute(run: Run, context: Context, job: Job) -> Execution:
@@ -77,9 +79,8 @@ def _run_step(
     run: Run, context: Context, job: Job, step: Step, planned: PlannedStep
 ) -> Attempt | StandDown | Stopped:
     """All attempts of one step; the last attempt, or why the run ends here."""
-    settings = context.config.execution
-    limit = step.max_attempts or settings.max_attempts
-    delay_s = settings.retry_delay_s if step.retry_delay_s is None else step.retry_delay_s
+    limit = step.max_attempts or job.terms.max_attempts
+    delay_s = job.terms.retry_delay_s if step.retry_delay_s is None else step.retry_delay_s
     run.step(f"step-{step.index}", lambda: _tell_step(context, job, planned), returns=bool)
     for number in range(1, limit + 1):
         if number > 1 and delay_s > 0:
@@ -101,9 +102,8 @@ def _run_step(
 def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> StandDown | Stopped | None:
     match attempt.end:
         case AttemptEnd.INTERRUPTED:
-            by = context.store.stand_down_of(job.incident_id)
-            if by is not None:
-                return by
+            return context.store.stand_down_of(job.incident_id) or StandDown("somebody", "took over")
+        case AttemptEnd.OUT_OF_TIME:
             return Stopped(f"step {step.index}: {attempt.reason}", EscalationTrigger.DEADLINE)
         case AttemptEnd.OUTCOME_UNKNOWN:
             return Stopped(
@@ -211,7 +211,7 @@ def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKin
             return EventKind.ATTEMPT_FAILED, failed + _output(attempt)
         case AttemptEnd.REFUSED:
             return EventKind.REFUSED, f"🛑 {name} attempt {attempt.number} refused: {attempt.reason}"
-        case AttemptEnd.INTERRUPTED:
+        case AttemptEnd.INTERRUPTED | AttemptEnd.OUT_OF_TIME:
             return EventKind.ATTEMPT_FAILED, f"⏹️ {name} attempt {attempt.number} stopped: {attempt.reason}"
         case AttemptEnd.OUTCOME_UNKNOWN:
             unknown = f"❓ {name} attempt {attempt.number}: outcome unknown, not run again ({step.title})"

@@ -16,6 +16,7 @@ from agent.domain.decisions import (
     Plan,
     StandDown,
     Stopped,
+    Terms,
 )
 from agent.domain.runbook import Runbook
 from agent.library import Parsed, parse
@@ -81,7 +82,8 @@ def _carry_out(
     plan: Plan = run.step("plan", lambda: planning.decide(context, incident_id, runbook, alert), returns=Plan)
     if plan.refusals:
         return Stopped(f"Refused: {plan.refusals[0]}", EscalationTrigger.REFUSED)
-    not_now = approval.ask(run, context, incident_id, runbook, plan)
+    terms: Terms = run.step("terms", lambda: terms_of(context, runbook), returns=Terms)
+    not_now = approval.ask(run, context, incident_id, terms, plan)
     if not_now is not None:
         return not_now
     taken: StandDown | None = run.step(
@@ -92,7 +94,7 @@ def _carry_out(
     deadline = datetime.fromisoformat(
         run.step("deadline", lambda: _deadline(context, alert, runbook).isoformat(), returns=str)
     )
-    job = Job(incident_id, runbook, plan, deadline)
+    job = Job(incident_id, runbook, plan, deadline, terms)
     match execute(run, context, job):
         case Completed() as done:
             return verify(run, context, job, done)
@@ -107,6 +109,17 @@ def _kept_runbook(context: Context, found: Matched) -> Runbook:
     if not isinstance(parsed, Parsed):
         raise TypeError(f"revision {found.revision[:12]} of {path} was a runbook when it was matched")
     return parsed.runbook
+
+
+def terms_of(context: Context, runbook: Runbook) -> Terms:
+    """What the incident will run under, as configured now."""
+    config = context.config
+    return Terms(
+        autonomy=runbook.autonomy_or(config.runbooks.default_autonomy).value,
+        max_attempts=config.execution.max_attempts,
+        retry_delay_s=config.execution.retry_delay_s,
+        approval_timeout_s=config.escalation.approval_timeout_s,
+    )
 
 
 def _deadline(context: Context, alert: Alert, runbook: Runbook) -> datetime:

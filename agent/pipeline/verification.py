@@ -64,8 +64,9 @@ def _look(
             if end is AttemptEnd.SUCCEEDED:
                 break
             if end is AttemptEnd.INTERRUPTED:
-                by = context.store.stand_down_of(job.incident_id)
-                return by or Stopped("verification took too long", EscalationTrigger.DEADLINE)
+                return context.store.stand_down_of(job.incident_id) or StandDown("somebody", "took over")
+            if end is AttemptEnd.OUT_OF_TIME:
+                return Stopped("verification took too long", EscalationTrigger.DEADLINE)
             if retry == 0:
                 run.sleep(_LOOK_AGAIN_S if step.retry_delay_s is None else step.retry_delay_s)
         else:
