@@ -274,15 +274,25 @@ class Config(_Section):
 
 def load(path: str | Path) -> Config:
     """Read and check the configuration; ConfigError tells every problem with its key path and fix."""
-    config = parse(_read_yaml(Path(path)), path=str(path))
-    problems = [
+    config = read(path)
+    missing = missing_secrets(config)
+    if missing:
+        raise ConfigError(str(path), missing)
+    return config
+
+
+def read(path: str | Path) -> Config:
+    """Read and check the configuration without fetching secrets, for what needs none."""
+    return parse(_read_yaml(Path(path)), path=str(path))
+
+
+def missing_secrets(config: Config) -> list[ConfigProblem]:
+    """Every secret that is needed and cannot be fetched."""
+    return [
         ConfigProblem(key, problem, "set it, or leave the key out to switch this off")
         for key, reference in config.secret_references()
         if config.needs(key) and (problem := _unresolved(reference))
     ]
-    if problems:
-        raise ConfigError(str(path), problems)
-    return config
 
 
 def parse(data: object, *, path: str) -> Config:

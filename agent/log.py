@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 
 from agent.safety.redaction import Redactor
 
 
-def set_up_logging(*, secrets: tuple[str, ...] = (), human: bool = False) -> None:
+def _most_telling_first(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    first = {name: event.pop(name) for name in ("at", "level", "event") if name in event}
+    return {**first, **event}
+
+
+def set_up_logging(*, secrets: Sequence[str] = (), human: bool = False) -> None:
     """Log everything from here on; libraries only when something is wrong."""
     redactor = Redactor(secrets)
 
@@ -30,6 +36,7 @@ def set_up_logging(*, secrets: tuple[str, ...] = (), human: bool = False) -> Non
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
             redact,
+            _most_telling_first,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

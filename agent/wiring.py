@@ -13,7 +13,7 @@ from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.sandbox import ProcessSandbox
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
-from agent.config import Config, SecretReference
+from agent.config import Config, SecretReference, missing_secrets
 from agent.daemon import Daemon, Wakeup
 from agent.delivery.chat import ChatSender
 from agent.delivery.desk import DeskSender
@@ -73,7 +73,7 @@ def context_of(
         library=Library(Path(config.runbooks.path)),
         sandbox=ProcessSandbox(SystemClock(), pass_through=config.execution.pass_environment),
         tables=EffectTables.load([Path(path) for path in config.execution.effect_tables]),
-        redactor=Redactor(_known_secrets(config)),
+        redactor=Redactor(known_secrets(config)),
         clock=SystemClock(),
         desk=desk,
         channels=channels,
@@ -146,5 +146,11 @@ def _reveal(reference: SecretReference) -> str:
     return reference.resolve().reveal()
 
 
-def _known_secrets(config: Config) -> list[str]:
-    return [_reveal(reference) for key, reference in config.secret_references() if config.needs(key)]
+def known_secrets(config: Config) -> list[str]:
+    """Every secret that can be fetched: a command that needs none still redacts those that it knows."""
+    absent = {problem.key_path for problem in missing_secrets(config)}
+    return [
+        _reveal(reference)
+        for key, reference in config.secret_references()
+        if config.needs(key) and key not in absent
+    ]

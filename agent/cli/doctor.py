@@ -27,7 +27,7 @@ from agent.cli.output import (
     plain,
     print_json,
 )
-from agent.config import Config, is_loopback
+from agent.config import Config, is_loopback, missing_secrets
 from agent.domain.errors import AgentError, ServiceError
 from agent.library import Library
 from agent.safety.effects import TRUSTED_PATH
@@ -73,8 +73,12 @@ def examine(config: Config) -> Iterator[Check]:
     """Every check, in the order in which one would set things up."""
     yield from _runbooks(config)
     yield from _database(config)
-    yield from _pagerduty(config)
-    yield from _slack(config)
+    missing = missing_secrets(config)
+    for problem in missing:
+        yield Check("secret", Grade.BAD, f"{problem.key_path}: {problem.message}", problem.fix)
+    if not missing:
+        yield from _pagerduty(config)
+        yield from _slack(config)
     yield from _programs()
     yield from _sandbox()
     yield from _server(config)

@@ -29,6 +29,9 @@ from agent.web import views
 
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id, or its id at the source.")]
 
+#: The columns that one copies.
+_NEVER_CUT = 3
+
 _COLOURS = {
     Status.RESOLVED: "green",
     Status.ESCALATED: "red",
@@ -58,7 +61,7 @@ def list_incidents(
     if json:
         print_json([views.incident(store, each.id) for each in found])
         return
-    table = Table("id", "received", "status", "runbook", "title", box=None, pad_edge=False)
+    table = _table("id", "received", "status", "runbook", "title")
     for each in found:
         table.add_row(
             each.id,
@@ -91,7 +94,7 @@ def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False)
     if json:
         print_json([dict(row) for row in rows])
         return
-    table = Table("incident", "since", "severity", "why", "title", box=None, pad_edge=False)
+    table = _table("incident", "since", "severity", "why", "title")
     for row in rows:
         since = str(row["created_at"])[:19]
         table.add_row(row["incident_id"], since, row["severity"], plain(row["reason"]), plain(row["title"]))
@@ -131,6 +134,14 @@ def _decide(incident: str, config: ConfigOption, *, approved: bool) -> None:
     if not store.decide(found.id, decision):
         fail(f"somebody already decided on {found.id}", code=FINDING)
     console.print(f"{'approved' if approved else 'rejected'}: {found.id}, plan {plan.plan_hash[:12]}")
+
+
+def _table(*columns: str) -> Table:
+    """The first three columns are what one copies: they are never cut."""
+    table = Table(box=None, pad_edge=False)
+    for position, name in enumerate(columns):
+        table.add_column(name, no_wrap=position < _NEVER_CUT, overflow="fold")
+    return table
 
 
 def _coloured(status: Status) -> str:

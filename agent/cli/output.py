@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from agent.config import Config, load, parse
+from agent.config import Config, load, parse, read
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -24,11 +24,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 DEFAULT_CONFIG = Path("config.yaml")
 
 
-def load_config(path: Path) -> Config:
-    """The configuration; without a file at the default place, the defaults."""
+def load_config(path: Path, *, with_secrets: bool = False) -> Config:
+    """The configuration; without a file at the default place, the defaults.
+
+    Only what speaks to vendors needs the secrets: the rest works from any shell.
+    """
     if path == DEFAULT_CONFIG and not path.exists():
         return parse({}, path=str(path))
-    return load(path)
+    return load(path) if with_secrets else read(path)
 
 
 def print_json(value: object) -> None:

@@ -14,9 +14,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
         """Listen for pages and work on them until SIGTERM."""
-        loaded = load_config(config)
-        set_up_logging()
-        from agent.wiring import build  # builds the world: only when it is really served
+        loaded = load_config(config, with_secrets=True)
+        from agent.wiring import build, known_secrets  # builds the world: only when it is really served
+
+        set_up_logging(secrets=known_secrets(loaded))
 
         daemon = build(loaded)
         daemon.prepare()

@@ -202,7 +202,8 @@ def _tell_attempt(context: Context, job: Job, step: Step, planned: PlannedStep, 
 
 
 def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKind, str]:
-    took = f" ({attempt.duration_s:.1f} s)"
+    code = f"exit code {attempt.exit_code}, " if attempt.exit_code else ""
+    took = f" ({code}{attempt.duration_s:.1f} s)"
     match attempt.end:
         case AttemptEnd.SUCCEEDED:
             return EventKind.STEP_SUCCEEDED, f"✅ {name} succeeded{took}{_output(attempt)}"
