@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -59,7 +60,8 @@ class Durable:
         self._url = system_database_url(database_url)
         self._executor_id = executor_id
         self._lock: _ExecutorLock | None = None
-        self._workflow = _register(handle, on_crash)
+        self._closing = threading.Event()
+        self._workflow = _register(handle, on_crash, self._closing)
 
     def launch(self) -> None:
         """Take the executor's lock, then go on with every run that a crash interrupted."""
@@ -98,34 +100,55 @@ class Durable:
 
     def close(self) -> None:
         """Stop; interrupted runs go on at the next launch."""
+        self._closing.set()
         DBOS.destroy(destroy_registry=True)
         if self._lock is not None:
             self._lock.release()
 
 
+class _ClosingError(BaseException):
+    """The process ends: the run stops here and goes on at the next launch; nobody is to catch this."""
+
+
 class _DurableRun:
     """ports.Run on DBOS; only valid inside a workflow."""
 
+    def __init__(self, closing: threading.Event) -> None:
+        self._closing = closing
+
     def step(self, name: str, do: Callable[[], T], returns: object) -> T:
+        self._go_on()
         data = DBOS.run_step({"name": name}, lambda: codec.to_data(do(), returns))
         result: T = codec.from_data(data, returns)
         return result
 
     def sleep(self, seconds: float) -> None:
+        self._go_on()
         DBOS.sleep(seconds)
 
     def wait(self, topic: str, timeout_s: float) -> bool:
-        return DBOS.recv(topic, timeout_seconds=timeout_s) is not None
+        self._go_on()
+        woken = DBOS.recv(topic, timeout_seconds=timeout_s) is not None
+        self._go_on()
+        return woken
+
+    def _go_on(self) -> None:
+        if self._closing.is_set():
+            raise _ClosingError
 
 
 def _register(
-    handle: Callable[[Run, str], None], on_crash: Callable[[str, Exception], None]
+    handle: Callable[[Run, str], None],
+    on_crash: Callable[[str, Exception], None],
+    closing: threading.Event,
 ) -> Callable[[str], None]:
     @DBOS.workflow(name="handle_incident", max_recovery_attempts=_MAX_RECOVERIES)
     def handle_incident(incident_id: str) -> None:
         try:
-            handle(_DurableRun(), incident_id)
+            handle(_DurableRun(closing), incident_id)
         except Exception as error:  # the boundary of a run: whatever broke, a human is paged
+            if closing.is_set():  # it broke because DBOS is shutting down under it
+                raise _ClosingError from error
             log.exception("run_crashed", incident_id=incident_id)
             on_crash(incident_id, error)
 

@@ -312,7 +312,7 @@ class IncidentStore(Protocol):
     """The truth about incidents: rows, timeline, journal, charges, outbox."""
 
     def incident(self, incident_id: str) -> Incident:
-        """One incident; StoreError if there is none."""
+        """One incident; UnknownIncidentError if there is none."""
         ...
 
     def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:

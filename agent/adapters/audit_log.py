@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.adapters.audit_chain import Intact, Tampered, verify_chain
 from agent.adapters.store import Store
@@ -19,31 +22,48 @@ class AuditLog:
     def __init__(self, path: Path, store: Store) -> None:
         self.path = path
         self._store = store
-        self._written: int | None = None
+        self._written = 0
+        self._end: int | None = None
 
     def catch_up(self) -> int:
         """Append new entries; how many there were."""
-        if self._written is None:
-            self._written = self._last_whole_line()
-        entries = list(self._store.audit_entries(after=self._written, limit=_BATCH))
-        if not entries:
-            return 0
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-        self._written = int(entries[-1]["seq"])
+        try:
+            return self._append()
+        except OSError as error:
+            raise StoreError(f"the audit log {self.path} cannot be written: {error.strerror}") from error
+
+    def _append(self) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # a run by hand appends to the daemon's file
+            if file.seek(0, os.SEEK_END) != self._end:
+                self._written = _last_whole_line(file)
+            entries = list(self._store.audit_entries(after=self._written, limit=_BATCH))
+            if entries:
+                file.write(
+                    "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode()
+                )
+                self._written = int(entries[-1]["seq"])
+            self._end = file.tell()
         return len(entries)
 
-    def _last_whole_line(self) -> int:
-        """The last sequence number in the file; a line that a crash cut off is cut away."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return 0
-        raw = self.path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        if len(whole) != len(raw):
-            self.path.write_bytes(whole)
-        lines = whole.splitlines()
+
+def _last_whole_line(file: BinaryIO) -> int:
+    """The last sequence number in the file; a line that a crash cut off is cut away."""
+    file.seek(0)
+    raw = file.read()
+    end = raw.rfind(b"\n") + 1
+    if end != len(raw):
+        file.truncate(end)
+        file.seek(0, os.SEEK_END)
+    lines = raw[:end].splitlines()
+    try:
         return int(json.loads(lines[-1])["seq"]) if lines else 0
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"the last line of the audit log {file.name} is no entry; move the file away, "
+            "and it is written anew from the database"
+        ) from error
 
 
 def read(path: Path) -> Iterator[dict[str, object]]:

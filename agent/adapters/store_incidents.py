@@ -21,7 +21,7 @@ from agent.adapters.store_schema import (
 )
 from agent.domain.alert import Alert
 from agent.domain.decisions import Plan, StandDown
-from agent.domain.errors import StoreError
+from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Message, channel_of
 from agent.domain.runbook import Runbook
@@ -37,11 +37,13 @@ class StoredIncidents:
     clock: Clock
 
     def incident(self, incident_id: str) -> Incident:
-        """One incident; StoreError if there is none."""
+        """One incident; UnknownIncidentError if there is none."""
         with self.database.reading() as connection:
             row = connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).first()
         if row is None:
-            raise StoreError(f"there is no incident {incident_id}; `oncall-agent incidents` lists them")
+            raise UnknownIncidentError(
+                f"there is no incident {incident_id}; `oncall-agent incidents` lists them"
+            )
         return incident_of_row(row)
 
     def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:
@@ -121,10 +123,13 @@ class StoredIncidents:
         if changes is None:
             return
         values = _columns(changes)
-        if changes.status is not None and changes.status.is_terminal:
-            values["ended_at"] = stamp(self.clock.now())
+        change = incidents.update().where(incidents.c.id == incident_id)
+        if changes.status is not None:
+            # what has ended stays ended, although its run may not have noticed yet
+            change = change.where(incidents.c.status.not_in(_TERMINAL))
+            values |= {"ended_at": stamp(self.clock.now())} if changes.status.is_terminal else {}
         if values:
-            connection.execute(incidents.update().where(incidents.c.id == incident_id).values(**values))
+            connection.execute(change.values(**values))
         if changes.escalation is not None:
             row = {
                 "incident_id": incident_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -101,14 +102,18 @@ def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False)
     console.print(table if rows else "nothing waits for a human")
 
 
-def approve(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+def approve(
+    incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+) -> None:
     """Let the plan run exactly as it was shown."""
-    _decide(incident, config, approved=True)
+    _decide(incident, config, approved=True, as_json=json)
 
 
-def reject(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+def reject(
+    incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+) -> None:
     """Do not let the plan run; a human is paged."""
-    _decide(incident, config, approved=False)
+    _decide(incident, config, approved=False, as_json=json)
 
 
 def open_store(config: Config) -> Store:
@@ -124,16 +129,28 @@ def find(store: Store, text: str) -> Incident:
     return by_source[0] if by_source else store.incident(text)
 
 
-def _decide(incident: str, config: ConfigOption, *, approved: bool) -> None:
+def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: bool) -> None:
     store = open_store(load_config(config))
     found = find(store, incident)
     plan = store.plan(found.id)
     if found.status is not Status.AWAITING_APPROVAL or plan is None:
         fail(f"{found.id} does not wait for an approval, it is {found.status}", code=FINDING)
-    decision = Decision(plan.plan_hash, approved, f"{getpass.getuser()} (command line)", datetime.now(UTC))
+    decision = Decision(plan.plan_hash, approved, f"{operator()} (command line)", datetime.now(UTC))
     if not store.decide(found.id, decision):
         fail(f"somebody already decided on {found.id}", code=FINDING)
-    console.print(f"{'approved' if approved else 'rejected'}: {found.id}, plan {plan.plan_hash[:12]}")
+    word = "approved" if approved else "rejected"
+    if as_json:
+        print_json({"incident": found.id, "plan_hash": plan.plan_hash, "decision": word, "by": decision.by})
+    else:
+        console.print(f"{word}: {found.id}, plan {plan.plan_hash[:12]}")
+
+
+def operator() -> str:
+    """Who decides, for the timeline and the audit log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user of a container may have a number and no name
+        return f"user {os.getuid()}"
 
 
 def _table(*columns: str) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 
 import structlog
@@ -122,7 +123,8 @@ class ChatSender:
         return 0.0
 
     def _card(self, incident_id: str) -> ThreadCard:
-        return card(self._context.store.incident(incident_id), self._context.config.server.public_url)
+        shown = card(self._context.store.incident(incident_id), self._context.config.server.public_url)
+        return ThreadCard(**{name: self._context.redactor.text(text) for name, text in asdict(shown).items()})
 
     def _arrived(self, ids: Sequence[int], open_ids: list[int]) -> None:
         self._outbox.delivered(ids)

@@ -5,7 +5,8 @@
     ├── RunbookError                a runbook cannot be used: file:line, fix
     ├── ServiceError                a vendor did not do what we asked: service, Reason, retryable
     └── StoreError                  our own database cannot be used
-        └── ExecutorBusyError            another process already works under this executor id
+        ├── ExecutorBusyError            another process already works under this executor id
+        └── UnknownIncidentError         it can be used, and has no such incident
 
 Decisions (no match, refused, stopped) are values, never exceptions.
 """
@@ -104,3 +105,7 @@ class StoreError(AgentError):
 
 class ExecutorBusyError(StoreError):
     """Another process already works under this executor id; two would run a step twice."""
+
+
+class UnknownIncidentError(StoreError):
+    """There is no incident with this id."""

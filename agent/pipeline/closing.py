@@ -86,10 +86,12 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
     public_url = context.config.server.public_url.rstrip("/")
     return PageHuman(
         dedup_key=f"{OWN_KEY_PREFIX}{incident.id}",
-        summary=f"AI agent escalation: {reason} [{incident.alert.title}]"[:_MAX_SUMMARY],
+        summary=context.redactor.text(f"AI agent escalation: {reason} [{incident.alert.title}]")[
+            :_MAX_SUMMARY
+        ],
         severity=incident.alert.severity or Severity.CRITICAL,
         source="incident-agent",
-        component=incident.alert.service,
+        component=context.redactor.text(incident.alert.service),
         details=redacted if isinstance(redacted, dict) else {},
         links=((f"{public_url}/api/v1/incidents/{incident.id}", "The incident's timeline"),),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, abort, jsonify, request
 
 from agent.config import is_loopback
-from agent.domain.errors import StoreError
+from agent.domain.errors import UnknownIncidentError
 from agent.domain.incident import Status
 from agent.web import views
 from agent.web.openapi import OPENAPI
@@ -38,7 +38,7 @@ def blueprint(parts: WebParts) -> Blueprint:
     def incident(incident_id: str) -> Response:
         try:
             parts.store.incident(incident_id)
-        except StoreError as error:
+        except UnknownIncidentError as error:
             abort(404, str(error))
         return jsonify(views.incident(parts.store, incident_id))
 
@@ -71,7 +71,8 @@ def _check_token(parts: WebParts) -> None:
 
 def _limit() -> int:
     text = request.args.get("limit", "50")
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _MAX_PAGE:
+    is_short_number = text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_PAGE))
+    if not is_short_number or not 0 < int(text) <= _MAX_PAGE:
         abort(400, f"limit must be a number from 1 to {_MAX_PAGE}")
     return int(text)
 

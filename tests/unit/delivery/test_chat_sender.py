@@ -8,6 +8,7 @@ from agent.domain.incident import Status
 from agent.domain.outbox import Channel, ChatCard, ChatLine, ChatSummary
 from agent.ports import Changes
 from tests.unit.delivery.conftest import AUTH, BUSY, DOWN, GONE, REFUSED, PickyChat, Post
+from tests.unit.pipeline.conftest import SECRET
 
 
 def test_lines_that_wait_together_become_one_message_in_their_order(post: Post) -> None:
@@ -292,3 +293,15 @@ def test_a_try_is_counted_before_anything_is_sent(post: Post) -> None:
     post.world.clock.sleep(post.chat.deliver())
     (letter,) = post.world.store.next_letters(Channel.CHAT, 10)
     assert letter.tries == 1
+
+
+def test_a_secret_in_an_alerts_title_reaches_no_sink(post: Post) -> None:
+    incident = post.world.page(title=f"Redis down, token {SECRET}", service=f"api {SECRET}")
+    said = [
+        *post.fake.threads[0].lines,
+        str(post.fake.threads[0].card),
+        *post.world.desk.incident("P1").notes,
+    ]
+    assert all(SECRET not in text for text in said)
+    assert SECRET not in str(post.world.pager.woken)
+    assert all(SECRET not in text for text in post.world.told(incident.id))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.domain.incident import Status
+from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.durable import RunState
+from agent.ports import Decision
+from tests.integration.daemon.conftest import Control
+from tests.unit.pipeline.conftest import ALERT
+
+ACKNOWLEDGED = SourceEvent(
+    "pagerduty", "d-9", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
+)
+
+
+def accept(control: Control, number: int, *, service: str = "") -> str:
+    """A webhook came in and nobody has looked at it yet."""
+    alert = replace(ALERT, source_id=f"P{number}", service=service)
+    event = SourceEvent(
+        "pagerduty", f"d-P{number}", EventType.TRIGGERED, "incident.triggered", f"P{number}", alert=alert
+    )
+    return control.store.accept(event, "{}").incident_id
+
+
+def decide(control: Control, incident_id: str) -> None:
+    decision = Decision("hash", approved=True, by="Ann", at=control.clock.now())
+    assert control.store.decide(incident_id, decision)
+
+
+def test_what_was_accepted_is_started_once_and_marked(control: Control) -> None:
+    incident_id = accept(control, 1)
+    for _ in range(3):
+        control.dispatcher.tick()
+    assert control.runs.started == [incident_id]
+    assert control.store.incident(incident_id).started_at == control.clock.now()
+
+
+def test_with_nothing_to_do_it_waits_to_be_notified(control: Control) -> None:
+    assert control.dispatcher.tick() == 0
+    assert control.runs.started == []
+
+
+def test_no_more_incidents_are_started_than_configured(control: Control) -> None:
+    control.world.configure(limits={"concurrent_incidents": 2})
+    for number in range(5):
+        accept(control, number)
+    control.dispatcher.tick()
+    assert len(control.runs.started) == 2
+
+
+def test_incidents_of_one_service_are_started_one_after_the_other(control: Control) -> None:
+    first = accept(control, 1, service="api")
+    control.clock.sleep(1)
+    second = accept(control, 2, service="api")
+    control.dispatcher.tick()
+    assert control.runs.started == [first]
+    control.stands(first, Status.RESOLVED)
+    control.dispatcher.tick()
+    assert control.runs.started == [first, second]
+
+
+def test_a_start_that_was_not_marked_before_a_crash_is_asked_for_again(control: Control) -> None:
+    incident_id = accept(control, 1)
+    control.runs.start(incident_id)
+    control.dispatcher.tick()
+    assert control.runs.started == [incident_id, incident_id]
+
+
+def test_a_human_who_takes_over_wakes_the_run(control: Control) -> None:
+    incident_id = control.running()
+    control.store.learn_own_user_id("PAGENT0")
+    control.store.accept(ACKNOWLEDGED, "{}")
+    control.dispatcher.tick()
+    assert control.runs.woken == [(incident_id, "decision")]
+    taken = control.store.stand_down_of(incident_id)
+    assert taken is not None
+    assert taken.by == "Ann"
+    control.dispatcher.tick()
+    assert len(control.runs.woken) == 1
+
+
+def test_our_own_acknowledge_wakes_nobody(control: Control) -> None:
+    incident_id = control.running()
+    control.store.learn_own_user_id("PAGENT0")
+    control.store.accept(replace(ACKNOWLEDGED, actor_id="PAGENT0"), "{}")
+    control.dispatcher.tick()
+    assert control.runs.woken == []
+    assert control.store.stand_down_of(incident_id) is None
+    assert control.dispatcher.tick() == 0
+
+
+def test_an_event_that_must_wait_for_our_own_write_is_looked_at_again_soon(control: Control) -> None:
+    control.running()
+    control.store.begin_own_write("P1", "acknowledge")
+    control.store.accept(ACKNOWLEDGED, "{}")
+    assert control.dispatcher.tick() == pytest.approx(0.2)
+    control.store.end_own_write("P1", "acknowledge", "PAGENT0")
+    control.dispatcher.tick()
+    assert len(control.runs.woken) == 1
+
+
+@pytest.mark.parametrize("state", [RunState.DONE, RunState.DEAD, RunState.UNKNOWN])
+def test_a_run_that_is_not_alive_is_not_woken(control: Control, state: RunState) -> None:
+    incident_id = control.running(state=state)
+    decide(control, incident_id)
+    control.dispatcher.tick()
+    assert control.runs.woken == []
+
+
+def test_a_decision_wakes_its_run_once(control: Control) -> None:
+    incident_id = control.running()
+    decide(control, incident_id)
+    for _ in range(3):
+        control.dispatcher.tick()
+    assert control.runs.woken == [(incident_id, "decision")]
