@@ -17,7 +17,7 @@ from agent.adapters.store import Store
 from agent.delivery.desk import DeskSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
-from agent.domain.errors import AgentError
+from agent.domain.errors import AgentError, ListenError
 from agent.durable import Durable
 from agent.pipeline.context import Context
 from agent.watchdog import Watchdog
@@ -28,10 +28,15 @@ log = structlog.get_logger()
 MAX_BODY_BYTES = 1 << 20
 
 #: How long a graceful stop waits for running attempts; Kubernetes kills after 30 s by default.
-_GRACE_S = 20.0
+_GRACE_S = 15.0
 
 #: A schedule that breaks this often in a row in ways nobody foresaw ends the process: a restart is safe.
 _MAX_SURPRISES = 5
+
+#: Without these nothing is worked on and nobody would notice; the others are told and tried again.
+_VITAL = frozenset({"dispatcher", "watchdog"})
+
+_LONGEST_PAUSE_S = 30.0
 
 
 @dataclass
@@ -76,7 +81,13 @@ class Daemon:
     _server: _Server | None = None
 
     def start(self) -> str:
-        """Take up work where it was left, then listen; gives the URL."""
+        """Take up work where it was left, then listen; gives the URL.
+
+        First the executor's lock, then the port: what is taken is told before anything is touched.
+        """
+        self.durable.lock()
+        listening = self._bind()
+        self._prepare()
         self.durable.launch()
         self._schedule("dispatcher", self._dispatch, wakeup=self.wakeup.event, every_s=1.0)
         for sender in self.senders:
@@ -87,9 +98,9 @@ class Daemon:
         self._schedule("watchdog", self.watchdog.tick, every_s=5.0)
         if self.context.config.runbooks.reload:
             self._schedule("reload", self._reload, every_s=2.0)
-        return self._listen()
+        return self._listen(listening)
 
-    def prepare(self) -> None:
+    def _prepare(self) -> None:
         """Bring the tables up to date and end what a killed daemon left running."""
         self.store.migrate()
         ended = self.context.sandbox.end_orphans(self.store.unfinished_markers())
@@ -121,17 +132,27 @@ class Daemon:
         self.store.close()
         log.info("stopped")
 
-    def _listen(self) -> str:
+    def _bind(self) -> _Server:
         server = self.context.config.server
-        self._server = listening = waitress.server.create_server(
-            self.app,
-            host=server.host,
-            port=server.port,
-            threads=16,
-            max_request_body_size=MAX_BODY_BYTES,
-            clear_untrusted_proxy_headers=True,
-            ident=None,
-        )
+        try:
+            self._server = waitress.server.create_server(
+                self.app,
+                host=server.host,
+                port=server.port,
+                threads=16,
+                max_request_body_size=MAX_BODY_BYTES,
+                clear_untrusted_proxy_headers=True,
+                ident=None,
+            )
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
+                "stop what listens there, or set server.port"
+            ) from error
+        return self._server
+
+    def _listen(self, listening: _Server) -> str:
+        server = self.context.config.server
         # not waited for at the end: clients that keep their connection open would hold up the stop
         threading.Thread(target=listening.run, name="web", daemon=True).start()
         self.ready.set()
@@ -174,7 +195,7 @@ class Daemon:
             except Exception:  # a process boundary: told, tried again, and then the process ends
                 surprises += 1
                 log.exception("schedule_broke", schedule=name, in_a_row=surprises)
-                if surprises >= _MAX_SURPRISES:
+                if name in _VITAL and surprises >= _MAX_SURPRISES:
                     os._exit(70)
-                wait_s = float(surprises)
+                wait_s = min(2.0**surprises, _LONGEST_PAUSE_S)
             pause.wait(wait_s)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions
 
 from agent.adapters import codec
 from agent.domain.errors import ExecutorBusyError, StoreError
@@ -63,9 +63,14 @@ class Durable:
         self._closing = threading.Event()
         self._workflow = _register(handle, on_crash, self._closing)
 
-    def launch(self) -> None:
-        """Take the executor's lock, then go on with every run that a crash interrupted."""
+    def lock(self) -> None:
+        """Take the executor's lock, before anything is touched that another process may be using."""
         self._lock = _ExecutorLock(self._url, self._executor_id)
+
+    def launch(self) -> None:
+        """Go on with every run that a crash interrupted."""
+        if self._lock is None:
+            self.lock()
         if self._url.startswith("sqlite"):
             _use_wal(self._url)
         config: DBOSConfig = {
@@ -118,7 +123,7 @@ class _DurableRun:
 
     def step(self, name: str, do: Callable[[], T], returns: object) -> T:
         self._go_on()
-        data = DBOS.run_step({"name": name}, lambda: codec.to_data(do(), returns))
+        data = DBOS.run_step(_options(name), lambda: codec.to_data(do(), returns))
         result: T = codec.from_data(data, returns)
         return result
 
@@ -135,6 +140,18 @@ class _DurableRun:
     def _go_on(self) -> None:
         if self._closing.is_set():
             raise _ClosingError
+
+
+def _options(name: str) -> StepOptions:
+    """A database that is busy for a moment is no reason to page: every step may safely be done again."""
+    return {
+        "name": name,
+        "retries_allowed": True,
+        "max_attempts": 5,
+        "interval_seconds": 0.5,
+        "backoff_rate": 2.0,
+        "should_retry": lambda error: isinstance(error, StoreError),
+    }
 
 
 def _register(

@@ -345,6 +345,10 @@ class IncidentStore(Protocol):
         """The plan that the incident runs by."""
         ...
 
+    def look_up_attempt(self, key: AttemptKey, *, read_only: bool) -> AlreadyEnded | Unfinished | None:
+        """What the journal knows of an attempt; None if it may begin (again, if it only reads)."""
+        ...
+
     def begin_attempt(
         self,
         key: AttemptKey,
@@ -372,6 +376,10 @@ class IncidentStore(Protocol):
 
     def stand_down(self, incident_id: str, stand_down: StandDown) -> bool:
         """A human took over; in force before the next attempt. False if the incident is over."""
+        ...
+
+    def withdraw_resolve(self, incident_id: str) -> bool:
+        """Take a resolve back that has not been delivered; False if there is none."""
         ...
 
     def stand_down_of(self, incident_id: str) -> StandDown | None:

@@ -8,8 +8,10 @@ import structlog
 
 from agent.adapters.store import Store
 from agent.domain.decisions import EscalationTrigger, Stopped
+from agent.domain.errors import AgentError
 from agent.domain.incident import Incident, Status
 from agent.durable import Durable, RunState
+from agent.library import Parsed, parse
 from agent.pipeline import closing
 from agent.pipeline.context import Context
 
@@ -30,11 +32,17 @@ class Watchdog:
     def tick(self) -> float:
         """Look; gives the seconds before it is worth looking again."""
         for incident in self._store.unfinished():
-            reason = self._what_is_wrong(incident)
-            if reason and not self._store.incident(incident.id).status.is_terminal:
-                log.error("incident_stuck", incident_id=incident.id, reason=reason)
-                closing.escalate(self._context, incident.id, Stopped(reason, EscalationTrigger.STUCK))
+            try:
+                self._look_at(incident)
+            except AgentError as error:  # one that cannot be looked at hides none of the others
+                log.error("watchdog_failed", incident_id=incident.id, error=str(error))  # noqa: TRY400
         return 5.0
+
+    def _look_at(self, incident: Incident) -> None:
+        reason = self._what_is_wrong(incident)
+        if reason and not self._store.incident(incident.id).status.is_terminal:
+            log.error("incident_stuck", incident_id=incident.id, reason=reason)
+            closing.escalate(self._context, incident.id, Stopped(reason, EscalationTrigger.STUCK))
 
     def _what_is_wrong(self, incident: Incident) -> str:
         now = self._context.clock.now()
@@ -48,6 +56,14 @@ class Watchdog:
             return f"nobody works on it any more ({state}), and it has not ended"
         return self._runs_too_long(incident, now)
 
+    def _hold_s(self, incident: Incident) -> float:
+        """How long the runbook's Verify section must hold."""
+        path, text = self._store.revision_text(incident.runbook_revision)
+        parsed = parse(text, path=path)
+        if not isinstance(parsed, Parsed) or parsed.runbook.verification is None:
+            return 0.0
+        return parsed.runbook.verification.hold_for_s
+
     def _waits_too_long(self, incident: Incident, now: datetime) -> str:
         limit = timedelta(seconds=self._context.config.execution.incident_deadline_s)
         if now - incident.received_at > limit:
@@ -59,7 +75,9 @@ class Watchdog:
         seconds = config.execution.incident_deadline_s
         if incident.autonomy == "approve":
             seconds += config.escalation.approval_timeout_s
-        if incident.status is Status.VERIFYING or incident.started_at is None:
+        if incident.status is Status.VERIFYING:
+            seconds += self._hold_s(incident)
+        if incident.started_at is None:
             return ""
         if now - incident.started_at > timedelta(seconds=seconds) + _GRACE:
             return f"it has been {incident.status} for too long and does not end by itself"

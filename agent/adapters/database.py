@@ -102,7 +102,7 @@ def _engine(url: str, *, immediate: bool) -> sa.Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("PRAGMA busy_timeout=4000")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

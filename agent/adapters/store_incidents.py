@@ -23,7 +23,7 @@ from agent.domain.alert import Alert
 from agent.domain.decisions import Plan, StandDown
 from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
-from agent.domain.outbox import Message, channel_of
+from agent.domain.outbox import Channel, DeskResolve, Message, channel_of
 from agent.domain.runbook import Runbook
 from agent.ports import Changes, Clock, Decision
 
@@ -112,7 +112,7 @@ class StoredIncidents:
                 "incident_id": incident_id,
                 "message": codec.dump(message, Message),
                 "created_at": now,
-                "due_at": now,
+                "due_at": "",  # at once, whatever the clock does
             }
             for message in messages
         ]
@@ -183,7 +183,33 @@ class StoredIncidents:
                 .values(stood_down_by=stand_down.by or "somebody", stood_down_how=stand_down.how)
                 .returning(incidents.c.id)
             )
-            return result.first() is not None
+            if result.first() is not None:
+                return True
+            # told again after a crash in between: the same human's hand is still in time
+            same = sa.select(incidents.c.id).where(
+                incidents.c.id == incident_id,
+                incidents.c.status.not_in(_TERMINAL),
+                incidents.c.stood_down_by == (stand_down.by or "somebody"),
+                incidents.c.stood_down_how == stand_down.how,
+            )
+            return connection.execute(same).first() is not None
+
+    def withdraw_resolve(self, incident_id: str) -> bool:
+        """Take a resolve back that has not been delivered; False if there is none."""
+        kind = f'"_type":"{DeskResolve.__name__}"'
+        with self.database.writing() as connection:
+            withdrawn = connection.execute(
+                outbox.update()
+                .where(
+                    outbox.c.incident_id == incident_id,
+                    outbox.c.channel == Channel.DESK.value,
+                    outbox.c.state == "waiting",
+                    outbox.c.message.contains(kind, autoescape=True),
+                )
+                .values(state="withdrawn")
+                .returning(outbox.c.id)
+            )
+            return withdrawn.first() is not None
 
     def stand_down_of(self, incident_id: str) -> StandDown | None:
         """Who took over, if anybody did."""

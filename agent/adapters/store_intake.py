@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from agent.adapters import codec
 from agent.adapters.database import Database, moment, moment_or_none, stamp
 from agent.adapters.store_schema import (
-    MANUAL_SOURCE,
     deliveries,
     escalations,
     incidents,
@@ -18,7 +17,7 @@ from agent.adapters.store_schema import (
     own_writes,
 )
 from agent.domain.alert import Alert
-from agent.domain.incident import Status
+from agent.domain.incident import MANUAL_SOURCE, Status
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.ports import Clock, OwnWrite
 

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 
 from agent.adapters import codec
 from agent.adapters.database import Database, stamp
-from agent.adapters.store_schema import attempts, charges
+from agent.adapters.store_schema import attempts, charges, incidents
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.incident import MANUAL_SOURCE
 from agent.ports import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Clock, Unfinished
 
 
@@ -22,6 +23,16 @@ class StoredJournal:
 
     database: Database
     clock: Clock
+
+    def look_up_attempt(self, key: AttemptKey, *, read_only: bool) -> AlreadyEnded | Unfinished | None:
+        """What the journal knows of an attempt; None if it may begin (again, if it only reads)."""
+        with self.database.reading() as connection:
+            row = connection.execute(sa.select(attempts).where(*_is(key))).first()
+        if row is None:
+            return None
+        if row.ended_at is not None:
+            return AlreadyEnded(codec.load(row.attempt, Attempt))
+        return None if row.read_only and read_only else Unfinished()
 
     def begin_attempt(
         self,
@@ -128,8 +139,12 @@ class StoredJournal:
             return [_attempt(row) for row in connection.execute(query)]
 
     def unfinished_markers(self) -> Sequence[str]:
-        """Markers of attempts that were begun and not ended."""
-        query = sa.select(attempts.c.marker).where(attempts.c.ended_at.is_(None))
+        """Markers of the daemon's unfinished attempts; a run by hand looks after its own."""
+        query = (
+            sa.select(attempts.c.marker)
+            .join(incidents, incidents.c.id == attempts.c.incident_id)
+            .where(attempts.c.ended_at.is_(None), incidents.c.source != MANUAL_SOURCE)
+        )
         with self.database.reading() as connection:
             return [row.marker for row in connection.execute(query)]
 

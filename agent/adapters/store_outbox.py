@@ -88,7 +88,7 @@ class StoredOutbox:
         """Remember, before it is sent, that we change something at the source."""
         row = {"source_id": source_id, "action": action, "begun_at": stamp(self.clock.now())}
         with self.database.writing() as connection:
-            self.database.insert_once(connection, own_writes, row)
+            self.database.upsert(connection, own_writes, row | {"ended_at": None, "actor_id": ""})
 
     def end_own_write(self, source_id: str, action: str, actor_id: str) -> None:
         """The change was made, counted for this user."""

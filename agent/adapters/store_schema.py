@@ -10,9 +10,6 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
-#: Incidents that a person runs by hand on the command line.
-MANUAL_SOURCE = "command line"
-
 deliveries = sa.Table(
     "deliveries",
     metadata,

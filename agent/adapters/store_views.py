@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from agent.adapters.database import Database, stamp
 from agent.adapters.store_incidents import incident_of_row
 from agent.adapters.store_schema import (
-    MANUAL_SOURCE,
     attempts,
     decisions,
     deliveries,
@@ -21,7 +20,7 @@ from agent.adapters.store_schema import (
     outbox,
     timeline,
 )
-from agent.domain.incident import Incident, Status
+from agent.domain.incident import MANUAL_SOURCE, Incident, Status
 from agent.ports import Clock
 
 _TERMINAL = [status.value for status in Status if status.is_terminal]
@@ -51,6 +50,7 @@ class StoredViews:
         is_active = sa.and_(
             active.c.started_at.is_not(None),
             active.c.status.not_in([*_TERMINAL, Status.AWAITING_APPROVAL.value]),
+            active.c.source != MANUAL_SOURCE,
         )
         service_busy = sa.and_(incidents.c.service != "", active.c.service == incidents.c.service, is_active)
         earlier = incidents.alias("earlier")

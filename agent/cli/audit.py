@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +19,6 @@ from agent.cli.output import (
     load_config,
     print_json,
 )
-
-#: The file may lag behind a working daemon for as long as it takes to append.
-_LOOKS, _BETWEEN_LOOKS_S = 4, 0.7
 
 
 def register(app: typer.Typer) -> None:
@@ -56,14 +52,7 @@ def verify(
 
 def _verify_both(config: Path) -> Intact | Tampered:
     loaded = load_config(config)
-    store = open_store(loaded)
-    outcome = verify_against(loaded.audit_path(), store)
-    for _ in range(_LOOKS - 1):
-        if isinstance(outcome, Intact) or "missing in the file" not in outcome.reason:
-            break
-        time.sleep(_BETWEEN_LOOKS_S)
-        outcome = verify_against(loaded.audit_path(), store)
-    return outcome
+    return verify_against(loaded.audit_path(), open_store(loaded))
 
 
 def _as_json(outcome: Intact | Tampered) -> dict[str, object]:

@@ -135,6 +135,8 @@ def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: boo
     plan = store.plan(found.id)
     if found.status is not Status.AWAITING_APPROVAL or plan is None:
         fail(f"{found.id} does not wait for an approval, it is {found.status}", code=FINDING)
+    if datetime.now(UTC) > _expiry(store, found.id):
+        fail(f"the time to decide on {found.id} is over; a human is paged", code=FINDING)
     decision = Decision(plan.plan_hash, approved, f"{operator()} (command line)", datetime.now(UTC))
     if not store.decide(found.id, decision):
         fail(f"somebody already decided on {found.id}", code=FINDING)
@@ -143,6 +145,12 @@ def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: boo
         print_json({"incident": found.id, "plan_hash": plan.plan_hash, "decision": word, "by": decision.by})
     else:
         console.print(f"{word}: {found.id}, plan {plan.plan_hash[:12]}")
+
+
+def _expiry(store: Store, incident_id: str) -> datetime:
+    """Until when a decision counts."""
+    asked = [event.data for event in store.timeline(incident_id) if event.kind == "approval_requested"]
+    return datetime.fromisoformat(str(asked[-1]["expires_at"])) if asked else datetime.max.replace(tzinfo=UTC)
 
 
 def operator() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, assert_never
@@ -12,7 +13,6 @@ from agent.adapters.alert_file import read_alert
 from agent.adapters.audit_log import AuditLog
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
-from agent.adapters.store_schema import MANUAL_SOURCE
 from agent.cli import plan_view
 from agent.cli.incidents import open_store
 from agent.cli.output import (
@@ -27,6 +27,7 @@ from agent.cli.output import (
 )
 from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
 from agent.domain.decisions import Completed, Matched, Plan, StandDown, Stopped
+from agent.domain.incident import MANUAL_SOURCE
 from agent.domain.runbook import Runbook
 from agent.pipeline import closing, intake, planning
 from agent.pipeline.context import Context
@@ -84,9 +85,12 @@ def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runboo
     planning.decide(context, incident_id, runbook, incident.alert)
     deadline = context.clock.now() + timedelta(seconds=context.config.execution.incident_deadline_s)
     job = Job(incident_id, runbook, plan, deadline, terms_of(context, runbook))
-    end = execute(run, context, job)
-    if isinstance(end, Completed):
-        end = verify(run, context, job, end)
+    try:
+        end = execute(run, context, job)
+        if isinstance(end, Completed):
+            end = verify(run, context, job, end)
+    except KeyboardInterrupt:
+        end = StandDown(getpass.getuser(), "interrupted the run on the command line")
     match end:
         case Completed():
             closing.resolve(context, incident_id, end)

@@ -20,6 +20,5 @@ def register(app: typer.Typer) -> None:
         set_up_logging(secrets=known_secrets(loaded))
 
         daemon = build(loaded)
-        daemon.prepare()
         daemon.start()
         daemon.run_until_signalled()

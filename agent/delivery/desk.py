@@ -9,8 +9,9 @@ import structlog
 
 from agent.delivery.sending import Backoff, fairly
 from agent.domain.errors import Reason, ServiceError
-from agent.domain.incident import Entry, EventKind
+from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel, DeskAcknowledge, DeskNote, DeskResolve, Letter
+from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import IncidentDesk, OutboxStore
@@ -67,7 +68,7 @@ class DeskSender:
     def _send(self, letter: Letter) -> None:
         match letter.message:
             case DeskAcknowledge(source_id):
-                if self._context.store.stand_down_of(letter.incident_id) is None:
+                if self._is_wanted(letter):
                     self._write(source_id, "acknowledge")
             case DeskNote(source_id, text):
                 self._desk.note(source_id, text)
@@ -75,6 +76,12 @@ class DeskSender:
                 self._write(source_id, "resolve", resolution)
             case _:
                 raise TypeError(f"{type(letter.message).__name__} is no message for the desk")
+
+    def _is_wanted(self, letter: Letter) -> bool:
+        """Not once somebody else has it: an acknowledge would stop the source's own paging for them."""
+        if self._context.store.stand_down_of(letter.incident_id) is not None:
+            return False
+        return self._context.store.incident(letter.incident_id).status not in _GIVEN_UP
 
     def _write(self, source_id: str, action: Literal["acknowledge", "resolve"], resolution: str = "") -> None:
         """Our write comes back as a webhook: remember it before it is sent, and whom it counted for."""
@@ -89,6 +96,11 @@ class DeskSender:
         if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
             self._give_up(letter, error)
             return 0.0
+        if not error.retryable and not isinstance(letter.message, DeskResolve):
+            self._give_up(letter, error)
+            return 0.0
+        if not error.retryable:
+            self._page_unresolved(letter, error)
         delay_s = self._backoff.failed(error)
         log.warning("desk_down", reason=error.reason.value, error=str(error), again_in_s=round(delay_s, 1))
         self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
@@ -101,6 +113,14 @@ class DeskSender:
         text = f"⚠️ The source did not take our {_WORDS.get(kind, kind)}: {error}"
         entry = Entry(f"undeliverable-{letter.id}", EventKind.NOTE, text)
         tell(self._context, letter.incident_id, entry)
+        if isinstance(letter.message, DeskResolve) and error.reason is Reason.REJECTED:
+            self._page_unresolved(letter, error)
 
+    def _page_unresolved(self, letter: Letter, error: ServiceError) -> None:
+        """It is fixed, and the source still says that it is not: somebody has to close it."""
+        closing.page_unresolved(self._context, letter.incident_id, str(error))
+
+
+_GIVEN_UP = frozenset({Status.ESCALATED, Status.STOOD_DOWN, Status.IGNORED})
 
 _WORDS = {"DeskAcknowledge": "acknowledge", "DeskNote": "note", "DeskResolve": "resolve"}

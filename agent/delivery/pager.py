@@ -18,6 +18,9 @@ log = structlog.get_logger()
 
 _BATCH = 50
 
+#: However long the pager asks us to wait: an unwoken human is worse than a refused request.
+_LONGEST_WAIT_S = 30.0
+
 
 class PagerSender:
     """Implements Sender for pages (PagerDuty's Events API v2); the dedup_key makes repeats harmless."""
@@ -28,7 +31,7 @@ class PagerSender:
         self._context = context
         self._outbox = outbox
         self._pager = pager
-        self._backoff = Backoff()
+        self._backoff = Backoff(longest_s=_LONGEST_WAIT_S)
 
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -43,8 +44,9 @@ def fairly(letters: Iterable[Letter]) -> Sequence[Sequence[Letter]]:
 class Backoff:
     """How long to wait after the n-th failure in a row; a vendor's Retry-After is honoured."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_s: float = math.inf) -> None:
         self._failures = 0
+        self._longest_s = longest_s
 
     def succeeded(self) -> None:
         """The vendor is there."""
@@ -53,10 +55,11 @@ class Backoff:
     def failed(self, error: ServiceError) -> float:
         """Seconds to wait now."""
         if not error.retryable:
-            return _OPERATOR_DELAY_S
+            return min(_OPERATOR_DELAY_S, self._longest_s)
         doubled: float = _FIRST_DELAY_S * 2 ** min(self._failures, 10)
         self._failures += 1
-        return max(min(doubled, _LONGEST_DELAY_S), error.retry_after_s or 0.0)
+        wanted = max(min(doubled, _LONGEST_DELAY_S), error.retry_after_s or 0.0)
+        return min(wanted, self._longest_s)
 
 
 class Pace:

@@ -4,6 +4,7 @@
     ├── ConfigError                 config.yaml cannot be used: file, key path, fix
     ├── RunbookError                a runbook cannot be used: file:line, fix
     ├── ServiceError                a vendor did not do what we asked: service, Reason, retryable
+    ├── ListenError                 the address to listen on cannot be taken
     └── StoreError                  our own database cannot be used
         ├── ExecutorBusyError            another process already works under this executor id
         └── UnknownIncidentError         it can be used, and has no such incident
@@ -97,6 +98,10 @@ class ServiceError(AgentError):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         super().__init__(f"{service}: {message}")
+
+
+class ListenError(AgentError):
+    """The address to listen on cannot be taken."""
 
 
 class StoreError(AgentError):

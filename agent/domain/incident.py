@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from agent.domain.alert import Alert
 
+#: The source of incidents that a person runs by hand on the command line.
+MANUAL_SOURCE = "command line"
+
 
 class Status(StrEnum):
     """Where an incident stands."""

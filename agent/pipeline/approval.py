@@ -54,7 +54,12 @@ def _tell_asked(context: Context, incident_id: str, terms: Terms, plan: Plan) ->
     tell(
         context,
         incident_id,
-        Entry("approval-asked", EventKind.APPROVAL_REQUESTED, text, {"plan_hash": plan.plan_hash}),
+        Entry(
+            "approval-asked",
+            EventKind.APPROVAL_REQUESTED,
+            text,
+            {"plan_hash": plan.plan_hash, "expires_at": expires_at.isoformat()},
+        ),
         changes=Changes(status=Status.AWAITING_APPROVAL),
     )
     return expires_at.isoformat()

@@ -45,10 +45,11 @@ def _try(
     deadline: datetime,
 ) -> Attempt | None:
     """One try; None if the shutdown cut it off, so that only the next start can say what became of it."""
-    stopped = _must_not_start(context, key, deadline)
+    known = context.store.look_up_attempt(key, read_only=planned.is_read_only)
+    stopped = _must_not_start(context, key, deadline) if known is None else None
     if stopped is not None:
         return stopped
-    begun = context.store.begin_attempt(
+    begun = known or context.store.begin_attempt(
         key,
         title=step.title,
         effects=[effect for command in planned.commands for effect in command.effects],
@@ -77,6 +78,8 @@ def _must_not_start(context: Context, key: AttemptKey, deadline: datetime) -> At
     stand_down = context.store.stand_down_of(key.incident_id)
     if stand_down is not None:
         return _ended(key, AttemptEnd.INTERRUPTED, f"{stand_down.by} took over")
+    if context.store.incident(key.incident_id).status.is_terminal:
+        return _ended(key, AttemptEnd.INTERRUPTED, "it was given to a human meanwhile")
     if context.clock.now() >= deadline:
         return _ended(key, AttemptEnd.OUT_OF_TIME, "the incident's time is over")
     return None
@@ -97,7 +100,9 @@ def _run(context: Context, step: Step, planned: PlannedStep, key: AttemptKey, de
 
 
 def _must_stop(context: Context, key: AttemptKey) -> bool:
-    return context.gate.must_hurry or context.store.stand_down_of(key.incident_id) is not None
+    if context.gate.must_hurry or context.store.stand_down_of(key.incident_id) is not None:
+        return True
+    return context.store.incident(key.incident_id).status.is_terminal
 
 
 def _judged(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import structlog
+
 from agent.domain.alert import Severity
 from agent.domain.decisions import Completed, StandDown, Stopped
-from agent.domain.incident import Entry, EventKind, Incident, Status
-from agent.domain.outbox import ChatSummary, DeskNote, DeskResolve, Message, PageHuman
+from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
+from agent.domain.outbox import Channel, ChatSummary, DeskNote, DeskResolve, Message, PageHuman
 from agent.pipeline.context import Context
 from agent.pipeline.intake import OWN_KEY_PREFIX
 from agent.pipeline.telling import tell
@@ -18,6 +22,10 @@ _MAX_SUMMARY = 1_024
 #: Spreads no one alert's text over a whole note (PagerDuty notes: 25,000 characters are shown).
 _MAX_NOTE = 20_000
 
+_NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
+
+log = structlog.get_logger()
+
 
 def resolve(context: Context, incident_id: str, done: Completed) -> bool:
     """It is fixed: close it at its source, with what was done."""
@@ -25,58 +33,90 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
     if taken is not None:
         return stand_down(context, incident_id, taken)
     incident = context.store.incident(incident_id)
-    result = "Resolved automatically"
-    entry = Entry(
-        "end", EventKind.RESOLVED, "✅ Incident resolved automatically", {"succeeded": done.succeeded}
-    )
-    told = tell(context, incident_id, entry, changes=Changes(status=Status.RESOLVED, result=result))
+    text = "✅ Incident resolved automatically"
     resolution = f"Resolved automatically by runbook {incident.runbook_id}"
-    closing: tuple[Message, ...] = (DeskResolve(incident.alert.source_id, resolution),)
-    _summarise(context, incident_id, result, closing)
-    return told
+    return _end(
+        context,
+        incident,
+        Entry("end", EventKind.RESOLVED, text, {"succeeded": done.succeeded}),
+        Changes(status=Status.RESOLVED, result="Resolved automatically"),
+        (DeskResolve(incident.alert.source_id, resolution),),
+    )
 
 
 def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
-    """A human is needed: page them with the alert, what was tried, the output and the reason."""
+    """A human is needed: page them with the alert, what was tried, the output and the reason.
+
+    If a human has already taken over, they are not paged: they are told what state things are in.
+    """
+    taken = context.store.stand_down_of(incident_id)
+    if taken is not None:
+        return stand_down(context, incident_id, taken, left=stopped.reason)
     incident = context.store.incident(incident_id)
     reason = context.redactor.text(stopped.reason)
     page = _page(context, incident, reason)
-    told = tell(
+    unpaged = Channel.PAGER not in context.channels and incident.alert.source != MANUAL_SOURCE
+    if unpaged:
+        log.error("nobody_can_be_paged", incident_id=incident_id, reason=reason, fix=_NO_PAGER)
+    return _end(
         context,
-        incident_id,
+        incident,
         Entry(
             "end",
             EventKind.ESCALATED,
-            f"🔴 ESCALATING: {reason}",
+            f"🔴 ESCALATING: {reason}" + (f"\n⚠️ {_NO_PAGER}" if unpaged else ""),
             {"trigger": stopped.trigger.value, "why": reason, "dedup_key": page.dedup_key},
         ),
-        changes=Changes(
+        Changes(
             status=Status.ESCALATED,
             result=f"Escalated to a human: {reason}",
             escalation=Escalation(stopped.trigger, reason, page.severity, page.dedup_key, page.summary),
         ),
-        messages=(page,),
+        (page,),
     )
-    _summarise(context, incident_id, f"Escalated to a human: {reason}")
-    return told
 
 
-def stand_down(context: Context, incident_id: str, taken: StandDown) -> bool:
+def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: str = "") -> bool:
     """Somebody took over: say who, and what state things are in."""
-    told = tell(
+    state = f" What stopped it: {left}." if left else ""
+    text = f"🧍 Standing down: {taken.by} {taken.how}. The agent starts nothing more.{state}"
+    return _end(
         context,
-        incident_id,
-        Entry(
-            "end",
-            EventKind.STOOD_DOWN,
-            f"🧍 Standing down: {taken.by} {taken.how}. The agent starts nothing more.",
-            {"by": taken.by, "how": taken.how},
-            actor=taken.by,
-        ),
-        changes=Changes(status=Status.STOOD_DOWN, result=f"Handed over to {taken.by}"),
+        context.store.incident(incident_id),
+        Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
+        Changes(status=Status.STOOD_DOWN, result=f"Handed over to {taken.by} ({taken.how})"),
     )
-    _summarise(context, incident_id, f"Handed over to {taken.by} ({taken.how})")
-    return told
+
+
+def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
+    """What was fixed cannot be closed at its source: a human is told once, as a warning."""
+    incident = context.store.incident(incident_id)
+    reason = f"fixed, but it could not be resolved at {incident.alert.source}: {why}"
+    page = replace(
+        _page(context, incident, context.redactor.text(reason)),
+        dedup_key=f"{OWN_KEY_PREFIX}{incident_id}-unresolved",
+        severity=Severity.WARNING,
+    )
+    entry = Entry("unresolved", EventKind.NOTE, f"⚠️ {reason}")
+    return tell(context, incident_id, entry, messages=(page,))
+
+
+def _end(
+    context: Context, incident: Incident, entry: Entry, changes: Changes, messages: tuple[Message, ...] = ()
+) -> bool:
+    """The end, its summary and everything that follows from it, in one transaction or not at all."""
+    now = context.clock.now()
+    last = TimelineEvent(0, incident.id, now, entry.kind, entry.text, entry.data, entry.actor, entry.key)
+    timeline = [*context.store.timeline(incident.id), last]
+    text = context.redactor.text(summary(incident, timeline, result=changes.result or "", now=now))
+    return tell(
+        context,
+        incident.id,
+        entry,
+        Entry("summary", EventKind.SUMMARY, text),
+        changes=changes,
+        messages=(ChatSummary(text), *messages, DeskNote(incident.alert.source_id, text[:_MAX_NOTE])),
+    )
 
 
 def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
@@ -95,14 +135,3 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
         details=redacted if isinstance(redacted, dict) else {},
         links=((f"{public_url}/api/v1/incidents/{incident.id}", "The incident's timeline"),),
     )
-
-
-def _summarise(context: Context, incident_id: str, result: str, closing: tuple[Message, ...] = ()) -> None:
-    """The summary goes to the thread, the channel and the source; only then is the source closed."""
-    incident = context.store.incident(incident_id)
-    text = context.redactor.text(
-        summary(incident, context.store.timeline(incident_id), result=result, now=context.clock.now())
-    )
-    note = DeskNote(incident.alert.source_id, text[:_MAX_NOTE])
-    entry = Entry("summary", EventKind.SUMMARY, text)
-    tell(context, incident_id, entry, messages=(ChatSummary(text), note, *closing))

@@ -49,6 +49,7 @@ def execute(run: Run, context: Context, job: Job) -> Execution:
     for step, planned in zip(job.runbook.steps, job.plan.steps, strict=True):
         if _skipped(step, outputs):
             run.step(f"skip-{step.index}", partial(_tell_skipped, context, job, step), returns=bool)
+            last = None
             continue
         attempt = _run_step(run, context, job, step, planned)
         if isinstance(attempt, StandDown | Stopped):
@@ -60,8 +61,9 @@ def execute(run: Run, context: Context, job: Job) -> Execution:
         stopped = _after_failure(run, context, job, step, attempt)
         if stopped is not None:
             return stopped
-    if last is not None and last.end is not AttemptEnd.SUCCEEDED and job.runbook.verification is None:
-        reason = f"the last step failed ({last.reason}), so nothing shows that it is fixed"
+    if job.runbook.verification is None and (last is None or last.end is not AttemptEnd.SUCCEEDED):
+        how = f"failed ({last.reason})" if last is not None else "was skipped"
+        reason = f"the last step {how}, so nothing shows that it is fixed"
         return Stopped(reason, EscalationTrigger.NOT_VERIFIED)
     return Completed(succeeded, len(job.plan.steps))
 

@@ -8,7 +8,7 @@ from agent.domain.alert import Alert
 from agent.domain.decisions import StandDown
 from agent.domain.errors import ServiceError
 from agent.domain.incident import Entry, EventKind, Incident, Status
-from agent.domain.outbox import DeskAcknowledge
+from agent.domain.outbox import Channel, DeskAcknowledge, Message
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import Changes, SourceFacts
@@ -47,6 +47,7 @@ def learn(context: Context, incident: Incident) -> Alert:
         _tell_unlearned(context, incident.id, error)
         return alert
     learned = _joined(alert, facts)
+    _leave_to_whoever_has_it(context, incident, facts)
     tell(
         context,
         incident.id,
@@ -59,6 +60,14 @@ def learn(context: Context, incident: Incident) -> Alert:
         changes=Changes(alert=learned),
     )
     return learned
+
+
+def _leave_to_whoever_has_it(context: Context, incident: Incident, facts: SourceFacts) -> None:
+    """A page that arrives late may long be in a human's hands."""
+    if facts.status not in ("acknowledged", "resolved") or context.store.own_writes(incident.alert.source_id):
+        return
+    how = f"had {facts.status} it before the agent began"
+    context.store.stand_down(incident.id, StandDown(f"somebody at {incident.alert.source}", how))
 
 
 def is_own_echo(context: Context, alert: Alert) -> bool:
@@ -91,12 +100,14 @@ def take_up(context: Context, incident_id: str) -> StandDown | None:
     if taken is not None:
         return taken
     alert = context.store.incident(incident_id).alert
-    tell(
-        context,
-        incident_id,
-        Entry("acknowledged", EventKind.ACKNOWLEDGED, f"👋 Taking it: acknowledging at {alert.source}"),
-        messages=(DeskAcknowledge(alert.source_id),),
-    )
+    if Channel.PAGER in context.channels:
+        text = f"👋 Taking it: acknowledging at {alert.source}"
+        acknowledge: tuple[Message, ...] = (DeskAcknowledge(alert.source_id),)
+    else:
+        text = "👋 Taking it, without acknowledging: nothing else would page a human"
+        acknowledge = ()
+    entry = Entry("acknowledged", EventKind.ACKNOWLEDGED, text)
+    tell(context, incident_id, entry, messages=acknowledge)
     return None
 
 

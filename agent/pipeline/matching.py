@@ -43,7 +43,13 @@ def match(context: Context, alert: Alert) -> Match:
 
 
 def decide(context: Context, incident_id: str, alert: Alert) -> Match:
-    """Match, keep the revision that the incident will run by, and tell why."""
+    """Match, keep the revision that the incident will run by, and tell why.
+
+    What was told before a crash stays: a runbook that changed meanwhile does not change the story.
+    """
+    told = context.store.incident(incident_id)
+    if told.runbook_revision:
+        return Matched(told.runbook_id, told.runbook_revision, told.confidence or 0.0, told.match_reasons)
     found = match(context, alert)
     match found:
         case Matched():

@@ -38,7 +38,10 @@ def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
 
 
 def decide(context: Context, incident_id: str, runbook: Runbook, alert: Alert) -> Plan:
-    """Plan and tell what will run, or what is refused and why."""
+    """Plan and tell what will run, or what is refused and why; a plan that was told stays."""
+    told = context.store.plan(incident_id)
+    if told is not None:
+        return told
     planned = plan(context, runbook, alert)
     if planned.refusals:
         lines = "".join(f"\n    {refusal}" for refusal in planned.refusals)

@@ -52,7 +52,7 @@ Reading = TakenOver | Irrelevant | Later
 def read_event(context: Context, event: SourceEvent) -> Reading:
     """What the event means for the incident that it is about."""
     if event.type is EventType.REASSIGNED:
-        if event.actor_kind is ActorKind.HUMAN and event.actor_id != _own_user(context, None):
+        if event.actor_kind is ActorKind.HUMAN:
             return TakenOver(StandDown(_name(event), "reassigned the incident"))
         return Irrelevant("reassigned by a rule, not by a human")
     if event.type not in _OWN_ACTION:
@@ -63,7 +63,7 @@ def read_event(context: Context, event: SourceEvent) -> Reading:
 
 
 def _read_acknowledge_or_resolve(context: Context, event: SourceEvent, write: OwnWrite | None) -> Reading:
-    own_user = _own_user(context, write)
+    own_user = _own_user(context, write) if write is not None else ""
     if own_user and event.actor_id == own_user:
         return Irrelevant("the agent's own write")
     if write is not None and not own_user:
@@ -78,10 +78,9 @@ def _read_acknowledge_or_resolve(context: Context, event: SourceEvent, write: Ow
     return TakenOver(StandDown(_name(event), how))
 
 
-def _own_user(context: Context, write: OwnWrite | None) -> str:
+def _own_user(context: Context, write: OwnWrite) -> str:
     configured = context.config.pagerduty.agent_user_id if context.config.pagerduty else ""
-    learned = write.actor_id if write is not None else ""
-    return configured or learned or context.store.own_user_id()
+    return configured or write.actor_id or context.store.own_user_id()
 
 
 def _name(event: SourceEvent) -> str:
@@ -101,11 +100,24 @@ def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool
             in_time = context.store.stand_down(incident_id, stand_down)
             if in_time:
                 _tell_taken(context, incident_id, event, stand_down)
+            elif context.store.withdraw_resolve(incident_id):
+                _tell_withdrawn(context, incident_id, event, stand_down)
             outcome = "stand-down" if in_time else "the incident was over"
             context.store.event_handled(event.delivery_id, outcome)
             return in_time
         case _ as never:
             assert_never(never)
+
+
+def _tell_withdrawn(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:
+    entry = Entry(
+        f"withdrawn-{event.delivery_id}",
+        EventKind.NOTE,
+        f"🧍 {taken.by} {taken.how}: the agent's resolve had not arrived yet and is withdrawn",
+        {"event": event.name, "by": taken.by},
+        actor=taken.by,
+    )
+    tell(context, incident_id, entry)
 
 
 def _tell_taken(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:

@@ -85,6 +85,7 @@ def test_a_human_who_takes_over_wakes_the_run(control: Control) -> None:
 def test_our_own_acknowledge_wakes_nobody(control: Control) -> None:
     incident_id = control.running()
     control.store.learn_own_user_id("PAGENT0")
+    control.store.begin_own_write("P1", "acknowledge")
     control.store.accept(replace(ACKNOWLEDGED, actor_id="PAGENT0"), "{}")
     control.dispatcher.tick()
     assert control.runs.woken == []

@@ -10,6 +10,7 @@ from agent.domain.alert import Alert
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.source_event import EventType, SourceEvent
 from agent.ports import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 
 FLUSH = Effect(EffectClass.CACHE_OPERATION, "redis://cache", 1)
@@ -78,7 +79,15 @@ def test_an_attempt_that_changes_things_and_has_no_known_end_is_unfinished(
 ) -> None:
     begin(store, key(incident_id), FLUSH)
     assert begin(store, key(incident_id), FLUSH) == Unfinished()
-    assert store.unfinished_markers() == [key(incident_id).marker]
+
+
+def test_only_the_daemons_unfinished_attempts_are_hunted_for(store: Store, incident_id: str) -> None:
+    alert = Alert("pagerduty", "P1", "Redis connection timeout")
+    event = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.triggered", "P1", alert=alert)
+    accepted = store.accept(event, "{}").incident_id
+    begin(store, key(incident_id), FLUSH)
+    begin(store, key(accepted), FLUSH)
+    assert store.unfinished_markers() == [key(accepted).marker]
 
 
 def test_an_attempt_that_only_reads_may_begin_again(store: Store, incident_id: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -7,6 +8,7 @@ import pytest
 
 from agent.domain.incident import Status
 from tests.integration.web.conftest import API_TOKEN, Site
+from tests.unit.pipeline.conftest import ALERT, runbook, step
 
 PATHS = ("/incidents", "/incidents/inc-0", "/escalations", "/runbooks", "/openapi.json")
 
@@ -48,6 +50,28 @@ def test_an_escalated_incident_says_why(site: Site) -> None:
     assert (shown["status"], shown["runbook"], shown["match"]) == ("escalated", None, None)
     assert shown["escalation"]["trigger"] == "no_match"
     assert shown["escalation"]["dedup_key"] == f"oncall-agent-{incident.id}"
+
+
+def test_a_step_is_shown_as_refused_pending_or_running(site: Site) -> None:
+    site.world.runbook(runbook(steps=step(1, "redis-cli PING") + step(2, "rm -rf /srv")))
+    refused = site.world.page()
+    steps = site.get(f"/api/v1/incidents/{refused.id}").get_json()["steps"]
+    assert [each["status"] for each in steps] == ["pending", "refused"]
+
+    site.world.runbook(runbook(steps=step(1, "redis-cli PING")))
+    site.world.context.library.reload()
+    site.world.answers("redis-cli PING", "PONG")
+    incident_id = site.world.receive(replace(ALERT, source_id="P2"))
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.extend(
+            each["status"] for each in site.get(f"/api/v1/incidents/{incident_id}").get_json()["steps"]
+        )
+
+    site.world.when_run("redis-cli PING", look)
+    site.world.handle(incident_id)
+    assert seen == ["running"]
 
 
 def test_the_answers_are_as_the_api_describes_itself(site: Site) -> None:

@@ -128,6 +128,19 @@ def test_a_webhook_without_any_id_is_told_apart_by_its_body(site: Site) -> None:
     assert site.webhook(simple).get_json()["outcome"] == "duplicate"
 
 
+def test_a_body_that_is_no_webhook_is_400_with_the_reason(site: Site) -> None:
+    answer = site.webhook({"messages": []})
+    assert answer.status_code == 400
+    assert "this is a V1 or V2 webhook" in answer.get_json()["error"]
+
+
+def test_unsigned_webhooks_are_taken_only_where_configured(site: Site) -> None:
+    site.settings["pagerduty"]["allow_unsigned_webhooks"] = True
+    body = {"incident": {"id": "PSIMPLE", "title": "Redis connection timeout"}}
+    assert site.client.post("/webhook/pagerduty", json=body).status_code == 202
+    assert site.webhook(body, secret="another").status_code == 401
+
+
 def test_our_own_escalation_is_answered_202_and_opens_nothing(site: Site) -> None:
     event = triggered()
     event["event"]["client"] = {"name": "oncall-agent"}

@@ -144,10 +144,24 @@ def test_an_incident_that_always_fails_does_not_starve_the_others(post: Post) ->
     assert post.waiting() == 1
 
 
-def test_a_wrong_token_is_tried_once_a_minute(post: Post) -> None:
-    post.put(post.incident(), DeskAcknowledge("P1"))
+def test_a_resolve_with_a_wrong_token_is_tried_once_a_minute_and_a_human_is_told(post: Post) -> None:
+    incident_id = post.incident()
+    post.put(incident_id, DeskResolve("P1", "fixed"))
     post.world.desk.fail_with(AUTH)
     assert post.desk.deliver() == 60
+    post.pager.deliver()
+    (page,) = post.world.pager.woken
+    assert page.dedup_key == f"oncall-agent-{incident_id}-unresolved"
+    assert "could not be resolved" in page.summary
+
+
+def test_a_note_that_is_not_allowed_holds_up_no_resolve(post: Post) -> None:
+    post.put(post.incident(), DeskNote("P1", "note"))
+    post.put(post.incident(), DeskResolve("P1", "fixed"))
+    post.world.desk.fail_with(AUTH)
+    post.desk.deliver()
+    post.desk.deliver()
+    assert post.world.desk.incident("P1").facts.status == "resolved"
 
 
 def test_who_we_are_is_learned_and_asked_again_every_hour(post: Post) -> None:

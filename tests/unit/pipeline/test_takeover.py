@@ -5,9 +5,17 @@ from datetime import timedelta
 
 import pytest
 
+from agent.adapters.fake_desk import FakeDesk
+from agent.adapters.inline_run import InlineRun
+from agent.domain.decisions import StandDown
+from agent.domain.errors import Reason, ServiceError
+from agent.domain.incident import Status
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.pipeline.handle import handle
 from agent.pipeline.takeover import Irrelevant, Later, TakenOver, handle_event, read_event
-from tests.unit.pipeline.conftest import World
+from tests.unit.pipeline.conftest import World, runbook, step
+
+DOWN = ServiceError("pagerduty", Reason.UNREACHABLE, "connection refused", retryable=True)
 
 ACKNOWLEDGED = SourceEvent(
     "pagerduty", "d-9", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
@@ -29,8 +37,44 @@ def test_a_human_who_acts_at_the_source_takes_over(world: World, event: SourceEv
 def test_the_agents_own_write_is_no_takeover(world: World, event: SourceEvent) -> None:
     world.receive()
     world.store.learn_own_user_id("PAGENT0")
+    world.store.begin_own_write("P1", "acknowledge")
+    world.store.begin_own_write("P1", "resolve")
     own = replace(event, actor_id="PAGENT0", actor_name="On-call Agent")
     assert read_event(world.context, own) == Irrelevant("the agent's own write")
+
+
+@pytest.mark.parametrize("event", [ACKNOWLEDGED, RESOLVED, REASSIGNED])
+def test_the_person_whose_account_the_agent_uses_can_still_take_over(
+    world: World, event: SourceEvent
+) -> None:
+    world.receive()
+    world.store.learn_own_user_id("U1")
+    assert isinstance(read_event(world.context, event), TakenOver)
+
+
+def test_a_takeover_is_in_force_although_a_crash_came_between(world: World) -> None:
+    incident_id = world.receive()
+    world.store.accept(ACKNOWLEDGED, "{}")
+    world.store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+    assert handle_event(world.context, incident_id, ACKNOWLEDGED)
+    assert "🧍 Ann acknowledged the incident: stopping" in world.told(incident_id)
+
+
+def test_a_resolve_that_has_not_arrived_is_withdrawn_when_a_human_takes_it(world: World) -> None:
+    world.runbook(runbook(steps=step(1, "redis-cli PING")))
+    world.answers("redis-cli PING", "PONG")
+    incident_id = world.receive()
+    world.desk.fail_with(*[DOWN] * 50)
+    handle(InlineRun(world.clock), world.context, incident_id)
+    assert world.store.incident(incident_id).status is Status.RESOLVED
+    world.store.accept(ACKNOWLEDGED, "{}")
+    assert not handle_event(world.context, incident_id, ACKNOWLEDGED)
+    world.desk = FakeDesk()
+    world.desk.add("P1")
+    world.clock.sleep(60)
+    world.deliver()
+    assert world.desk.incident("P1").facts.status != "resolved"
+    assert any("is withdrawn" in text for text in world.told(incident_id))
 
 
 def test_who_we_are_is_learned_from_the_answer_to_our_own_write(world: World) -> None:

@@ -32,7 +32,8 @@ def attempt(end: AttemptEnd = AttemptEnd.FAILED, **more: object) -> Attempt:
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (-1, "0s"), (0, "0.0s"), (0.4, "0.4s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"), (59.6, "1m 0s"), (154, "2m 34s"),
+        (-1, "0s"), (0, "0.0s"), (0.4, "0.4s"), (9.94, "9.9s"), (9.96, "10s"), (59.4, "59s"),
+        (59.6, "1m 0s"), (154, "2m 34s"),
         (3599, "59m 59s"), (3600, "1h 0m"), (86_400, "24h 0m"),
     ],
 )  # fmt: skip

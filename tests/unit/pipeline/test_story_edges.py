@@ -1,0 +1,178 @@
+"""The less trodden ways: no source to ask, long outputs, conditions on skipped steps, forms not supported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from agent.adapters.fake_desk import FakeDesk
+from agent.adapters.inline_run import InlineRun
+from agent.adapters.store import Store
+from agent.domain.decisions import StandDown
+from agent.domain.incident import Status
+from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.pipeline.handle import handle
+from agent.pipeline.takeover import Irrelevant, handle_event, read_event
+from agent.pipeline.telling import preformatted
+from agent.ports import Changes, SourceFacts
+from tests.unit.pipeline.conftest import World, runbook, step
+
+T = TypeVar("T")
+
+CHECK, INFO = "redis-cli PING", "redis-cli INFO"
+RESOLVED = SourceEvent(
+    "pagerduty", "d-9", EventType.RESOLVED, "incident.resolved", "P1", ActorKind.HUMAN, "U1", "Ann"
+)
+
+
+def test_without_a_source_to_ask_the_webhook_is_all_there_is(world: World) -> None:
+    world.has_desk = False
+    world.runbook(runbook(steps=step(1, CHECK)))
+    world.answers(CHECK, "PONG")
+    incident = world.page()
+    assert incident.status is Status.RESOLVED
+    assert "learned" not in world.kinds(incident.id)
+
+
+def test_a_long_output_keeps_its_head_and_its_tail(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: contains "the end"')))
+    world.answers(CHECK, "the head" + "x" * 20_000 + "the end")
+    incident = world.page()
+    (attempt,) = world.store.attempts(incident.id)
+    assert incident.status is Status.RESOLVED
+    assert len(attempt.output) < 8_100
+    assert attempt.output.startswith("the head")
+    assert "characters left out" in attempt.output
+    assert attempt.output.endswith("the end\n")
+
+
+def test_an_output_of_many_lines_is_shown_without_its_middle() -> None:
+    shown = preformatted("\n".join(f"line {number}" for number in range(1, 31))).splitlines()
+    assert shown[1:8] == [*[f"    line {number}" for number in range(1, 7)], "    … 18 lines left out …"]
+    assert shown[-1] == "    line 30"
+    assert preformatted("") == ""
+
+
+def test_a_condition_on_a_step_that_was_skipped_does_not_hold(world: World) -> None:
+    steps = (
+        step(1, CHECK)
+        + step(2, INFO, keys='Only if: step 1 contains "LOADING"')
+        + step(3, INFO, keys='Only if: step 2 contains "fine"')
+        + step(4, CHECK)
+    )
+    world.runbook(runbook(steps=steps))
+    world.answers(CHECK, "PONG")
+    incident = world.page()
+    assert world.sandbox.commands() == [CHECK, CHECK]
+    assert world.kinds(incident.id).count("step_skipped") == 2
+
+
+def test_a_condition_that_holds_lets_the_step_run(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK) + step(2, INFO, keys='Only if: step 1 contains "PONG"')))
+    world.answers(CHECK, "PONG")
+    world.answers(INFO, "fine")
+    world.page()
+    assert world.sandbox.commands() == [CHECK, INFO]
+
+
+def test_a_retry_waits_as_long_as_its_step_says(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: "PONG"\nRetry delay: 30s')))
+    world.answers(CHECK, "LOADING", "PONG")
+    incident = world.page()
+    story = {event.kind.value: event.at for event in world.store.timeline(incident.id)}
+    assert (story["step_succeeded"] - story["attempt_failed"]).total_seconds() == 30
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        (
+            "### Step 1: Restart\n```action\nrestart_deployment: {name: api}\n```\n",
+            "has no executor in this build",
+        ),
+        (step(1, CHECK, keys="Approval: required"), "approval of a single step is not supported"),
+        (step(1, "redis-cli PING > /etc/passwd"), "Refused: step 1"),
+    ],
+)
+def test_what_this_build_cannot_do_is_refused_before_anything_runs(
+    world: World, steps: str, why: str
+) -> None:
+    world.runbook(runbook(steps=steps))
+    incident = world.page()
+    assert incident.status is Status.ESCALATED
+    assert why in incident.result
+    assert world.sandbox.commands() == []
+
+
+def test_a_machine_that_closes_what_we_closed_is_our_own_echo(world: World) -> None:
+    world.receive()
+    world.store.begin_own_write("P1", "resolve")
+    world.store.end_own_write("P1", "resolve", "PAGENT0")
+    by_rule = replace(RESOLVED, actor_kind=ActorKind.MACHINE, actor_id="PSERVICE", actor_name="")
+    assert read_event(world.context, by_rule) == Irrelevant("the agent's own write")
+
+
+def test_a_human_who_acts_after_the_end_changes_nothing(world: World) -> None:
+    incident_id = world.receive()
+    world.store.accept(RESOLVED, "{}")
+    world.store.record(incident_id, (), changes=Changes(status=Status.RESOLVED))
+    assert not handle_event(world.context, incident_id, RESOLVED)
+    assert world.store.unhandled_events(10) == []
+    assert {row["outcome"] for row in world.store.delivery_outcomes(incident_id)} >= {"the incident was over"}
+    assert world.told(incident_id) == []
+
+
+class TakenWhileAsked(FakeDesk):
+    """Somebody acknowledges there at the very moment in which the agent asks for details."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def facts(self, source_id: str) -> SourceFacts:
+        (incident,) = self._store.incidents()
+        self._store.stand_down(incident.id, StandDown("Ann", "acknowledged the incident"))
+        return super().facts(source_id)
+
+
+def test_a_human_who_takes_over_while_the_source_is_asked_keeps_it(world: World) -> None:
+    world.desk = TakenWhileAsked(world.store)
+    world.runbook(runbook(steps=step(1, CHECK)))
+    assert world.page().status is Status.STOOD_DOWN
+    assert world.desk.incident("P1").acknowledged_by == []
+    assert world.sandbox.commands() == []
+
+
+class TakenBefore(InlineRun):
+    """Somebody takes over right before the named step."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world.clock)
+        self._world = world
+        self._name = name
+
+    def step(self, name: str, do: Callable[[], T], returns: object) -> T:
+        if name == self._name:
+            (incident,) = self._world.store.incidents()
+            self._world.store.stand_down(incident.id, StandDown("Ann", "took over"))
+        return super().step(name, do, returns)
+
+
+@pytest.mark.parametrize(
+    "moment", ["receive", "learn", "match", "plan", "terms", "take-up", "deadline", "step-1", "resolve"]
+)
+def test_a_human_may_take_over_at_any_moment_and_nothing_is_closed_behind_their_back(
+    world: World, moment: str
+) -> None:
+    world.runbook(runbook(steps=step(1, CHECK)))
+    world.answers(CHECK, "PONG")
+    incident_id = world.receive()
+    handle(TakenBefore(world, moment), world.context, incident_id)
+    world.deliver()
+    assert world.store.incident(incident_id).status is Status.STOOD_DOWN
+    assert world.desk.incident("P1").facts.status != "resolved"
+    assert world.sandbox.commands() == ([CHECK] if moment == "resolve" else [])
+    assert world.pager.open_pages == []
