@@ -27,6 +27,10 @@ log = structlog.get_logger()
 #: PagerDuty drops webhooks above 256 KiB (webhooks, "Behavior"); other sources send no more.
 MAX_BODY_BYTES = 1 << 20
 
+#: Slow clients must not keep webhooks and health checks out.
+_MAX_CONNECTIONS = 1_000
+_IDLE_CONNECTION_S = 15
+
 #: How long a graceful stop waits for running attempts; Kubernetes kills after 30 s by default.
 _GRACE_S = 15.0
 
@@ -141,7 +145,11 @@ class Daemon:
                 port=server.port,
                 threads=16,
                 max_request_body_size=MAX_BODY_BYTES,
-                clear_untrusted_proxy_headers=True,
+                # kept, so that the API sees that a proxy stands in front of it; nothing trusts them
+                clear_untrusted_proxy_headers=False,
+                connection_limit=_MAX_CONNECTIONS,
+                channel_timeout=_IDLE_CONNECTION_S,
+                cleanup_interval=5,
                 ident=None,
             )
         except OSError as error:

@@ -57,6 +57,9 @@ def _broken_link(entry: Mapping[str, object], *, expected_seq: int, prev_hash: s
     missing = [name for name in (*_HASHED, "prev", "hash") if name not in entry]
     if missing:
         return f"entry {expected_seq} lacks {', '.join(missing)}"
+    unknown = sorted(set(entry) - {*_HASHED, "prev", "hash"})
+    if unknown:
+        return f"entry {expected_seq} has {', '.join(unknown)} added"
     if entry["seq"] != expected_seq:
         return f"expected entry {expected_seq}, found {entry['seq']}: entries were dropped or reordered"
     if entry["prev"] != prev_hash:

@@ -45,9 +45,7 @@ class AuditLog:
                 self._written = _last_whole_line(file)
             entries = list(self._store.audit_entries(after=self._written, limit=_BATCH))
             if entries:
-                file.write(
-                    "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries).encode()
-                )
+                file.write("".join(map(_line, entries)).encode())
                 self._written = int(entries[-1]["seq"])
             self._end = file.tell()
         return len(entries)
@@ -77,9 +75,14 @@ def read(path: Path) -> Iterator[dict[str, object]]:
         for line in file:
             try:
                 entry = json.loads(line)
-            except ValueError:
-                entry = {}
-            yield entry if isinstance(entry, dict) else {}
+            except (ValueError, RecursionError):
+                entry = None
+            # written in exactly one way: a line that reads otherwise, say with a key given twice, was forged
+            yield entry if isinstance(entry, dict) and _line(entry) == line else {}
+
+
+def _line(entry: dict[str, object]) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def verify_file(path: Path) -> Intact | Tampered:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -156,8 +156,8 @@ def _expiry(store: Store, incident_id: str) -> datetime:
 def operator() -> str:
     """Who decides, for the timeline and the audit log."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the user of a container may have a number and no name
+        return pwd.getpwuid(os.getuid()).pw_name  # not from the environment, which says what one likes
+    except KeyError:  # the user of a container may have a number and no name
         return f"user {os.getuid()}"
 
 

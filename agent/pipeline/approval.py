@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 
 from agent.domain.decisions import EscalationTrigger, Plan, StandDown, Stopped, Terms
+from agent.domain.effects import EffectClass
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.runbook import Autonomy
 from agent.pipeline.context import Context
@@ -49,7 +51,7 @@ def _tell_asked(context: Context, incident_id: str, terms: Terms, plan: Plan) ->
     expires_at = context.clock.now() + timedelta(seconds=timeout_s)
     text = (
         f"✋ Approval needed within {timeout_s:g} s: `oncall-agent approve {incident_id}` "
-        f"runs exactly this plan ({plan.plan_hash[:12]})"
+        f"runs exactly this plan ({plan.plan_hash[:12]}){_commands(plan)}"
     )
     tell(
         context,
@@ -63,6 +65,17 @@ def _tell_asked(context: Context, incident_id: str, terms: Terms, plan: Plan) ->
         changes=Changes(status=Status.AWAITING_APPROVAL),
     )
     return expires_at.isoformat()
+
+
+def _commands(plan: Plan) -> str:
+    """What a yes lets run, word by word, with what it changes."""
+    lines = []
+    for step in (*plan.steps, *plan.verify, *plan.rollback):
+        for command in step.commands:
+            changes = [each for each in command.effects if each.effect_class is not EffectClass.READ]
+            price = ", ".join(f"{each.count} × {each.effect_class}" for each in changes) or "reads"
+            lines.append(f"\n    {step.section} {step.index}: {shlex.join(command.argv)}  [{price}]")
+    return "".join(lines)
 
 
 def _settle(context: Context, incident_id: str, plan: Plan, expires_at: datetime) -> str:

@@ -11,6 +11,7 @@ from agent.domain.effects import BlastRadius
 from agent.domain.runbook import Step
 from agent.library import judge
 from agent.pipeline.context import Context
+from agent.pipeline.planning import judge_again
 from agent.ports import AlreadyEnded, AttemptKey, Begun, CommandResult, Unfinished
 
 #: What is kept of an output for the timeline and for a later step's `Only if`.
@@ -49,6 +50,9 @@ def _try(
     stopped = _must_not_start(context, key, deadline) if known is None else None
     if stopped is not None:
         return stopped
+    changed = judge_again(context, limits, planned) if known is None else None
+    if changed is not None:
+        return _ended(key, AttemptEnd.REFUSED, str(changed))
     begun = known or context.store.begin_attempt(
         key,
         title=step.title,
@@ -133,7 +137,12 @@ def _verdict(
     if result.problem:
         return AttemptEnd.FAILED, result.problem
     judgement = judge(step.expectation, exit_code=result.exit_code, stdout=result.stdout)
-    return (AttemptEnd.SUCCEEDED if judgement.holds else AttemptEnd.FAILED), judgement.reason
+    # the words quote the output, cut: a secret must be masked before it is cut, or half of it stays
+    told = judge(step.expectation, exit_code=result.exit_code, stdout=context.redactor.text(result.stdout))
+    words = (
+        told.reason if told.holds == judgement.holds else "a secret in the output decides; it is not shown"
+    )
+    return (AttemptEnd.SUCCEEDED if judgement.holds else AttemptEnd.FAILED), words
 
 
 def _kept(context: Context, output: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from agent.domain.alert import Alert
 from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import ParameterValue, Plan, PlannedStep, Section
-from agent.domain.effects import EffectClass
+from agent.domain.effects import BlastRadius, EffectClass
 from agent.domain.incident import Entry, EventKind
 from agent.domain.runbook import Runbook, Step
 from agent.library import bind
@@ -69,18 +69,34 @@ def _planned(
     """The steps of a section, priced in order: the first command that goes over a limit is refused."""
     scripts = [_script(step, values) for step in steps]
     understood = [None if isinstance(script, Refusal) else script for script in scripts]
-    priced = price_plan(understood, _guard(context, runbook))
+    priced = price_plan(understood, _guard(context, runbook.blast_radius))
     return tuple(
         _planned_step(section, step, script, commands)
         for step, script, commands in zip(steps, scripts, priced, strict=True)
     )
 
 
-def _guard(context: Context, runbook: Runbook) -> Guard:
+def judge_again(context: Context, limits: BlastRadius, planned: PlannedStep) -> Refusal | None:
+    """The guard's verdict at the moment of the attempt: what changed since the plan is refused.
+
+    A declared script is hashed here once more; a command whose price changed needs a new plan.
+    """
+    if planned.script is None:
+        return Refusal("the step was not planned")
+    (commands,) = price_plan([planned.script], _guard(context, limits))
+    for before, now in zip(planned.commands, commands, strict=True):
+        if now.refusal is not None:
+            return now.refusal
+        if now.effects != before.effects:
+            return Refusal(f"{now.argv[0]} has other effects now than when it was planned")
+    return None
+
+
+def _guard(context: Context, limits: BlastRadius) -> Guard:
     allow = context.config.execution.allow
     return Guard(
         context.tables,
-        runbook.blast_radius,
+        limits,
         allowed_hosts=allow.hosts,
         allowed_namespaces=allow.namespaces,
     )

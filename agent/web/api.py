@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, jsonify, request
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from agent.web.app import WebParts
 
 _MAX_PAGE = 500
+
+#: What a reverse proxy adds.
+_PROXY_HEADERS = ("forwarded", "x-forwarded-", "x-real-ip", "via")
 
 
 def blueprint(parts: WebParts) -> Blueprint:
@@ -60,13 +64,20 @@ def blueprint(parts: WebParts) -> Blueprint:
 def _check_token(parts: WebParts) -> None:
     server = parts.config.server
     if server.api_token is None:
-        if is_loopback(server.host):
+        if is_loopback(server.host) and _is_from_this_machine():
             return
         abort(403, "set server.api_token in config.yaml to read the API beyond loopback")
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     expected = server.api_token.resolve().reveal()
     if not hmac.compare_digest(given.encode(), expected.encode()):
         abort(401, "send the API token as Authorization: Bearer")
+
+
+def _is_from_this_machine() -> bool:
+    """Whether nothing hints at a proxy or at another name: both bring remote readers to loopback."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    passed_on = any(name.lower().startswith(_PROXY_HEADERS) for name in request.headers.keys())  # noqa: SIM118
+    return is_loopback(host) and not passed_on
 
 
 def _limit() -> int:

@@ -87,6 +87,17 @@ def test_a_changed_word_breaks_the_chain_at_its_entry(audit: AuditLog) -> None:
     assert verify_file(audit.path) == Tampered(3, "entry 3 was changed after it was written")
 
 
+def test_a_text_given_twice_in_one_line_is_found(audit: AuditLog) -> None:
+    rewrite(audit, lambda lines: [lines[0].replace("{", '{"text": "nothing happened", ', 1), *lines[1:]])
+    assert isinstance(verify_file(audit.path), Tampered)
+
+
+def test_a_key_added_to_an_entry_is_found(audit: AuditLog) -> None:
+    added = json.loads(audit.path.read_text().splitlines()[0]) | {"approved_by": "ceo"}
+    rewrite(audit, lambda lines: [json.dumps(added, ensure_ascii=False), *lines[1:]])
+    assert verify_file(audit.path) == Tampered(1, "entry 1 has approved_by added")
+
+
 def test_a_dropped_entry_breaks_the_chain(audit: AuditLog) -> None:
     rewrite(audit, lambda lines: lines[:2] + lines[3:])
     outcome = verify_file(audit.path)

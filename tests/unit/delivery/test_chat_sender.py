@@ -205,6 +205,19 @@ def test_a_refused_update_of_the_root_drops_no_line(post: Post) -> None:
     assert post.waiting() == 0
 
 
+def test_an_update_of_the_root_that_fails_is_made_up_for(post: Post) -> None:
+    incident_id = post.incident()
+    post.put(incident_id, ChatLine("one"))
+    post.chat.deliver()
+    post.put(incident_id, ChatCard())
+    post.fake.fail(DOWN)
+    assert post.chat.deliver() == 1
+    assert post.waiting() == 1
+    post.deliver_all(post.chat, looks=10)
+    assert post.waiting() == 0
+    assert len(post.fake.threads[0].earlier) == 1
+
+
 def test_a_refused_root_message_loses_no_line_and_holds_up_no_other_incident(post: Post) -> None:
     post.put(post.incident(1), ChatLine("a"))
     post.put(post.incident(2), ChatLine("b"))

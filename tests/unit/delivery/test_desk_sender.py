@@ -155,6 +155,16 @@ def test_a_resolve_with_a_wrong_token_is_tried_once_a_minute_and_a_human_is_told
     assert "could not be resolved" in page.summary
 
 
+def test_a_resolve_that_is_refused_for_ever_tells_a_human_once(post: Post) -> None:
+    incident_id = post.incident()
+    post.put(incident_id, DeskResolve("P1", "fixed"))
+    post.world.desk.fail_with(REFUSED)
+    post.deliver_all(post.desk, looks=3)
+    post.pager.deliver()
+    assert [page.dedup_key for page in post.world.pager.woken] == [f"oncall-agent-{incident_id}-unresolved"]
+    assert post.world.store.next_letters(Channel.DESK, 10) == []
+
+
 def test_a_note_that_is_not_allowed_holds_up_no_resolve(post: Post) -> None:
     post.put(post.incident(), DeskNote("P1", "note"))
     post.put(post.incident(), DeskResolve("P1", "fixed"))

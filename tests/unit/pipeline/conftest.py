@@ -69,6 +69,8 @@ class World:
     chat: FakeChat = field(default_factory=FakeChat)
     has_desk: bool = True
     gate: Gate = field(default_factory=Gate)
+    tables: EffectTables = field(default_factory=EffectTables.load)
+    channels: frozenset[Channel] = frozenset(Channel)
     on_wait: Callable[[str], bool] = lambda _: False
     _context: Context | None = None
 
@@ -80,11 +82,11 @@ class World:
                 store=self.store,
                 library=Library(self.runbooks),
                 sandbox=self.sandbox,
-                tables=EffectTables.load(),
+                tables=self.tables,
                 redactor=Redactor([SECRET]),
                 clock=self.clock,
                 desk=self.desk if self.has_desk else None,
-                channels=frozenset(Channel),
+                channels=self.channels,
                 gate=self.gate,
             )
         return self._context

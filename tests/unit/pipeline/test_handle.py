@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from agent.domain.alert import Severity
-from agent.domain.decisions import StandDown
+from agent.domain.decisions import Section, StandDown
+from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Status
+from agent.domain.outbox import Channel
 from agent.domain.source_event import EventType, SourceEvent
-from agent.ports import Decision, SourceFacts
+from agent.ports import AttemptKey, Decision, SourceFacts
+from agent.safety.effects import EffectTables
 from tests.unit.pipeline.conftest import ALERT, SECRET, World, runbook, step
 
 FLUSH = "redis-cli FLUSHDB"
@@ -453,3 +458,95 @@ def test_a_later_event_about_a_resolved_incident_changes_nothing(world: World) -
     event = SourceEvent("pagerduty", "d-7", EventType.RESOLVED, "incident.resolved", "P1")
     world.store.accept(event, "{}")
     assert not world.store.stand_down(incident.id, StandDown("Ann", "resolved the incident"))
+
+
+def test_the_approval_shows_every_command_with_its_price(world: World) -> None:
+    steps = step(1, FLUSH) + step(2, CHECK)
+    world.runbook(runbook(steps=steps, limits="- max_cache_operations: 1\n- requires_human_approval: true"))
+    incident = world.page()
+    (asked,) = [text for text in world.told(incident.id) if text.startswith("✋")]
+    assert asked.splitlines()[1:] == [
+        "    steps 1: redis-cli FLUSHDB  [1 × cache_operation]",
+        "    steps 2: redis-cli PING  [reads]",
+    ]
+
+
+def test_a_declared_script_that_was_changed_after_the_approval_does_not_run(
+    world: World, tmp_path: Path
+) -> None:
+    script = tmp_path / "fix.sh"
+    script.write_text("#!/bin/sh\necho fixed\n")
+    digest = hashlib.sha256(script.read_bytes()).hexdigest()
+    table = tmp_path / "tables.yaml"
+    table.write_text(
+        f"scripts:\n  {script}:\n    sha256: '{digest}'\n    effect: {{class: cache_operation}}\n"
+    )
+    world.tables = EffectTables.load([table])
+    world.runbook(
+        runbook(
+            steps=step(1, str(script)), limits="- max_cache_operations: 1\n- requires_human_approval: true"
+        )
+    )
+    incident_id = world.receive()
+    approve(world, incident_id)
+    decide = world.on_wait
+
+    def tamper(topic: str) -> bool:
+        script.write_text("#!/bin/sh\necho evil\n")
+        return decide(topic)
+
+    world.on_wait = tamper
+    incident = world.handle(incident_id)
+    assert incident.status is Status.ESCALATED
+    assert world.sandbox.commands() == []
+    assert any("refused" in text for text in world.told(incident_id))
+
+
+def test_half_of_a_secret_is_not_quoted_either(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: "PONG"')))
+    world.answers(CHECK, f"{'x' * 42}{SECRET}")
+    incident = world.page()
+    assert not any(SECRET[:12] in text for text in world.told(incident.id))
+
+
+def test_a_page_that_a_human_has_long_acknowledged_is_left_to_them(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK)))
+    incident = world.handle(world.receive(ALERT, SourceFacts(status="acknowledged")))
+    assert incident.status is Status.STOOD_DOWN
+    assert world.sandbox.commands() == []
+
+
+def test_without_a_way_to_page_nothing_is_acknowledged_and_it_is_said(world: World) -> None:
+    world.channels = frozenset({Channel.CHAT, Channel.DESK})
+    world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: "PONG"\nAttempts: 1')))
+    world.answers(CHECK, "no")
+    incident = world.page()
+    assert incident.status is Status.ESCALATED
+    assert world.desk.incident("P1").acknowledged_by == []
+    assert any("Nobody is paged" in text for text in world.told(incident.id))
+
+
+def test_a_last_step_that_was_skipped_is_not_called_fixed(world: World) -> None:
+    steps = step(1, CHECK) + step(2, FLUSH, keys='Only if: step 1 contains "LOADING"')
+    world.runbook(runbook(steps=steps))
+    world.answers(CHECK, "PONG")
+    assert "was skipped" in world.page().result
+
+
+def test_an_attempt_that_ran_before_a_restart_is_known_even_past_the_deadline(world: World) -> None:
+    world.runbook(runbook(steps=step(1, FLUSH)))
+    incident_id = world.receive()
+    key = AttemptKey(incident_id, Section.STEPS, 1, 1)
+    effect = Effect(EffectClass.CACHE_OPERATION, "redis localhost:6379", 1)
+    world.store.begin_attempt(
+        key,
+        title="Step 1",
+        effects=[effect],
+        limits=BlastRadius({EffectClass.CACHE_OPERATION: 1}),
+        hourly_limits={},
+        read_only=False,
+    )
+    world.configure(execution={"incident_deadline_s": 0.001})
+    incident = world.handle(incident_id)
+    assert "outcome unknown" in incident.result
+    assert world.sandbox.commands() == []

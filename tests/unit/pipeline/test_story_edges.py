@@ -11,14 +11,17 @@ import pytest
 from agent.adapters.fake_desk import FakeDesk
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
-from agent.domain.decisions import StandDown
+from agent.domain.command import Script
+from agent.domain.decisions import EscalationTrigger, StandDown, Stopped
 from agent.domain.incident import Status
+from agent.domain.outbox import Channel
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.pipeline import closing
 from agent.pipeline.handle import handle
 from agent.pipeline.takeover import Irrelevant, handle_event, read_event
 from agent.pipeline.telling import preformatted
-from agent.ports import Changes, SourceFacts
-from tests.unit.pipeline.conftest import World, runbook, step
+from agent.ports import Changes, CommandResult, SourceFacts
+from tests.unit.pipeline.conftest import HookedSandbox, World, runbook, step
 
 T = TypeVar("T")
 
@@ -176,3 +179,67 @@ def test_a_human_may_take_over_at_any_moment_and_nothing_is_closed_behind_their_
     assert world.desk.incident("P1").facts.status != "resolved"
     assert world.sandbox.commands() == ([CHECK] if moment == "resolve" else [])
     assert world.pager.open_pages == []
+
+
+class AskingSandbox(HookedSandbox):
+    """Asks, while the command runs, whether it must stop, as the real one does."""
+
+    def run(
+        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+    ) -> CommandResult:
+        result = super().run(script, marker=marker, timeout_s=timeout_s, should_stop=lambda: False)
+        return CommandResult(None, interrupted=True) if should_stop() else result
+
+
+def end_by_watchdog(world: World, incident_id: str) -> None:
+    closing.escalate(world.context, incident_id, Stopped("it is stuck", EscalationTrigger.STUCK))
+
+
+def test_a_running_command_is_stopped_when_a_human_takes_over(world: World) -> None:
+    world.sandbox = AskingSandbox()
+    world.runbook(runbook(steps=step(1, CHECK) + step(2, INFO)))
+    world.answers(CHECK, "PONG")
+    incident_id = world.receive()
+    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    assert world.handle(incident_id).status is Status.STOOD_DOWN
+    assert world.sandbox.commands() == [CHECK]
+
+
+def test_a_running_command_is_stopped_when_its_incident_was_given_to_a_human(world: World) -> None:
+    world.sandbox = AskingSandbox()
+    world.runbook(runbook(steps=step(1, CHECK) + step(2, INFO)))
+    world.answers(CHECK, "PONG")
+    incident_id = world.receive()
+    world.when_run(CHECK, lambda: end_by_watchdog(world, incident_id))
+    assert world.handle(incident_id).status is Status.ESCALATED
+    assert world.sandbox.commands() == [CHECK]
+    assert len(world.pager.woken) == 1
+
+
+@pytest.mark.parametrize("status", ["acknowledged", "resolved"])
+def test_what_a_human_already_has_at_the_source_is_left_to_them(world: World, status: str) -> None:
+    world.runbook(runbook(steps=step(1, CHECK)))
+    incident_id = world.receive(facts=SourceFacts(status=status))
+    assert world.handle(incident_id).status is Status.STOOD_DOWN
+    assert world.sandbox.commands() == []
+    assert world.pager.woken == []
+
+
+def test_without_a_pager_nothing_is_acknowledged_and_the_thread_says_that_nobody_is_paged(
+    world: World,
+) -> None:
+    world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: "PONG"')))
+    world.answers(CHECK, "no", "no")
+    world._context = replace(world.context, channels=frozenset({Channel.CHAT, Channel.DESK}))
+    incident = world.page()
+    assert incident.status is Status.ESCALATED
+    assert world.desk.incident("P1").acknowledged_by == []
+    assert any("Nobody is paged" in text for text in world.told(incident.id))
+
+
+def test_a_runbook_that_asks_for_a_human_never_goes_beyond_approve(world: World) -> None:
+    text = runbook(steps=step(1, CHECK), limits="- requires_human_approval: true")
+    world.runbook(f"---\nautonomy: auto\n---\n{text}")
+    incident = world.page()
+    assert incident.autonomy == "approve"
+    assert world.sandbox.commands() == []
