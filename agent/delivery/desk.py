@@ -96,6 +96,9 @@ class DeskSender:
         if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
             self._give_up(letter, error)
             return 0.0
+        if isinstance(letter.message, DeskNote) and letter.tries >= _NOTE_TRIES:
+            self._give_up(letter, error)  # a note must not hold up the resolve behind it for ever
+            return 0.0
         if not error.retryable and not isinstance(letter.message, DeskResolve):
             self._give_up(letter, error)
             return 0.0
@@ -120,6 +123,9 @@ class DeskSender:
         """It is fixed, and the source still says that it is not: somebody has to close it."""
         closing.page_unresolved(self._context, letter.incident_id, str(error))
 
+
+#: With the waits in between about two minutes.
+_NOTE_TRIES = 8
 
 _GIVEN_UP = frozenset({Status.ESCALATED, Status.STOOD_DOWN, Status.IGNORED})
 

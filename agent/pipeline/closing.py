@@ -115,7 +115,7 @@ def _end(
         entry,
         Entry("summary", EventKind.SUMMARY, text),
         changes=changes,
-        messages=(ChatSummary(text), *messages, DeskNote(incident.alert.source_id, text[:_MAX_NOTE])),
+        messages=(ChatSummary(text), DeskNote(incident.alert.source_id, text[:_MAX_NOTE]), *messages),
     )
 
 

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from agent.domain.decisions import Matched
+from agent.domain.errors import StoreError
 from agent.domain.incident import Status
 from agent.domain.source_event import EventType, SourceEvent
 from agent.durable import RunState
+from agent.ports import Changes
 from tests.integration.daemon.conftest import Control
 from tests.unit.pipeline.conftest import ALERT, runbook, step
 
@@ -70,12 +73,48 @@ def test_a_run_that_waits_for_approval_has_the_time_of_the_approval_too(control:
     assert len(control.pages()) == 1
 
 
-def test_a_verification_may_hold_for_longer_than_the_incident_may_run(control: Control) -> None:
+def verifying(control: Control, *, more: str) -> str:
+    """An incident in the middle of its runbook's verification."""
+    control.world.runbook(runbook(steps=step(1, "redis-cli PING"), more=more))
+    (found,) = control.world.context.library.runbooks.values()
+    control.store.keep_revision(found)
     incident_id = control.running()
-    control.stands(incident_id, Status.VERIFYING)
-    control.clock.sleep(3600)
+    match = Matched(found.id, found.revision, 1.0)
+    control.store.record(incident_id, (), changes=Changes(status=Status.VERIFYING, match=match))
+    return incident_id
+
+
+HOLDS = "## Verify\nHold for: 30m\n\n### Step 1: Ping\n```bash\nredis-cli PING\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "hold_s"), [(HOLDS, 1800), (HOLDS.replace("Hold for: 30m\n", ""), 0), ("", 0)]
+)
+def test_a_verification_has_the_time_for_which_it_must_hold_and_no_more(
+    control: Control, more: str, hold_s: float
+) -> None:
+    verifying(control, more=more)
+    control.clock.sleep(600 + hold_s + 119)
     control.watchdog.tick()
     assert control.pages() == []
+    control.clock.sleep(2)
+    control.watchdog.tick()
+    (page,) = control.pages()
+    assert "it has been verifying for too long" in page
+
+
+def test_an_incident_that_cannot_be_looked_at_hides_none_of_the_others(control: Control) -> None:
+    broken, dead = control.running(1), control.running(2, state=RunState.DEAD)
+
+    def look(incident_id: str) -> None:
+        if incident_id == broken:
+            raise StoreError("the runs cannot be read")
+
+    control.runs.on_look = look
+    control.watchdog.tick()
+    assert control.status(broken) is Status.RUNNING
+    assert control.status(dead) is Status.ESCALATED
+    assert len(control.pages()) == 1
 
 
 def test_an_incident_that_waits_too_long_for_its_turn_pages_a_human(control: Control) -> None:

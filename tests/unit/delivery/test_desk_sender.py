@@ -165,6 +165,17 @@ def test_a_resolve_that_is_refused_for_ever_tells_a_human_once(post: Post) -> No
     assert post.world.store.next_letters(Channel.DESK, 10) == []
 
 
+def test_a_note_that_never_arrives_lets_the_resolve_pass(post: Post) -> None:
+    incident_id = post.incident()
+    post.put(incident_id, DeskNote("P1", "note"))
+    post.put(incident_id, DeskResolve("P1", "fixed"))
+    post.world.desk.fail_with(*[DOWN] * 9)
+    for _ in range(12):
+        post.world.clock.sleep(post.desk.deliver())
+    assert post.world.desk.incident("P1").facts.status == "resolved"
+    assert post.world.desk.incident("P1").notes == []
+
+
 def test_a_note_that_is_not_allowed_holds_up_no_resolve(post: Post) -> None:
     post.put(post.incident(), DeskNote("P1", "note"))
     post.put(post.incident(), DeskResolve("P1", "fixed"))

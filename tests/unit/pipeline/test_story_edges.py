@@ -243,3 +243,11 @@ def test_a_runbook_that_asks_for_a_human_never_goes_beyond_approve(world: World)
     incident = world.page()
     assert incident.autonomy == "approve"
     assert world.sandbox.commands() == []
+
+
+def test_an_author_who_asks_for_no_human_means_auto(world: World) -> None:
+    world.configure(runbooks={"default_autonomy": "approve"})
+    world.runbook(runbook(steps=step(1, CHECK), limits="- requires_human_approval: false"))
+    world.answers(CHECK, "PONG")
+    incident = world.page()
+    assert (incident.autonomy, incident.status) == ("auto", Status.RESOLVED)
