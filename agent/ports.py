@@ -10,12 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from agent.domain.alert import Alert, Severity, Urgency
-from agent.domain.command import Refusal, Script
-from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section, StandDown
+from agent.domain.alert import Severity, Urgency
+from agent.domain.command import Script
+from agent.domain.decisions import Attempt, Plan, StandDown
 from agent.domain.effects import BlastRadius, Effect, EffectClass
-from agent.domain.incident import Entry, Incident, Status, TimelineEvent
+from agent.domain.incident import Entry, Incident, TimelineEvent
 from agent.domain.outbox import Channel, Letter, Message
+from agent.domain.records import (
+    AlreadyEnded,
+    AttemptKey,
+    BeginAttempt,
+    Changes,
+    Decision,
+    OwnWrite,
+    Unfinished,
+)
 from agent.domain.runbook import Runbook
 from agent.domain.source_event import Accepted, SourceEvent
 
@@ -197,87 +206,6 @@ class Run(Protocol):
     def wait(self, topic: str, timeout_s: float) -> bool:
         """Wait for a wake-up on the topic; False when the time is over. The message carries no truth."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What else changes with a timeline entry; None leaves a field as it is."""
-
-    status: Status | None = None
-    alert: Alert | None = None
-    match: Matched | None = None
-    runbook_title: str | None = None
-    plan: Plan | None = None
-    autonomy: str | None = None
-    steps_done: int | None = None
-    result: str | None = None
-    escalation: Escalation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Escalation:
-    """A human is needed, as kept in the queue."""
-
-    trigger: EscalationTrigger
-    reason: str
-    severity: Severity
-    dedup_key: str
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptKey:
-    """Names one try of one step of one incident; the journal is unique on it."""
-
-    incident_id: str
-    section: Section
-    step: int
-    number: int
-
-    @property
-    def marker(self) -> str:
-        """What every process of the attempt carries in its environment."""
-        return f"{self.incident_id}/{self.section}/{self.step}/{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """Charged and written down: the attempt may run."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyEnded:
-    """It ran before a restart; this is how it ended."""
-
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """It was begun before a restart and nobody knows how it ended."""
-
-
-BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A human's answer to one plan hash."""
-
-    plan_hash: str
-    approved: bool
-    by: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OwnWrite:
-    """A change that the agent made at the source; its echo comes back as a webhook."""
-
-    action: str
-    begun_at: datetime
-    ended_at: datetime | None = None
-    actor_id: str = ""
 
 
 class IntakeStore(Protocol):

@@ -24,8 +24,9 @@ from agent.domain.decisions import Plan, StandDown
 from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, DeskResolve, Message, channel_of
+from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Runbook
-from agent.ports import Changes, Clock, Decision
+from agent.ports import Clock
 
 _TERMINAL = [status.value for status in Status if status.is_terminal]
 

@@ -18,8 +18,9 @@ from agent.adapters.store_schema import (
 )
 from agent.domain.alert import Alert
 from agent.domain.incident import MANUAL_SOURCE, Status
+from agent.domain.records import OwnWrite
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
-from agent.ports import Clock, OwnWrite
+from agent.ports import Clock
 
 
 class StoredIntake:

@@ -15,7 +15,8 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.incident import MANUAL_SOURCE
-from agent.ports import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Clock, Unfinished
+from agent.domain.records import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
+from agent.ports import Clock
 
 
 class StoredJournal:

@@ -25,7 +25,7 @@ from agent.cli.output import (
 )
 from agent.config import Config
 from agent.domain.incident import Incident, Status
-from agent.ports import Decision
+from agent.domain.records import Decision
 from agent.web import views
 
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id, or its id at the source.")]

@@ -28,13 +28,13 @@ from agent.cli.output import (
 from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
 from agent.domain.decisions import Completed, Matched, Plan, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE
+from agent.domain.records import Changes
 from agent.domain.runbook import Runbook
 from agent.pipeline import closing, intake, planning
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.handle import terms_of
 from agent.pipeline.verification import verify
-from agent.ports import Changes
 from agent.web import views
 
 

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from agent.domain.decisions import EscalationTrigger, Plan, StandDown, Stopped, Terms
 from agent.domain.effects import EffectClass
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Autonomy
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import Changes, Decision, Run
+from agent.ports import Run
 
 
 def ask(run: Run, context: Context, incident_id: str, terms: Terms, plan: Plan) -> Stopped | StandDown | None:

@@ -8,11 +8,12 @@ from typing import assert_never
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, PlannedStep
 from agent.domain.effects import BlastRadius
+from agent.domain.records import AlreadyEnded, AttemptKey, Begun, Unfinished
 from agent.domain.runbook import Step
 from agent.library import judge
 from agent.pipeline.context import Context
 from agent.pipeline.planning import judge_again
-from agent.ports import AlreadyEnded, AttemptKey, Begun, CommandResult, Unfinished
+from agent.ports import CommandResult
 
 #: What is kept of an output for the timeline and for a later step's `Only if`.
 _KEPT_CHARACTERS = 8_000

@@ -10,10 +10,10 @@ from agent.domain.alert import Severity
 from agent.domain.decisions import Completed, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatSummary, DeskNote, DeskResolve, Message, PageHuman
+from agent.domain.records import Changes, Escalation
 from agent.pipeline.context import Context
 from agent.pipeline.intake import OWN_KEY_PREFIX
 from agent.pipeline.telling import tell
-from agent.ports import Changes, Escalation
 from agent.reports.summary import evidence, summary
 
 #: PagerDuty Events API v2 cuts a longer summary.

@@ -22,12 +22,13 @@ from agent.domain.decisions import (
     Terms,
 )
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.records import AttemptKey, Changes
 from agent.domain.runbook import FailureAction, Runbook, Step
 from agent.library import judge
 from agent.pipeline.attempt import make_attempt
 from agent.pipeline.context import Context
 from agent.pipeline.telling import preformatted, tell
-from agent.ports import AttemptKey, Changes, Run
+from agent.ports import Run
 
 
 @dataclass(frozen=True, slots=True)

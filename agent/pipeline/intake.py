@@ -9,9 +9,10 @@ from agent.domain.decisions import StandDown
 from agent.domain.errors import ServiceError
 from agent.domain.incident import Entry, EventKind, Incident, Status
 from agent.domain.outbox import Channel, DeskAcknowledge, Message
+from agent.domain.records import Changes
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import Changes, SourceFacts
+from agent.ports import SourceFacts
 
 #: Starts the dedup_key of everything that the agent itself triggers.
 OWN_KEY_PREFIX = "oncall-agent-"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from agent.domain.alert import Alert
 from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.records import Changes
 from agent.domain.runbook import Runbook
 from agent.library import Verdict, evaluate
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import Changes
 
 #: A rule that holds is certain; scores and the LLM will have something to say below it.
 _RULE_CONFIDENCE = 1.0

@@ -11,11 +11,11 @@ from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import ParameterValue, Plan, PlannedStep, Section
 from agent.domain.effects import BlastRadius, EffectClass
 from agent.domain.incident import Entry, EventKind
+from agent.domain.records import Changes
 from agent.domain.runbook import Runbook, Step
 from agent.library import bind
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import Changes
 from agent.safety import language
 from agent.safety.policy import Guard, price_plan
 

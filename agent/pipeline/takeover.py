@@ -12,10 +12,10 @@ from typing import assert_never
 
 from agent.domain.decisions import StandDown
 from agent.domain.incident import Entry, EventKind
+from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import OwnWrite
 
 #: What we call our own write that makes the source send the event.
 _OWN_ACTION = {EventType.ACKNOWLEDGED: "acknowledge", EventType.RESOLVED: "resolve"}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import ChatCard, ChatLine, Message, channel_of
+from agent.domain.records import Changes
 from agent.pipeline.context import Context
-from agent.ports import Changes
 
 #: Entries that stand in the timeline and the audit log but would only be noise in the thread.
 _QUIET = frozenset({EventKind.SYSTEM, EventKind.DELIVERY, EventKind.ATTEMPT_STARTED, EventKind.SUMMARY})

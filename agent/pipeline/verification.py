@@ -17,12 +17,13 @@ from agent.domain.decisions import (
     Stopped,
 )
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.records import AttemptKey, Changes
 from agent.domain.runbook import Step, Verification
 from agent.pipeline.attempt import make_attempt
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, attempt_data
 from agent.pipeline.telling import tell
-from agent.ports import AttemptKey, Changes, Run
+from agent.ports import Run
 
 #: How often a Verify section is looked at while it must hold, at most.
 _LOOKS = 10

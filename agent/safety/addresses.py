@@ -18,17 +18,36 @@ _WITH_PORT = re2.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:([0-9]{1,5}))?")
 _URL = re2.compile(r"(https?://)?([^/?#@\\]+)([/?][A-Za-z0-9._~:/?&=%,;@+!$'()|*-]*)?")
 #: curl guesses another protocol from such a name when the URL has no scheme (its manual, section URL).
 _OTHER_PROTOCOL = re2.compile(r"(?i)(ftp|dict|ldap|imap|smtp|pop3)\..*")
-#: The instance metadata services of AWS, GCP, Azure and Alibaba; they hand out credentials.
-_METADATA_NAMES = frozenset(
-    {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+#: The instance metadata services of AWS, GCP, Azure, Oracle, Alibaba and Tencent; they hand out credentials.
+#: The last ones are public name servers whose every name is an address that stands in it.
+_METADATA_NAMES = re2.compile(
+    r"metadata|instance-data|(.*\.)?(instance-data\.ec2\.internal|metadata\.google\.internal|metadata\.goog"
+    r"|metadata\.tencentyun\.com|nip\.io|sslip\.io|xip\.io)"
 )
-_METADATA_NETWORKS = (
-    ipaddress.ip_network("169.254.0.0/16"),
-    ipaddress.ip_network("100.100.100.200/32"),
-    ipaddress.ip_network("fd00:ec2::/32"),
-    ipaddress.ip_network("fe80::/10"),
+_METADATA_NETWORKS = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("169.254.0.0/16", "192.0.0.192/32", "168.63.129.16/32", "100.100.100.200/32"),
+            *("fd00:ec2::/32", "fd20:ce::/32", "fe80::/10"),
+        ),
+    )
 )
+_METADATA_INSIDE_A_NAME = re2.compile(
+    r".*(169[.-]254[.-]169[.-]254|192[.-]0[.-]0[.-]192|168[.-]63[.-]129[.-]16|100[.-]100[.-]100[.-]200"
+    r"|a9fea9fe|c00000c0|a83f8110|646464c8).*"
+)
+#: In a path: what a server may take for another path than the one that was compared.
+_TWO_READINGS = re2.compile(r"//|;|/\.\.?(?:/|$)")
+_PERCENT = re2.compile(r"%([0-9A-Fa-f]{2})?")
+#: Characters whose encoding a server may undo before it looks for the path's end, parts or name.
+_NEVER_ENCODED = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/\\%;?#\x7f"
+) | frozenset(map(chr, range(32)))
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "localhost.localdomain"})
+
+
+_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +66,8 @@ class Address:
         """Whether it is a metadata service or link-local, where machines find their credentials."""
         ip = _ip(self.host)
         if ip is None:
-            return self.host in _METADATA_NAMES
-        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-        return any((mapped or ip) in network for network in _METADATA_NETWORKS)
+            return any(names.fullmatch(self.host) for names in (_METADATA_NAMES, _METADATA_INSIDE_A_NAME))
+        return any(each in network for each in _with_embedded(ip) for network in _METADATA_NETWORKS)
 
     @property
     def is_loopback(self) -> bool:
@@ -70,7 +88,15 @@ class Url:
         return f"{self.scheme}{self.address}{self.path}"
 
 
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _with_embedded(ip: _Ip) -> tuple[_Ip, ...]:
+    """An IPv6 address is also the IPv4 address in it: mapped, NAT64 (RFC 6052), 6to4."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return (ip,)
+    last = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return (ip, last, ip.sixtofour) if ip.sixtofour else (ip, last)
+
+
+def _ip(host: str) -> _Ip | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -106,7 +132,18 @@ def url(word: str) -> Url | Refusal:
     where = address(found.group(2))
     if isinstance(where, Refusal):
         return where
-    return Url(scheme or "http://", where, found.group(3) or "/")
+    path = found.group(3) or "/"
+    if not _has_one_reading(path.partition("?")[0]):
+        hint = "write it without `.` and `..` parts, `//`, `;`, and %-codes of plain characters"
+        return Refusal(f"the path of {word!r} could be read differently by the server", hint)
+    return Url(scheme or "http://", where, path)
+
+
+def _has_one_reading(path: str) -> bool:
+    if _TWO_READINGS.search(path):
+        return False
+    codes = [found.group(1) for found in _PERCENT.finditer(path)]
+    return all(code and chr(int(code, 16)) not in _NEVER_ENCODED for code in codes)
 
 
 def allows(patterns: Sequence[str], host: str) -> bool:

@@ -58,7 +58,7 @@ class FileRules:
 
 
 def matches(path: str, globs: Sequence[str]) -> bool:
-    """Whether a path matches one of the patterns; `*` stays in a directory, `**` does not."""
+    """Whether a path matches a pattern; `*` stays in a directory, `**` does not, `**/` may be nothing."""
     return any(_glob(pattern).fullmatch(path) is not None for pattern in globs)
 
 
@@ -118,5 +118,9 @@ def _compiled(pattern: str) -> re2._Regexp:
 
 @lru_cache(maxsize=1024)
 def _glob(pattern: str) -> re2._Regexp:
-    pieces = (re2.escape(piece).replace(r"\*", "[^/]*") for piece in pattern.split("**"))
-    return re2.compile(".*".join(pieces))
+    folders = (".*".join(map(_glob_piece, part.split("**"))) for part in pattern.split("**/"))
+    return re2.compile("(?:.*/)?".join(folders))
+
+
+def _glob_piece(text: str) -> str:
+    return str(re2.escape(text)).replace(r"\*", "[^/]*")

@@ -14,8 +14,8 @@ from agent.adapters.store import Store
 from agent.dispatcher import Dispatcher
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel, PageHuman
+from agent.domain.records import Changes
 from agent.durable import RunState
-from agent.ports import Changes
 from agent.watchdog import Watchdog
 from tests.unit.pipeline.conftest import ALERT, HookedSandbox, World
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from agent.domain.incident import Status
+from agent.domain.records import Decision
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.durable import RunState
-from agent.ports import Decision
 from tests.integration.daemon.conftest import Control
 from tests.unit.pipeline.conftest import ALERT
 

@@ -7,9 +7,9 @@ import pytest
 from agent.domain.decisions import Matched
 from agent.domain.errors import StoreError
 from agent.domain.incident import Status
+from agent.domain.records import Changes
 from agent.domain.source_event import EventType, SourceEvent
 from agent.durable import RunState
-from agent.ports import Changes
 from tests.integration.daemon.conftest import Control
 from tests.unit.pipeline.conftest import ALERT, runbook, step
 

@@ -8,8 +8,8 @@ from agent.adapters.store import Store
 from agent.domain.alert import Alert, Urgency
 from agent.domain.decisions import StandDown
 from agent.domain.incident import Status
+from agent.domain.records import Changes
 from agent.domain.source_event import Acceptance, ActorKind, EventType, SourceEvent
-from agent.ports import Changes
 
 ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway", urgency=Urgency.HIGH)
 TRIGGERED = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.triggered", "P1", alert=ALERT)

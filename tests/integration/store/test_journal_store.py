@@ -10,8 +10,8 @@ from agent.domain.alert import Alert
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.records import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 from agent.domain.source_event import EventType, SourceEvent
-from agent.ports import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 
 FLUSH = Effect(EffectClass.CACHE_OPERATION, "redis://cache", 1)
 READ = Effect(EffectClass.READ, "redis://cache", 1)

@@ -17,7 +17,7 @@ from agent.domain.alert import Alert
 from agent.domain.errors import StoreError
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel, ChatCard, ChatLine, DeskNote
-from agent.ports import Changes
+from agent.domain.records import Changes
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from agent.adapters.fake_chat import FakeChat
 from agent.domain.errors import ServiceError
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel, ChatCard, ChatLine, ChatSummary
-from agent.ports import Changes
+from agent.domain.records import Changes
 from tests.unit.delivery.conftest import AUTH, BUSY, DOWN, GONE, REFUSED, PickyChat, Post
 from tests.unit.pipeline.conftest import SECRET
 

@@ -12,8 +12,9 @@ from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel
+from agent.domain.records import AttemptKey, Decision
 from agent.domain.source_event import EventType, SourceEvent
-from agent.ports import AttemptKey, Decision, SourceFacts
+from agent.ports import SourceFacts
 from agent.safety.effects import EffectTables
 from tests.unit.pipeline.conftest import ALERT, SECRET, World, runbook, step
 

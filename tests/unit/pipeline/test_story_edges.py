@@ -15,12 +15,13 @@ from agent.domain.command import Script
 from agent.domain.decisions import EscalationTrigger, StandDown, Stopped
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel
+from agent.domain.records import Changes
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.pipeline import closing
 from agent.pipeline.handle import handle
 from agent.pipeline.takeover import Irrelevant, handle_event, read_event
 from agent.pipeline.telling import preformatted
-from agent.ports import Changes, CommandResult, SourceFacts
+from agent.ports import CommandResult, SourceFacts
 from tests.unit.pipeline.conftest import HookedSandbox, World, runbook, step
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from agent.safety.kinds import matches
 from agent.safety.policy import judge
 
 TABLES = EffectTables.load()
-GENEROUS = BlastRadius({each: 1_000 for each in EffectClass})
+GENEROUS = BlastRadius(dict.fromkeys(EffectClass, 1000))
 
 
 def lines(block):

@@ -282,8 +282,41 @@ def test_no_form_of_a_known_secret_survives(secret):
 
 
 FRAGMENTS = [written.format("x1y2", "x1y2") for written in WRITTEN] + [text for text, _ in FORMS]
-SMALL = ["password", "=", ":", '"', "'", "\\", "\n", " ", "  ", "[", "]", "{", "}", ",", "|", "-", "@", "/", "a", "***"]
-SMALL += ["token", "value", "name", "<", ">", "redis-cli", "-a", "://", "--password", "Authorization", "Bearer "]
+SMALL = [
+    "password",
+    "=",
+    ":",
+    '"',
+    "'",
+    "\\",
+    "\n",
+    " ",
+    "  ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "|",
+    "-",
+    "@",
+    "/",
+    "a",
+    "***",
+]
+SMALL += [
+    "token",
+    "value",
+    "name",
+    "<",
+    ">",
+    "redis-cli",
+    "-a",
+    "://",
+    "--password",
+    "Authorization",
+    "Bearer ",
+]
 
 
 @given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.sampled_from(SMALL)), max_size=12))
@@ -317,7 +350,14 @@ HOSTILE = [
     *["A", "password=", "-----BEGIN ", "eyJ", "deadbeef", "Authorization: ", "://:@", '"', "token ", "a=b;"],
     *["x-AKIAIOSFODNN7EXAMPLE-", "eyJAAAAAAAA-AKIAIOSFODNN7EXAMPLE-", "a://:token=x;", "u:p@", "://u:p/"],
     *["redis-cli token=x ", "redis-cli curl -u a:b ", "mysql -", "<password token=x ", "password: [", "\\"],
-    *["password: |\n", "password:\n  x\n", "name: PASSWORD\nvalue: ", '"value":"token=x', "name: a_", "--token\n"],
+    *[
+        "password: |\n",
+        "password:\n  x\n",
+        "name: PASSWORD\nvalue: ",
+        '"value":"token=x',
+        "name: a_",
+        "--token\n",
+    ],
     *["password:" + " " * 50, "\n\n\n", "password: ['", 'password: ["'],
 ]
 

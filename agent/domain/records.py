@@ -1,0 +1,92 @@
+"""What is written down about an incident beside its timeline: changes, attempts, decisions, own writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from agent.domain.alert import Alert, Severity
+from agent.domain.command import Refusal
+from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section
+from agent.domain.incident import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What else changes with a timeline entry; None leaves a field as it is."""
+
+    status: Status | None = None
+    alert: Alert | None = None
+    match: Matched | None = None
+    runbook_title: str | None = None
+    plan: Plan | None = None
+    autonomy: str | None = None
+    steps_done: int | None = None
+    result: str | None = None
+    escalation: Escalation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A human is needed, as kept in the queue."""
+
+    trigger: EscalationTrigger
+    reason: str
+    severity: Severity
+    dedup_key: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptKey:
+    """Names one try of one step of one incident; the journal is unique on it."""
+
+    incident_id: str
+    section: Section
+    step: int
+    number: int
+
+    @property
+    def marker(self) -> str:
+        """What every process of the attempt carries in its environment."""
+        return f"{self.incident_id}/{self.section}/{self.step}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Charged and written down: the attempt may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyEnded:
+    """It ran before a restart; this is how it ended."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """It was begun before a restart and nobody knows how it ended."""
+
+
+BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A human's answer to one plan hash."""
+
+    plan_hash: str
+    approved: bool
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWrite:
+    """A change that the agent made at the source; its echo comes back as a webhook."""
+
+    action: str
+    begun_at: datetime
+    ended_at: datetime | None = None
+    actor_id: str = ""
