@@ -48,7 +48,14 @@ def build(config: Config) -> Daemon:
         on_crash=lambda incident_id, error: _page_crash(context, incident_id, error),
     )
     wakeup, ready = Wakeup(), threading.Event()
-    web = WebParts(config=config, store=store, library=context.library, notify=wakeup.notify, ready=ready)
+    web = WebParts(
+        config=config,
+        store=store,
+        library=context.library,
+        redactor=context.redactor,
+        notify=wakeup.notify,
+        ready=ready,
+    )
     return Daemon(
         context=context,
         store=store,

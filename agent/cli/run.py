@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, assert_never
@@ -14,7 +13,7 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
 from agent.cli import plan_view
-from agent.cli.incidents import open_store
+from agent.cli.incidents import open_store, operator
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -90,7 +89,7 @@ def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runboo
         if isinstance(end, Completed):
             end = verify(run, context, job, end)
     except KeyboardInterrupt:
-        end = StandDown(getpass.getuser(), "interrupted the run on the command line")
+        end = StandDown(operator(), "interrupted the run on the command line")
     match end:
         case Completed():
             closing.resolve(context, incident_id, end)

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from agent.domain.effects import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Where a parameter's value stands: which word of the argv, from which character to which."""
+
+    word: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +26,7 @@ class SimpleCommand:
     quiet_stdout: bool = False
     quiet_stderr: bool = False
     merge_stderr: bool = False
+    filled: tuple[Filled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Link:
                 return exit_code != 0
             case Connector.ALWAYS:
                 return True
+            case _ as never:
+                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from agent.domain.alert import Severity
 
@@ -85,6 +86,8 @@ def channel_of(message: Message) -> Channel:
             return Channel.DESK
         case PageHuman():
             return Channel.PAGER
+        case _ as never:
+            assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)

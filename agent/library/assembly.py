@@ -18,7 +18,7 @@ from agent.domain.runbook import (
     Verification,
 )
 from agent.domain.trigger import Trigger
-from agent.library import blast_radius, notes, parameters, step_keys, steps, triggers
+from agent.library import blast_radius, notes, parameters, radius_keys, step_keys, steps, triggers
 from agent.library.blocks import Block, Kind
 from agent.library.front_matter import FrontMatter
 from agent.library.keys import Entry, is_comment
@@ -84,6 +84,8 @@ def _check_sections(outline: Outline, problems: Problems) -> None:
         for block in section.blocks:
             if section.name is None:
                 _check_foreign(section, block, problems)
+            if section.name in (None, Name.ESCALATION):
+                _check_limits(block, problems)
             if section.name not in STEP_SECTIONS:
                 _check_runaway(block, problems)
 
@@ -100,6 +102,15 @@ def _check_foreign(section: Section, block: Block, problems: Problems) -> None:
                 else "outside all sections"
             )
             problems.add(number, f"a step's key {where}", fix="move it below `## Steps`")
+
+
+def _check_limits(block: Block, problems: Problems) -> None:
+    """A limit below a misspelt heading: its author believes that it holds."""
+    if block.kind is not Kind.TEXT or block.quoted:
+        return
+    for number, line in zip(block.numbers, block.lines, strict=True):
+        if radius_keys.is_key_line(line):
+            problems.add(number, f"{shown(line)} is a limit outside Blast Radius", fix=radius_keys.FIX)
 
 
 def _check_runaway(block: Block, problems: Problems) -> None:

@@ -11,11 +11,11 @@ from agent.domain.effects import BlastRadius, EffectClass
 from agent.library.keys import Entry, entries_of
 from agent.library.outline import Name, Section
 from agent.library.problems import NotUnderstoodError, Problems
+from agent.library.radius_keys import CLASSES
 from agent.library.values import duration_s, listed, shown, whole_number, yes_or_no
 
 MAX_LIMIT = 100_000
 MAX_DURATION_S = 86_400.0
-_CLASSES = {kind.limit_key: kind for kind in EffectClass if kind is not EffectClass.READ}
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
@@ -40,11 +40,11 @@ def parse_section(section: Section, problems: Problems) -> BlastRadius:
 
 
 def _with_entry(radius: BlastRadius, key: str, entry: Entry) -> BlastRadius:
-    if key in _CLASSES:
+    if key in CLASSES:
         number = whole_number(entry.value)
         if number > MAX_LIMIT:
             raise NotUnderstoodError(f"{number} is no limit", f"write at most {MAX_LIMIT}")
-        return replace(radius, limits={**radius.limits, _CLASSES[key]: number})
+        return replace(radius, limits={**radius.limits, CLASSES[key]: number})
     if key not in _READERS:
         raise NotUnderstoodError("is not known in Blast Radius", _suggestion(key))
     return _READERS[key](radius, entry.value)
@@ -53,7 +53,7 @@ def _with_entry(radius: BlastRadius, key: str, entry: Entry) -> BlastRadius:
 def _suggestion(key: str) -> str:
     if key == EffectClass.READ.limit_key:
         return "remove it: reads are free"
-    known: Sequence[str] = [*_CLASSES, *_READERS]
+    known: Sequence[str] = [*CLASSES, *_READERS]
     near = difflib.get_close_matches(key[:60], known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
 

@@ -41,6 +41,7 @@ def parse(text: str, *, path: str) -> ParseResult:
         return Documentation(path, title_of(blocks) or PurePath(path).stem, text)
     problems = Problems(path)
     _check_characters(source, problems)
+    _check_line_ends(text, problems)
     if front_matter.is_unclosed(source, front):
         problems.add(
             1, "front matter that never ends", fix="close it with a line of ---, or remove the first line"
@@ -75,6 +76,17 @@ def _check_characters(source: Source, problems: Problems) -> None:
         if hidden is not None:
             name = unicodedata.name(hidden, "control character")
             problems.add(number, f"an invisible character, U+{ord(hidden):04X} ({name})", fix="delete it")
+
+
+def _check_line_ends(text: str, problems: Problems) -> None:
+    """A terminal shows what follows a lone carriage return in place of what stands before it."""
+    lines = text.replace("\r\n", "\n")
+    if (at := lines.find("\r")) >= 0:
+        problems.add(
+            lines.count("\n", 0, at) + 1,
+            "a carriage return without a line feed hides text in a terminal",
+            fix="end all lines with a line feed (Unix line ends)",
+        )
 
 
 def _is_hidden(character: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from agent.library import lookalikes, radius_keys
 from agent.library.keys import MAX_KEY_WORDS, NOTE_KEYS, normal, scanner_for, split_key, split_line
 
 EXPECTED = "expected output"
@@ -50,8 +51,13 @@ def why_not_prose(line: str) -> tuple[str, str] | None:
     key_value = split_key(line)
     if key_value is not None and normal(key_value[0]) in NOTE_KEYS:
         return None
+    if radius_keys.is_key_line(line):
+        return "is a limit outside Blast Radius, where nobody holds it", radius_keys.FIX
     if key_value is not None and (reason := _why_not_a_key(*key_value)):
         return reason
+    if key_value is None and (near := lookalikes.meant(line, (*KEYS, HOLD_FOR))) is not None:
+        return "looks like a step's key and is none", f"did you mean `{near.capitalize()}:`?"
+    line = lookalikes.folded(line)
     if _WITHOUT_COLON.match(line.strip()):
         return "looks like a step's key without its colon", "write `Key: value`"
     if _LONG_INSIDE.search(line):

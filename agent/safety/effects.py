@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from agent.domain.command import Refusal
+from agent.domain.command import Filled, Refusal
 from agent.domain.effects import Effect
 from agent.safety import pricing, reading, tables
 from agent.safety.analysis import Analysis, Counter
-from agent.safety.grammar import Tool, nearest
+from agent.safety.grammar import Tool, filled_in, nearest
 from agent.safety.pricing import Desk, Rule
 from agent.safety.rule_curl import curl
 from agent.safety.rule_jq import jq
@@ -24,6 +24,7 @@ from agent.safety.rule_kubectl import (
     kubectl_restart,
     kubectl_scale,
 )
+from agent.safety.rule_redis import redis_scan
 
 #: Executables named without a path are looked for here and nowhere else, by the sandbox too.
 TRUSTED_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -37,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "kubectl_read": kubectl_read,
     "kubectl_restart": kubectl_restart,
     "kubectl_scale": kubectl_scale,
+    "redis_scan": redis_scan,
 }
 
 
@@ -61,11 +63,17 @@ class EffectTables:
         found = self.analyse(argv, counter=counter)
         return found if isinstance(found, Refusal) else found.effects
 
-    def analyse(self, argv: Sequence[str], *, counter: Counter | None = None) -> Analysis | Refusal:
-        """Effects, and the hosts and namespaces that a command reaches."""
-        return self._analyse(argv, counter=counter, inside=False)
+    def analyse(
+        self, argv: Sequence[str], *, counter: Counter | None = None, filled: Sequence[Filled] = ()
+    ) -> Analysis | Refusal:
+        """Effects, and the hosts and namespaces that a command reaches; `filled`: where parameters stand."""
+        return self._analyse(argv, filled, counter=counter, inside=False)
 
-    def _analyse(self, argv: Sequence[str], *, counter: Counter | None, inside: bool) -> Analysis | Refusal:
+    def _analyse(
+        self, argv: Sequence[str], filled: Sequence[Filled], *, counter: Counter | None, inside: bool
+    ) -> Analysis | Refusal:
+        if filled_in(filled, 0):
+            return Refusal("a parameter cannot be the command", "write the command's name")
         tool = self._tool(argv)
         if isinstance(tool, Refusal):
             return tool
@@ -73,7 +81,7 @@ class EffectTables:
             return Refusal(f"{tool.name} cannot be run inside a pod", "run it as a command of its own")
         if refusal := self._check_script(tool):
             return refusal
-        invocation = reading.read(argv, tool)
+        invocation = reading.read(argv, tool, filled=filled)
         if isinstance(invocation, Refusal):
             return invocation
         found = pricing.findings(invocation)

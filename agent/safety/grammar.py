@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from agent.domain.command import Refusal
+from agent.domain.command import Filled, Refusal
 from agent.domain.effects import EffectClass
 from agent.safety.kinds import Kind
 
@@ -106,7 +106,8 @@ class OptionUse:
 class Invocation:
     """An argv, read: which command of which tool, with which options and arguments.
 
-    `passed_on` is what stands behind `--` for a command that runs another one.
+    `passed_on` is what stands behind `--` for a command that runs another one. `filled` says where
+    parameters stand in the argv, `places` where the arguments do, `passed_at` where `passed_on` begins.
     """
 
     tool: Tool
@@ -115,6 +116,9 @@ class Invocation:
     options: tuple[OptionUse, ...]
     arguments: tuple[str, ...]
     passed_on: tuple[str, ...] | None = None
+    filled: tuple[Filled, ...] = ()
+    places: tuple[int, ...] = ()
+    passed_at: int = 0
 
     @property
     def name(self) -> str:
@@ -133,6 +137,21 @@ class Invocation:
     def values(self, name: str) -> tuple[str, ...]:
         """Every value of an option that may be repeated."""
         return tuple(value for use in self.options if name in use.option.names for value in use.values)
+
+
+    def filled_in(self, argument: int) -> tuple[Filled, ...]:
+        """Where parameters stand in this argument."""
+        return filled_in(self.filled, self.places[argument])
+
+    def filled_in_passed_on(self) -> tuple[Filled, ...]:
+        """Where parameters stand in the command that is passed on."""
+        at = self.passed_at
+        return tuple(replace(each, word=each.word - at) for each in self.filled if each.word >= at)
+
+
+def filled_in(filled: Sequence[Filled], word: int) -> tuple[Filled, ...]:
+    """Those that stand in one word of an argv."""
+    return tuple(each for each in filled if each.word == word)
 
 
 def nearest(word: str, known: Iterable[str], *, noun: str) -> str:

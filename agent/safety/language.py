@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import re2
 
-from agent.domain.command import Connector, Link, Pipeline, Refusal, Script, SimpleCommand
+from agent.domain.command import Connector, Filled, Link, Pipeline, Refusal, Script, SimpleCommand
 from agent.safety.lexer import (
     Lexer,
     Operator,
@@ -241,15 +241,23 @@ def _check_value(name: str, values: Mapping[str, str]) -> Refusal | None:
 
 def _bound(command: TemplateCommand, values: Mapping[str, str]) -> SimpleCommand | Refusal:
     argv: list[str] = []
-    for parts in command.words:
+    filled: list[Filled] = []
+    for at, parts in enumerate(command.words):
         first = parts[0] if parts else ""
         if isinstance(first, Slot) and values[first.name].startswith("-"):
             reason = f"the parameter {first.name} is {values[first.name]!r} and would be read as an option"
             return Refusal(reason, "restrict it with a pattern that does not begin with a dash")
-        argv.append("".join(part if isinstance(part, str) else values[part.name] for part in parts))
+        word = ""
+        for part in parts:
+            text = part if isinstance(part, str) else values[part.name]
+            if isinstance(part, Slot):
+                filled.append(Filled(at, len(word), len(word) + len(text)))
+            word += text
+        argv.append(word)
     return SimpleCommand(
         tuple(argv),
         quiet_stdout=command.quiet_stdout,
         quiet_stderr=command.quiet_stderr,
         merge_stderr=command.merge_stderr,
+        filled=tuple(filled),
     )

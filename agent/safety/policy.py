@@ -67,7 +67,7 @@ def _priced_script(script: Script, guard: Guard, used: dict[EffectClass, int]) -
 
 def _priced(pipeline: Pipeline, at: int, guard: Guard, used: dict[EffectClass, int]) -> PricedCommand:
     command = pipeline.commands[at]
-    found = guard.tables.analyse(command.argv, counter=guard.counter)
+    found = guard.tables.analyse(command.argv, counter=guard.counter, filled=command.filled)
     if isinstance(found, Refusal):
         return PricedCommand(command.argv, refusal=found)
     feeder = pipeline.commands[at - 1] if at else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import re2
 
-from agent.domain.command import Refusal
+from agent.domain.command import Filled, Refusal
 from agent.domain.effects import Effect, EffectClass
 from agent.safety.analysis import Analysis, Counter
 from agent.safety.grammar import Argument, EffectRule, Invocation
@@ -23,7 +23,7 @@ class Desk:
 
     tables: Tables
     counter: Counter | None
-    analyse_inside: Callable[[Sequence[str]], Analysis | Refusal]
+    analyse_inside: Callable[[Sequence[str], Sequence[Filled]], Analysis | Refusal]
 
 
 Rule = Callable[[Invocation, Findings, Desk], Analysis | Refusal]

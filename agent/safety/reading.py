@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.domain.command import Refusal
-from agent.safety.grammar import Invocation, Option, OptionUse, Tool, nearest
+from agent.domain.command import Filled, Refusal
+from agent.safety.grammar import Invocation, Option, OptionUse, Tool, filled_in, nearest
 
 
-def read(argv: Sequence[str], tool: Tool) -> Invocation | Refusal:
-    """Read an argv by its tool's grammar, or refuse what it does not know."""
+def read(argv: Sequence[str], tool: Tool, *, filled: Sequence[Filled] = ()) -> Invocation | Refusal:
+    """Read an argv by its tool's grammar, or refuse what it does not know.
+
+    A word in which a parameter stands is never a subcommand, nor an option by the parameter's will.
+    """
     if tool.free_text:
         return Invocation(tool, tool.command, (), (), tuple(argv[1:]))
-    return _Reader(tool, argv[1:]).read()
+    return _Reader(tool, argv[1:], filled).read()
 
 
 class _Reader:
     """Walks through the words once, as the tool itself would."""
 
-    def __init__(self, tool: Tool, words: Sequence[str]) -> None:
+    def __init__(self, tool: Tool, words: Sequence[str], filled: Sequence[Filled]) -> None:
         self._tool = tool
         self._words = list(words)
+        self._end = len(words) + 1
+        self._filled = tuple(filled)
+        self._places: list[int] = []
+        self._passed_at = 0
         self._command = tool.command
         self._path: list[str] = []
         self._known = dict(tool.command.options)
@@ -43,7 +50,19 @@ class _Reader:
             tuple(self._uses),
             tuple(self._arguments),
             self._passed_on,
+            self._filled,
+            tuple(self._places),
+            self._passed_at,
         )
+
+    def _at(self) -> int:
+        """Where the word that was just taken stands in the argv."""
+        return self._end - len(self._words) - 1
+
+    def _add_rest(self) -> None:
+        self._places.extend(range(self._at() + 1, self._end))
+        self._arguments.extend(self._words)
+        self._words = []
 
     def _name(self) -> str:
         return " ".join((self._tool.name, *self._path))
@@ -54,6 +73,8 @@ class _Reader:
         is_option = len(word) > 1 and word[0] in self._tool.option_prefixes
         if not is_option or (not self._tool.permutes and (self._arguments or self._path)):
             return self._positional(word)
+        if any(each.start == 0 for each in filled_in(self._filled, self._at())):
+            return Refusal(f"{self._name()}: a parameter cannot be an option", "restrict it with a pattern")
         if self._tool.numeric is not None and word[1:].isdigit():
             return self._numeric(word)
         if word.startswith("--") or self._tool.word_options:
@@ -61,19 +82,23 @@ class _Reader:
         return self._short(word)
 
     def _end_of_options(self) -> Refusal | None:
-        rest, self._words = tuple(self._words), []
         if self._command.passes_on:
-            self._passed_on = rest
+            self._passed_at = self._at() + 1
+            self._passed_on, self._words = tuple(self._words), []
             return None
         if self._command.commands:
             return Refusal(f"`--` in front of a subcommand of {self._name()}", "remove it")
-        self._arguments.extend(rest)
+        self._add_rest()
         return None
 
     def _positional(self, word: str) -> Refusal | None:
         if not self._command.commands:
             self._arguments.append(word)
+            self._places.append(self._at())
             return None
+        if filled_in(self._filled, self._at()):
+            hint = "write it out; a parameter is a value, not what is done"
+            return Refusal(f"{self._name()}: a parameter cannot be the subcommand", hint)
         key = word.upper() if self._tool.any_case else word
         found = self._command.commands.get(key)
         if found is None:
@@ -83,8 +108,7 @@ class _Reader:
         self._path.append(found.name)
         self._known |= found.options
         if not self._tool.permutes and not found.commands:
-            self._arguments.extend(self._words)
-            self._words = []
+            self._add_rest()
         return self._refused("", found.refusal) if found.refusal else None
 
     def _refused(self, option: str, refusal: Refusal) -> Refusal:

@@ -6,6 +6,8 @@ All patterns run on a linear-time engine, so hostile output costs no more than i
 from __future__ import annotations
 
 import base64
+import html
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -16,16 +18,28 @@ MASK: Final = "***"
 #: A shorter value would be found by chance in ordinary words.
 LEAST_LENGTH: Final = 6
 
+#: A mask may let another form be seen; more rounds than this would only serve hostile output.
+_MOST_ROUNDS: Final = 4
+
 _NAMES: Final = (
-    r"pass(?:word|wd|phrase)|[a-z0-9]+_pass|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
-    r"|client[_-]?secret|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token"
-    r"|secret[_-]?access[_-]?key|routing[_-]?key|integration[_-]?key|signing[_-]?(?:secret|key)"
-    r"|webhook[_-]?secret|credentials?|requirepass|masterauth|rediscli[_-]?auth"
+    r"pass(?:word|wd|phrase)|[a-z0-9]_pass|pwd|secret|token|credentials?|requirepass|masterauth|dsn"
+    r"|(?:api|access|secret|private|routing|integration|signing|encryption|account|master|shared|storage|session"
+    r"|hmac|ssh|license)[_-]?key|rediscli[_-]?auth"
 )
-_ASSIGNED: Final = rf"(?i:\b[a-z0-9_.-]*(?:{_NAMES})[\"']?[ \t]*(?:=>|[:=])[ \t]*"
+#: In capitals these are names of environment variables, in lower case mostly ordinary words.
+_ENVIRONMENT: Final = r"_(?:KEY|AUTH|CREDS|PASS)"
+#: As the `name:` of a pair, whose `value:` is the secret then.
+_NAMED: Final = rf"(?:[a-z0-9_.-]*(?:{_NAMES}|[_.-](?:key|auth|creds))|pass|auth)s?(?:[_.-][a-z0-9_.-]*)?"
+_Q: Final = r"\\*[\"']"
+_IS: Final = rf"(?:{_Q})?[ \t]*(?:=>|:?=+|:)[ \t]*"
+_ASSIGNED: Final = rf"(?:(?:(?i:{_NAMES})|{_ENVIRONMENT}){_IS}|\bPASS=)"
+_VALUE: Final = r"(?:\"(?:[^\"\\\r\n]|\\.)*\"?|'[^'\r\n]*'?|\\+[\"'][^\"'\\]*\\*[\"']?|[^\s\"'\\,\[\]{}]+)"
+_PAIR: Final = rf"(?i:\b(?:name|key){_IS}(?:{_Q})?{_NAMED}(?:{_Q})?[ \t]*"
+_FLAG: Final = rf"-(?i:[a-z0-9]*(?:{_NAMES})|pass)"
 _PRIVATE_KEY: Final = r"(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
 
 #: What a first group matches stays in front of the mask, what a second one matches stays behind it.
+#: No form may begin, run on over other forms and then fail: hostile output would pay for it each time.
 _FORMS: Final = (
     rf"-----BEGIN {_PRIVATE_KEY}(?s:.*?)(?:-----END {_PRIVATE_KEY}|\z)",
     r"((?i:\b(?:proxy-)?authorization[\"']?[ \t]*[:=][ \t]*[\"']?))[^\r\n\"']+",
@@ -38,7 +52,7 @@ _FORMS: Final = (
     r"\bxox[a-z]-[A-Za-z0-9-]{8,}",
     r"\bxapp-[A-Za-z0-9-]{8,}",
     r"https://hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]+",
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.?[A-Za-z0-9_-]*",
+    r"\beyJ[A-Za-z0-9_-]{12,}(?:\.[A-Za-z0-9_-]+)*",
     r"\bgh[pousr]_[A-Za-z0-9]{20,}",
     r"\bgithub_pat_[A-Za-z0-9_]{20,}",
     r"\bglpat-[A-Za-z0-9_-]{16,}",
@@ -47,13 +61,67 @@ _FORMS: Final = (
     r"\bAIza[A-Za-z0-9_-]{30,}",
     r"\bATATT[A-Za-z0-9_=-]{20,}",
     r"\bhv[sb]\.[A-Za-z0-9_-]{20,}",
-    r"([a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@\"']*:)[^\s/@\"']+(@)",
-    rf"({_ASSIGNED}\"))(?:[^\"\\\r\n]|\\.)+",
-    rf"({_ASSIGNED}'))[^'\r\n]+",
-    rf"({_ASSIGNED}))(?i:(?:bearer|basic|token)[ \t]+)?[^\s\"',;&}})\]]+",
+    rf"({_PAIR}\r?\n[ \t]*value[ \t]*:[ \t]*))[^\s|>{{\[][^\r\n]*",
+    rf"({_PAIR},\s*(?:{_Q})?value{_IS}\"))(?:[^\"\\\r\n]|\\.)+",
+    rf"({_PAIR},\s*(?:{_Q})?value{_IS}(?:\\+[\"']|')?))[^\s\"'\\,}}\]\[{{][^\"'\\,}}\]\r\n]*",
+    rf"((?i:\"value\"[ \t]*:[ \t]*\"))[^\"\r\n]+((?i:\"\s*,\s*\"(?:name|key)\"[ \t]*:[ \t]*\"{_NAMED}\"))",
+    rf"({_FLAG}(?:=|[ \t]+|{_Q}\s*,\s*|\r?\n[ \t]*-[ \t]+)(?:{_Q})?)[^\s\"'\\,;)}}\]-][^\s\"'\\,;)}}\]]*",
+    r"((?i:\b(?:requirepass|masterauth)[\"']?(?:[ \t]+|\r?\n(?:[0-9]+\)[ \t]+)?)[\"']?))[^\s\"']+",
+    rf"(<(?i:[a-z0-9_.:-]*(?:{_NAMES}))(?:[ \t][^<>]*)?>)[^<\r\n]+",
+    r"((?i:\b(?:sig|signature|x-(?:amz|goog)-signature)=))[^\s&;\"'<>]+",
+    r"((?i:\bpass=))[0-9]*[^\s\"',;&})\]0-9][^\s\"',;&})\]]*",
+    rf"({_ASSIGNED}\[)(?:[ \t\r\n,]*{_VALUE})+",
+    rf"({_ASSIGNED}\\\")(?:[^\"\\\r\n]|\\\\(?:\\[\"\\]|[^\"\\]))+",
+    rf"({_ASSIGNED}\\+[\"'])[^\"'\\\r\n]+",
+    rf"({_ASSIGNED}\")(?:[^\"\\\r\n]|\\.)+",
+    rf"({_ASSIGNED}')[^'\r\n]+",
+    rf"({_ASSIGNED})(?i:(?:bearer|basic|token)[ \t]+)?"
+    r"(?:[|>][-+0-9]*[^\s\"',;&})\]0-9+-]|[^\s\"',;&})\]\\\[|>])[^\s\"',;&})\]]*",
 )
-_SECRET: Final = re2.compile("|".join(f"(?:{form})" for form in _FORMS))
+#: The password in a URL or a database's address, by the @ behind it; a port number is none.
+_ADDRESSES: Final = (
+    r"(://[^\s:/@\"']*:)(?:[^\s/@\"']+@)*[^\s/@\"']+(@)",
+    r"(://:)[^\s\"']+(@)",
+    r"(://[^\s:/@\"']+:)[0-9]*[^\s0-9/@\"'][^\s@\"']*(@)",
+    r"(\b[A-Za-z0-9_.-]+:)[^\s@\"']+(@(?:tcp|udp|unix)\()",
+    r"(\b[A-Za-z0-9_.-]+:)[^\s/@\"']+@[^\s/@\"']+(@)",
+)
+
+
+def _any(forms: Sequence[str]) -> re2._Regexp:
+    options = re2.Options()
+    options.max_mem = _MOST_MEMORY
+    return re2.compile("|".join(f"(?:{form})" for form in forms), options)
+
+
+#: Many long secrets in all their forms are a large pattern.
+_MOST_MEMORY: Final = 256 * 1024 * 1024
+_SECRET: Final = _any(_FORMS)
+_ADDRESS: Final = _any(_ADDRESSES)
 _SECRET_NAME: Final = re2.compile(rf"(?i)(?:[a-z0-9_.-]*[_.-])?(?:{_NAMES}|authorization|cookie)")
+_SECRET_PAIR: Final = re2.compile(rf"(?i){_NAMED}")
+_SECRET_FLAG: Final = re2.compile(rf"-(?i:[a-z0-9-]*){_FLAG}|{_FLAG}")
+
+#: Commands that take a password behind a flag of one letter: read to their end, then looked into.
+_COMMANDS: Final = ("redis-cli", "mysql", "mariadb", "curl", "sshpass", "mongo", "docker login")
+_COMMAND: Final = re2.compile(rf"\b(?:{'|'.join(_COMMANDS)})[^\r\n|;&]*")
+_GAP: Final = r"[\s\"',\\]"
+_IN_COMMAND: Final = {
+    "redis-cli": re2.compile(rf"({_GAP}-a{_GAP}*)[^\s\"',\\]+"),
+    "curl": re2.compile(rf"({_GAP}(?:-u|-U|--user|--proxy-user)[\s\"',\\=]*[^\s:\"',\\]*:)[^\s\"'\\]+"),
+    "mysql": re2.compile(rf"({_GAP}-p[\"']?)[^\s\"',\\]+"),
+    "mariadb": re2.compile(rf"({_GAP}-p[\"']?)[^\s\"',\\]+"),
+}
+_BEHIND_P: Final = re2.compile(rf"({_GAP}-p{_GAP}*)[^\s\"',\\]+")
+
+#: A key whose value stands in the lines below it; how deep they must be is counted, not matched.
+_ABOVE: Final = re2.compile(
+    rf"(?im)^([ \t]*)(?:-[ \t]+)?(?:(?:{_Q})?[a-z0-9_.-]*(?:{_NAMES})(?:{_Q})?"
+    rf"|(?:name|key):[ \t]*(?:{_Q})?{_NAMED}(?:{_Q})?[ \t]*\r?\n[ \t]*value)"
+    r"[ \t]*:[ \t]*([|>][-+0-9]*)?[ \t]*\r?\n"
+)
+_LINE: Final = re2.compile(r"([ \t]*)(-[ \t]+)?([^\r\n]*)([\r\n]*)")
+_MAPPING: Final = re2.compile(r"(?:[\"']?[A-Za-z0-9_./-]+[\"']?[ \t]*:(?:[ \t].*)?|[{}\[\]].*)")
 
 
 class Redactor:
@@ -62,12 +130,26 @@ class Redactor:
     def __init__(self, secrets: Sequence[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= LEAST_LENGTH for form in _written(secret)}
         ordered = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = re2.compile("|".join(re2.escape(form) for form in ordered)) if ordered else None
+        self._known = _any(ordered) if ordered else None
 
     def text(self, text: str) -> str:
         """The text without secrets."""
+        text = str(text)  # an enum's word is a text of a kind that re2 cannot make anew
+        for _ in range(_MOST_ROUNDS):
+            redacted = self._once(text)
+            if redacted == text:
+                break
+            text = redacted
+        return text
+
+    def _once(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(MASK, text)
+        text = _below_masked(text)
+        if any(command in text for command in _COMMANDS):
+            text = str(_COMMAND.sub(_command_masked, text))
+        if "@" in text:
+            text = str(_ADDRESS.sub(_masked, text))
         return str(_SECRET.sub(_masked, text))
 
     def value(self, value: object) -> object:
@@ -76,18 +158,42 @@ class Redactor:
             case str():
                 return self.text(value)
             case Mapping():
-                return {self._key(key): self._field(key, item) for key, item in value.items()}
+                named = _is_secret_pair(value)
+                return {self._key(key): self._field(key, item, named=named) for key, item in value.items()}
             case list() | tuple():
-                return [self.value(item) for item in value]
+                return list(self._items(value))
             case _:
                 return value
 
     def _key(self, key: object) -> object:
         return self.text(key) if isinstance(key, str) else key
 
-    def _field(self, key: object, item: object) -> object:
-        is_secret = isinstance(key, str) and isinstance(item, str) and _SECRET_NAME.fullmatch(key)
-        return MASK if is_secret and item else self.value(item)
+    def _field(self, key: object, item: object, *, named: bool) -> object:
+        if not isinstance(key, str):
+            return self.value(item)
+        if (named and key.lower() == "value") or _SECRET_NAME.fullmatch(key):
+            return self._hidden(item)
+        return self.value(item)
+
+    def _hidden(self, item: object) -> object:
+        if isinstance(item, list | tuple):
+            return [self._hidden(each) for each in item]
+        return MASK if isinstance(item, str) and item else self.value(item)
+
+    def _items(self, items: Sequence[object]) -> Iterator[object]:
+        """A list's items; in an argv the word behind a flag may be the secret."""
+        is_redis = "redis-cli" in items
+        flag: object = ""
+        for item in items:
+            follows = isinstance(flag, str) and (_SECRET_FLAG.fullmatch(flag) or (is_redis and flag == "-a"))
+            yield self._hidden(item) if follows else self.value(item)
+            flag = item
+
+
+def _is_secret_pair(value: Mapping[object, object]) -> bool:
+    fields = {key.lower(): item for key, item in value.items() if isinstance(key, str)}
+    name = fields.get("name", fields.get("key"))
+    return isinstance(name, str) and _SECRET_PAIR.fullmatch(name) is not None
 
 
 def _masked(found: re2._Match) -> str:
@@ -95,14 +201,67 @@ def _masked(found: re2._Match) -> str:
     return (kept[0] if kept else "") + MASK + (kept[1] if len(kept) > 1 else "")
 
 
+def _command_masked(found: re2._Match) -> str:
+    command = found.group()
+    name = next(name for name in _COMMANDS if command.startswith(name))
+    return str(_IN_COMMAND.get(name, _BEHIND_P).sub(_masked, command))
+
+
+def _below_masked(text: str) -> str:
+    """The text without values that stand in the lines below their key."""
+    parts: list[str] = []
+    done = 0
+    for found in _ABOVE.finditer(text):
+        if found.start() >= done:
+            lines, end = _lines_below(text, found.end(), len(found[1]), is_block=bool(found[2]))
+            parts += [text[done : found.end()], *lines]
+            done = end
+    return "".join(parts) + text[done:] if parts else text
+
+
+def _lines_below(text: str, begin: int, indent: int, *, is_block: bool) -> tuple[list[str], int]:
+    """The masked lines that are deeper than their key, a block as one; and where they end."""
+    masked: list[str] = []
+    while begin < len(text):
+        stop = text.find("\n", begin) + 1 or len(text)
+        line = _LINE.fullmatch(text[begin:stop])
+        if line is None:
+            break
+        space, dash, words, end = line.groups("")
+        is_deeper = len(space) > indent or (dash and not is_block and len(space) == indent)
+        if (words and not is_deeper) or (not is_block and (not words or _MAPPING.fullmatch(words))):
+            break
+        if is_block and masked:
+            masked[0] = masked[0].removesuffix("\n") + ("\n" if end else "")
+        elif words or not is_block:
+            masked.append(f"{space}{'' if is_block else dash}{MASK}{end}")
+        begin = stop
+    return masked, begin
+
+
 def _written(secret: str) -> Iterator[str]:
-    """A secret as it may appear: plain, URL-encoded, in JSON, and in base64 at any of the three offsets."""
-    yield secret
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield quote_plus(secret)
-    yield secret.replace("\\", "\\\\").replace('"', '\\"')
-    yield from _in_base64(secret.encode())
+    """A secret as it may appear, as patterns: plain, escaped, in hex, and in base64 at any offset."""
+    for text in (quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret)):
+        yield re2.escape(text)
+    yield from map(re2.escape, _in_base64(secret.encode()))
+    yield f"(?i:{secret.encode().hex()})"
+    yield from _escaped(secret)
+    lines = [line.strip() for line in secret.splitlines()]
+    for line in lines if len(lines) > 1 else []:
+        if len(line) >= LEAST_LENGTH and not line.startswith("-----"):
+            yield from _escaped(line)
+
+
+def _escaped(secret: str) -> Iterator[str]:
+    """A text as JSON and its like write it, also as JSON inside JSON."""
+    in_json = json.dumps(secret)[1:-1]
+    for text in (secret, in_json, json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield re2.escape(text)
+        yield re2.escape(json.dumps(text)[1:-1])
+        yield re2.escape(text.replace("/", "\\/"))
+        yield re2.escape(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+    units = secret.encode("utf-16-be").hex()
+    yield f"(?i:{''.join(f'{chr(92) * 2}u{units[at : at + 4]}' for at in range(0, len(units), 4))})"
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

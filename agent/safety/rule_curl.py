@@ -14,11 +14,15 @@ from agent.safety.kinds import Findings, reach_of
 from agent.safety.pricing import Desk, analysis, count_of, target_of, within
 
 _BODIES = ("--data", "--data-raw", "--json")
+_BEFORE_PATH = re2.compile(r"(?:[A-Za-z]+://)?[^/?]*")
+_HOST_PART = re2.compile(r"[A-Za-z0-9.-]+")
 _READING = frozenset({"GET", "HEAD"})
 
 
 def curl(invocation: Invocation, found: Findings, desk: Desk) -> Analysis | Refusal:
     """One request to one host."""
+    if refusal := _parameter_beyond_the_host(invocation):
+        return within(invocation, refusal)
     url = addresses.url(invocation.arguments[0])
     if isinstance(url, Refusal):
         return within(invocation, url)
@@ -29,6 +33,21 @@ def curl(invocation: Invocation, found: Findings, desk: Desk) -> Analysis | Refu
     if any(re2.compile(pattern).search(url.path) for pattern in desk.tables.secret_paths):
         reach += Findings(secrets=(str(url),))
     return analysis(invocation, (effect,), reach)
+
+
+def _parameter_beyond_the_host(invocation: Invocation) -> Refusal | None:
+    """A parameter that begins in front of the path is part of a host's name or a port, and nothing more."""
+    word = invocation.arguments[0]
+    skeleton = word
+    for each in invocation.filled_in(0):
+        skeleton = skeleton[: each.start] + "x" * (each.end - each.start) + skeleton[each.end :]
+    path_at = len(_BEFORE_PATH.match(skeleton).group())
+    for each in invocation.filled_in(0):
+        value = word[each.start : each.end]
+        if each.start < path_at and not _HOST_PART.fullmatch(value):
+            hint = "restrict it with a pattern of letters, digits, - and ."
+            return Refusal(f"the parameter's value {value!r} is not a part of a host's name", hint)
+    return None
 
 
 def _method(invocation: Invocation) -> str:

@@ -13,6 +13,7 @@ from agent.safety import addresses
 from agent.safety.analysis import Analysis
 from agent.safety.grammar import Invocation, PipedInput, nearest
 from agent.safety.kinds import Findings
+from agent.safety.kubectl_output import shows_values
 from agent.safety.pricing import Desk, analysis, namespaces_of
 from agent.safety.tables import Resource
 
@@ -45,6 +46,8 @@ def kubectl_read(invocation: Invocation, found: Findings, desk: Desk) -> Analysi
         return _told(invocation, things)
     if not things:
         return Refusal(f"{invocation.name} without a resource", "name one, such as pods")
+    if refusal := shows_values(invocation, frozenset(thing.resource.name for thing in things)):
+        return _told(invocation, refusal)
     secrets = tuple(str(thing) for thing in things if thing.resource.secret)
     if all(thing.resource.cluster for thing in things):
         whole = analysis(invocation, (_read(things, ""),), found + Findings(secrets=secrets))
@@ -88,7 +91,7 @@ def kubectl_delete(invocation: Invocation, found: Findings, desk: Desk) -> Analy
 
 
 def kubectl_scale(invocation: Invocation, found: Findings, desk: Desk) -> Analysis | Refusal:
-    """scale --replicas=N: counts as N for each workload; 0 would stop it."""
+    """scale --replicas=N --current-replicas=M: counts as what changes, at least 1; 0 would stop it."""
     changed = _changed(invocation, found, desk, allowed=_SCALED)
     if isinstance(changed, Refusal):
         return changed
@@ -96,7 +99,11 @@ def kubectl_scale(invocation: Invocation, found: Findings, desk: Desk) -> Analys
     replicas = int(invocation.value("--replicas"))
     if replicas == 0:
         return Refusal(f"{invocation.name}: to 0 replicas would stop it", "scale to 1 or more")
-    effects = tuple(Effect(EffectClass.SCALE, f"{namespace}/{thing}", replicas) for thing in things)
+    if not invocation.has("--current-replicas"):
+        reason = f"{invocation.name}: cannot count how many replicas it would add or remove"
+        return Refusal(reason, "add --current-replicas=N; kubectl then does nothing if there are not N")
+    count = max(1, abs(replicas - int(invocation.value("--current-replicas"))))
+    effects = tuple(Effect(EffectClass.SCALE, f"{namespace}/{thing}", count) for thing in things)
     return analysis(invocation, effects, found)
 
 
@@ -108,7 +115,7 @@ def kubectl_exec(invocation: Invocation, found: Findings, desk: Desk) -> Analysi
     target = _exec_target(invocation.arguments[0], desk)
     if isinstance(target, Refusal):
         return _told(invocation, target)
-    inner = desk.analyse_inside(invocation.passed_on)
+    inner = desk.analyse_inside(invocation.passed_on, invocation.filled_in_passed_on())
     if isinstance(inner, Refusal):
         return Refusal(f"in {target}: {inner.reason}", inner.hint)
     namespace = namespaces_of(invocation, found)[0]

@@ -36,7 +36,8 @@ def blueprint(parts: WebParts) -> Blueprint:
         found = parts.store.incidents(
             limit=_limit(), source_id=request.args.get("source_id"), status=_status()
         )
-        return jsonify({"incidents": [views.incident(parts.store, each.id) for each in found]})
+        shown = [views.incident(parts.store, each.id) for each in found]
+        return jsonify(parts.redactor.value({"incidents": shown}))
 
     @routes.get("/incidents/<incident_id>")
     def incident(incident_id: str) -> Response:
@@ -44,11 +45,11 @@ def blueprint(parts: WebParts) -> Blueprint:
             parts.store.incident(incident_id)
         except UnknownIncidentError as error:
             abort(404, str(error))
-        return jsonify(views.incident(parts.store, incident_id))
+        return jsonify(parts.redactor.value(views.incident(parts.store, incident_id)))
 
     @routes.get("/escalations")
     def escalations() -> Response:
-        return jsonify({"escalations": list(parts.store.escalations())})
+        return jsonify(parts.redactor.value({"escalations": list(parts.store.escalations())}))
 
     @routes.get("/runbooks")
     def runbooks() -> Response:

@@ -15,6 +15,7 @@ from agent.adapters.store import Store
 from agent.config import Config
 from agent.domain.errors import StoreError
 from agent.library import Library
+from agent.safety.redaction import Redactor
 from agent.web import api, health, webhooks
 from agent.web.metrics import Metrics
 
@@ -28,6 +29,7 @@ class WebParts:
     config: Config
     store: Store
     library: Library
+    redactor: Redactor
     notify: Callable[[], None]
     ready: threading.Event
     started_at: float = field(default_factory=time.monotonic)

@@ -12,7 +12,14 @@ from tests.integration.daemon.conftest import Control
 from tests.unit.pipeline.conftest import ALERT
 
 ACKNOWLEDGED = SourceEvent(
-    "pagerduty", "d-9", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
+    "pagerduty",
+    "d-9",
+    EventType.ACKNOWLEDGED,
+    "incident.acknowledged",
+    "P1",
+    ActorKind.HUMAN,
+    "U1",
+    "Responder",
 )
 
 
@@ -26,7 +33,7 @@ def accept(control: Control, number: int, *, service: str = "") -> str:
 
 
 def decide(control: Control, incident_id: str) -> None:
-    decision = Decision("hash", approved=True, by="Ann", at=control.clock.now())
+    decision = Decision("hash", approved=True, by="Responder", at=control.clock.now())
     assert control.store.decide(incident_id, decision)
 
 
@@ -77,7 +84,7 @@ def test_a_human_who_takes_over_wakes_the_run(control: Control) -> None:
     assert control.runs.woken == [(incident_id, "decision")]
     taken = control.store.stand_down_of(incident_id)
     assert taken is not None
-    assert taken.by == "Ann"
+    assert taken.by == "Responder"
     control.dispatcher.tick()
     assert len(control.runs.woken) == 1
 

@@ -74,7 +74,7 @@ VALUES: tuple[tuple[Any, Any], ...] = (
     (Matched("redis", "a" * 64, 0.9, ("because",)), Match),
     (NoMatch(("none",)), Match),
     (Ambiguous((Candidate("a", 0.5), Candidate("b", 0.5))), Match),
-    (StandDown("Ann", "took over"), StandDown | None),
+    (StandDown("Responder", "took over"), StandDown | None),
     (None, StandDown | None),
 )
 

@@ -14,7 +14,14 @@ from agent.domain.source_event import Acceptance, ActorKind, EventType, SourceEv
 ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway", urgency=Urgency.HIGH)
 TRIGGERED = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.triggered", "P1", alert=ALERT)
 ACKNOWLEDGED = SourceEvent(
-    "pagerduty", "d-2", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
+    "pagerduty",
+    "d-2",
+    EventType.ACKNOWLEDGED,
+    "incident.acknowledged",
+    "P1",
+    ActorKind.HUMAN,
+    "U1",
+    "Responder",
 )
 
 
@@ -100,15 +107,15 @@ def test_an_incident_that_waits_for_approval_holds_up_nobody(store: Store) -> No
 
 def test_only_the_first_human_to_take_over_counts(store: Store) -> None:
     incident_id = store.accept(TRIGGERED, "{}").incident_id
-    assert store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
-    assert not store.stand_down(incident_id, StandDown("Bob", "resolved the incident"))
-    assert store.stand_down_of(incident_id) == StandDown("Ann", "acknowledged the incident")
+    assert store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
+    assert not store.stand_down(incident_id, StandDown("Second Responder", "resolved the incident"))
+    assert store.stand_down_of(incident_id) == StandDown("Responder", "acknowledged the incident")
 
 
 def test_nobody_takes_over_what_has_ended(store: Store) -> None:
     incident_id = store.accept(TRIGGERED, "{}").incident_id
     store.record(incident_id, (), changes=Changes(status=Status.RESOLVED))
-    assert not store.stand_down(incident_id, StandDown("Ann", "resolved the incident"))
+    assert not store.stand_down(incident_id, StandDown("Responder", "resolved the incident"))
     assert store.stand_down_of(incident_id) is None
 
 

@@ -48,6 +48,7 @@ class Site:
     def client(self) -> FlaskClient:
         if self._client is None:
             parts = WebParts(
+                redactor=self.world.context.redactor,
                 config=parse(self.settings, path="config.yaml"),
                 store=self.store,
                 library=self.world.context.library,

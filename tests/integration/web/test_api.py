@@ -8,7 +8,7 @@ import pytest
 
 from agent.domain.incident import Status
 from tests.integration.web.conftest import API_TOKEN, Site
-from tests.unit.pipeline.conftest import ALERT, runbook, step
+from tests.unit.pipeline.conftest import ALERT, SECRET, runbook, step
 
 PATHS = ("/incidents", "/incidents/inc-0", "/escalations", "/runbooks", "/openapi.json")
 
@@ -172,3 +172,25 @@ def test_the_token_guards_the_api_alone(site: Site) -> None:
 
 def test_on_loopback_nobody_needs_a_token(site: Site) -> None:
     assert site.get("/api/v1/incidents").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example.com"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"Via": "1.1 proxy"},
+    ],
+)
+def test_what_a_proxy_or_another_name_brings_to_loopback_is_not_this_machine(
+    site: Site, headers: dict[str, str]
+) -> None:
+    assert site.get("/api/v1/incidents", **headers).status_code == 403
+
+
+def test_a_secret_in_an_alerts_title_is_not_shown(site: Site) -> None:
+    site.world.page(title=f"Redis says {SECRET}")
+    answer = site.get("/api/v1/incidents")
+    assert "Redis says" in answer.text
+    assert SECRET not in answer.text

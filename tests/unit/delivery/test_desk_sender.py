@@ -68,7 +68,7 @@ def test_a_resolve_never_overtakes_its_note(post: Post) -> None:
 def test_after_a_stand_down_nothing_is_acknowledged_any_more(post: Post) -> None:
     incident_id = post.incident()
     post.put(incident_id, DeskAcknowledge("P1"), DeskNote("P1", "handed over"))
-    post.world.store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+    post.world.store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
     post.desk.deliver()
     kept = post.world.desk.incident("P1")
     assert (kept.acknowledged_by, kept.notes) == ([], ["handed over"])

@@ -255,7 +255,7 @@ def test_an_escalation_is_recognised_by_its_client(world: World) -> None:
 def test_a_human_who_took_over_before_the_start_keeps_it(world: World) -> None:
     world.runbook(runbook(steps=TWO_STEPS))
     incident_id = world.receive()
-    world.store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+    world.store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
     incident = world.handle(incident_id)
     assert incident.status is Status.STOOD_DOWN
     assert world.sandbox.commands() == []
@@ -266,18 +266,18 @@ def test_a_human_who_takes_over_between_steps_stops_the_rest(world: World) -> No
     world.runbook(runbook(steps=step(1, CHECK) + step(2, FLUSH)))
     incident_id = world.receive()
     world.answers(CHECK, "PONG")
-    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     incident = world.handle(incident_id)
     assert incident.status is Status.STOOD_DOWN
     assert world.sandbox.commands() == [CHECK]
-    assert "Handed over to Ann" in incident.result
+    assert "Handed over to Responder" in incident.result
 
 
 def test_a_human_who_takes_over_during_the_last_step_resolves_it_themselves(world: World) -> None:
     world.runbook(runbook(steps=step(1, CHECK)))
     incident_id = world.receive()
     world.answers(CHECK, "PONG")
-    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
     assert world.desk.incident("P1").facts.status != "resolved"
 
@@ -335,7 +335,9 @@ def approve(world: World, incident_id: str, *, approved: bool = True, late_s: fl
         plan = world.store.plan(incident_id)
         assert plan is not None
         world.clock.sleep(late_s)
-        return world.store.decide(incident_id, Decision(plan.plan_hash, approved, "Ann", world.clock.now()))
+        return world.store.decide(
+            incident_id, Decision(plan.plan_hash, approved, "Responder", world.clock.now())
+        )
 
     world.on_wait = decide
 
@@ -346,7 +348,7 @@ def test_an_approved_plan_runs(world: World) -> None:
     incident_id = world.receive()
     approve(world, incident_id)
     assert world.handle(incident_id).status is Status.RESOLVED
-    assert "👍 Approved by Ann" in world.told(incident_id)
+    assert "👍 Approved by Responder" in world.told(incident_id)
 
 
 def test_a_rejected_plan_does_not_run_and_pages_a_human(world: World) -> None:
@@ -377,7 +379,7 @@ def test_nobody_answering_pages_a_human(world: World) -> None:
 def test_a_human_who_takes_over_while_it_waits_for_approval_keeps_it(world: World) -> None:
     world.runbook(APPROVE)
     incident_id = world.receive()
-    world.on_wait = lambda _: world.store.stand_down(incident_id, StandDown("Ann", "took over"))
+    world.on_wait = lambda _: world.store.stand_down(incident_id, StandDown("Responder", "took over"))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
 
 
@@ -458,7 +460,7 @@ def test_a_later_event_about_a_resolved_incident_changes_nothing(world: World) -
     incident = world.page()
     event = SourceEvent("pagerduty", "d-7", EventType.RESOLVED, "incident.resolved", "P1")
     world.store.accept(event, "{}")
-    assert not world.store.stand_down(incident.id, StandDown("Ann", "resolved the incident"))
+    assert not world.store.stand_down(incident.id, StandDown("Responder", "resolved the incident"))
 
 
 def test_the_approval_shows_every_command_with_its_price(world: World) -> None:

@@ -92,7 +92,7 @@ def _prepare(
     def count() -> None:
         nonlocal runs
         if runs == taken_at:
-            world.store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+            world.store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
         runs += 1
 
     for command, _, _, results in steps:

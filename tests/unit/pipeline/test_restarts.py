@@ -73,10 +73,10 @@ def test_a_human_who_takes_over_stops_the_running_command(world: World) -> None:
     world.runbook(TWO_STEPS)
     incident_id = world.receive()
     world.sandbox.prepare(("redis-cli", "FLUSHDB"), CommandResult(None, interrupted=True))
-    world.when_run(FLUSH, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(FLUSH, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     incident = world.handle(incident_id)
     assert incident.status is Status.STOOD_DOWN
-    assert any("attempt 1 stopped: Ann took over" in text for text in world.told(incident_id))
+    assert any("attempt 1 stopped: Responder took over" in text for text in world.told(incident_id))
 
 
 def test_a_human_who_takes_over_during_the_rollback_keeps_it(world: World) -> None:
@@ -86,7 +86,7 @@ def test_a_human_who_takes_over_during_the_rollback_keeps_it(world: World) -> No
     incident_id = world.receive()
     world.answers(CHECK, "no")
     world.answers(INFO, "fine")
-    world.when_run(INFO, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(INFO, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
     assert world.sandbox.commands() == [CHECK, INFO]
 
@@ -102,7 +102,7 @@ def test_a_human_who_takes_over_during_the_verification_keeps_it(world: World) -
     incident_id = world.receive()
     world.answers(INFO, "fine")
     world.answers(CHECK, "LOADING")
-    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
 
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 CHECK, INFO = "redis-cli PING", "redis-cli INFO"
 RESOLVED = SourceEvent(
-    "pagerduty", "d-9", EventType.RESOLVED, "incident.resolved", "P1", ActorKind.HUMAN, "U1", "Ann"
+    "pagerduty", "d-9", EventType.RESOLVED, "incident.resolved", "P1", ActorKind.HUMAN, "U1", "Responder"
 )
 
 
@@ -138,7 +138,7 @@ class TakenWhileAsked(FakeDesk):
 
     def facts(self, source_id: str) -> SourceFacts:
         (incident,) = self._store.incidents()
-        self._store.stand_down(incident.id, StandDown("Ann", "acknowledged the incident"))
+        self._store.stand_down(incident.id, StandDown("Responder", "acknowledged the incident"))
         return super().facts(source_id)
 
 
@@ -161,7 +161,7 @@ class TakenBefore(InlineRun):
     def step(self, name: str, do: Callable[[], T], returns: object) -> T:
         if name == self._name:
             (incident,) = self._world.store.incidents()
-            self._world.store.stand_down(incident.id, StandDown("Ann", "took over"))
+            self._world.store.stand_down(incident.id, StandDown("Responder", "took over"))
         return super().step(name, do, returns)
 
 
@@ -201,7 +201,7 @@ def test_a_running_command_is_stopped_when_a_human_takes_over(world: World) -> N
     world.runbook(runbook(steps=step(1, CHECK) + step(2, INFO)))
     world.answers(CHECK, "PONG")
     incident_id = world.receive()
-    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Ann", "took over")))
+    world.when_run(CHECK, lambda: world.store.stand_down(incident_id, StandDown("Responder", "took over")))
     assert world.handle(incident_id).status is Status.STOOD_DOWN
     assert world.sandbox.commands() == [CHECK]
 

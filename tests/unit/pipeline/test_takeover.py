@@ -18,7 +18,14 @@ from tests.unit.pipeline.conftest import World, runbook, step
 DOWN = ServiceError("pagerduty", Reason.UNREACHABLE, "connection refused", retryable=True)
 
 ACKNOWLEDGED = SourceEvent(
-    "pagerduty", "d-9", EventType.ACKNOWLEDGED, "incident.acknowledged", "P1", ActorKind.HUMAN, "U1", "Ann"
+    "pagerduty",
+    "d-9",
+    EventType.ACKNOWLEDGED,
+    "incident.acknowledged",
+    "P1",
+    ActorKind.HUMAN,
+    "U1",
+    "Responder",
 )
 RESOLVED = replace(ACKNOWLEDGED, type=EventType.RESOLVED, name="incident.resolved")
 REASSIGNED = replace(ACKNOWLEDGED, type=EventType.REASSIGNED, name="incident.reassigned")
@@ -30,7 +37,7 @@ def test_a_human_who_acts_at_the_source_takes_over(world: World, event: SourceEv
     world.store.learn_own_user_id("PAGENT0")
     reading = read_event(world.context, event)
     assert isinstance(reading, TakenOver)
-    assert reading.stand_down.by == "Ann"
+    assert reading.stand_down.by == "Responder"
 
 
 @pytest.mark.parametrize("event", [ACKNOWLEDGED, RESOLVED])
@@ -55,9 +62,9 @@ def test_the_person_whose_account_the_agent_uses_can_still_take_over(
 def test_a_takeover_is_in_force_although_a_crash_came_between(world: World) -> None:
     incident_id = world.receive()
     world.store.accept(ACKNOWLEDGED, "{}")
-    world.store.stand_down(incident_id, StandDown("Ann", "acknowledged the incident"))
+    world.store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
     assert handle_event(world.context, incident_id, ACKNOWLEDGED)
-    assert "🧍 Ann acknowledged the incident: stopping" in world.told(incident_id)
+    assert "🧍 Responder acknowledged the incident: stopping" in world.told(incident_id)
 
 
 def test_a_resolve_that_has_not_arrived_is_withdrawn_when_a_human_takes_it(world: World) -> None:
@@ -131,7 +138,7 @@ def test_the_thread_says_who_took_over(world: World) -> None:
     incident_id = world.receive()
     world.store.accept(ACKNOWLEDGED, "{}")
     assert handle_event(world.context, incident_id, ACKNOWLEDGED)
-    assert "🧍 Ann acknowledged the incident: stopping" in world.told(incident_id)
+    assert "🧍 Responder acknowledged the incident: stopping" in world.told(incident_id)
     assert world.store.unhandled_events(10) == []
 
 

@@ -43,7 +43,10 @@ ps -aux
 ps -u x
 ps -ux e
 ps -ef e
-ps -ef -o args
+ps -ef -T -o args
+ps -e -T --forest
+ps -eo pid,args -T -f
+ps -eLf
 ps -eop e
 ps -C x e
 ps eux

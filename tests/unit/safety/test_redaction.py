@@ -367,7 +367,7 @@ def test_hostile_output_costs_no_more_than_its_length(piece):
     text = piece * (1_000_000 // len(piece))
     before = time.process_time()
     REDACTOR.text(text)
-    assert time.process_time() - before < 2.5
+    assert time.process_time() - before < 6
 
 
 def test_ordinary_output_costs_little():
