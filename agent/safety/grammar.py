@@ -138,7 +138,6 @@ class Invocation:
         """Every value of an option that may be repeated."""
         return tuple(value for use in self.options if name in use.option.names for value in use.values)
 
-
     def filled_in(self, argument: int) -> tuple[Filled, ...]:
         """Where parameters stand in this argument."""
         return filled_in(self.filled, self.places[argument])

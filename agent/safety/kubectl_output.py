@@ -69,7 +69,7 @@ def shows_values(invocation: Invocation, resources: frozenset[str]) -> Refusal |
 def _is_harmless(output: str) -> bool:
     form, _, template = output.partition("=")
     if form in ("jsonpath", "jsonpath-as-json"):
-        return _template_is_harmless(template)
+        return "{" in template and _template_is_harmless(template)
     if form == "custom-columns":
         return all(_column_is_harmless(column) for column in template.split(","))
     return False
@@ -85,7 +85,8 @@ def _template_is_harmless(template: str) -> bool:
     ranges: list[str] = []
     at = 0
     while at < len(template):
-        at += len(_TEXT.match(template[at:]).group())
+        text = _TEXT.match(template[at:])
+        at += text.end() if text else 0
         if at == len(template):
             break
         block = _BLOCK.match(template[at:])

@@ -41,9 +41,13 @@ def _parameter_beyond_the_host(invocation: Invocation) -> Refusal | None:
     skeleton = word
     for each in invocation.filled_in(0):
         skeleton = skeleton[: each.start] + "x" * (each.end - each.start) + skeleton[each.end :]
-    path_at = len(_BEFORE_PATH.match(skeleton).group())
+    found = _BEFORE_PATH.match(skeleton)
+    path_at = found.end() if found else len(skeleton)
+    scheme_at = skeleton.find("://")
     for each in invocation.filled_in(0):
         value = word[each.start : each.end]
+        if each.start < scheme_at:
+            return Refusal("a parameter cannot choose the protocol", "begin with http:// or https://")
         if each.start < path_at and not _HOST_PART.fullmatch(value):
             hint = "restrict it with a pattern of letters, digits, - and ."
             return Refusal(f"the parameter's value {value!r} is not a part of a host's name", hint)

@@ -1,4 +1,4 @@
-"""redis-cli SCAN and its kin: one look at a bounded number of keys, since the server does nothing else meanwhile."""
+"""redis-cli SCAN and its kin: a bounded number of keys, since the server does nothing else meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _refused(name: str, words: Sequence[str]) -> Refusal | None:
         if key == "NOVALUES":
             continue
         if key not in _WITH_VALUE or not left:
-            return Refusal(f"{name}: {word!r} is not understood here", "use MATCH pattern, COUNT n, TYPE name")
+            return Refusal(f"{name}: {word!r} is not understood here", "use MATCH, COUNT or TYPE")
         value = left.pop(0)
         if key == "COUNT" and not _small(value):
             return Refusal(f"{name}: COUNT {value} would hold up the server", f"at most {MAX_COUNT}")

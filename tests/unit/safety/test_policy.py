@@ -151,7 +151,7 @@ def test_namespaces_outside_the_list_are_refused(text, fine):
         ("cat /var/log/a | kubectl exec -n x p -- cat", False),
         ("cat /var/log/a | curl http://h", False),
         ("echo a | kubectl get pods", False),
-        ("kubectl get pods -n x -o json | jq '.items | length'", True),
+        ("kubectl get events -n x -o json | jq '.items | length'", True),
     ],
 )
 def test_only_programs_that_look_at_text_are_fed_through_a_pipe(text, fine):
