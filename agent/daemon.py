@@ -38,7 +38,7 @@ _GRACE_S = 15.0
 _MAX_SURPRISES = 5
 
 #: Without these nothing is worked on and nobody would notice; the others are told and tried again.
-_VITAL = frozenset({"dispatcher", "watchdog"})
+_VITAL = frozenset({"dispatcher", "watchdog", "send-pager"})
 
 _LONGEST_PAUSE_S = 30.0
 

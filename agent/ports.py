@@ -310,6 +310,10 @@ class IncidentStore(Protocol):
         """Take a resolve back that has not been delivered; False if there is none."""
         ...
 
+    def may_go_on(self, incident_id: str) -> bool:
+        """Whether nobody took over and the incident has not ended; cheap, a running command asks often."""
+        ...
+
     def stand_down_of(self, incident_id: str) -> StandDown | None:
         """Who took over, if anybody did."""
         ...

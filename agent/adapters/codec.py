@@ -42,11 +42,6 @@ for _union in (
     configure_tagged_union(_union, _converter)
 
 
-def register_union(union: object) -> None:
-    """Let values of a closed set of dataclasses cross the codec."""
-    configure_tagged_union(union, _converter)
-
-
 def to_data(value: object, of_type: object = None) -> Any:
     """A value as what json.dumps takes; a union's value needs `of_type`."""
     return _converter.unstructure(value, unstructure_as=of_type)

@@ -212,6 +212,16 @@ class StoredIncidents:
             )
             return withdrawn.first() is not None
 
+    def may_go_on(self, incident_id: str) -> bool:
+        """Whether nobody took over and the incident has not ended; cheap, a running command asks often."""
+        query = sa.select(incidents.c.id).where(
+            incidents.c.id == incident_id,
+            incidents.c.stood_down_by == "",
+            incidents.c.status.not_in(_TERMINAL),
+        )
+        with self.database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def stand_down_of(self, incident_id: str) -> StandDown | None:
         """Who took over, if anybody did."""
         query = sa.select(incidents.c.stood_down_by, incidents.c.stood_down_how).where(

@@ -29,11 +29,7 @@ class StoredJournal:
         """What the journal knows of an attempt; None if it may begin (again, if it only reads)."""
         with self.database.reading() as connection:
             row = connection.execute(sa.select(attempts).where(*_is(key))).first()
-        if row is None:
-            return None
-        if row.ended_at is not None:
-            return AlreadyEnded(codec.load(row.attempt, Attempt))
-        return None if row.read_only and read_only else Unfinished()
+        return None if row is None else _known(row, read_only=read_only)
 
     def begin_attempt(
         self,
@@ -48,10 +44,8 @@ class StoredJournal:
         """Charge the budget and write the intent in one transaction, before anything is spawned."""
         with self.database.chaining() as connection:
             row = connection.execute(sa.select(attempts).where(*_is(key))).first()
-            if row is not None and row.ended_at is not None:
-                return AlreadyEnded(codec.load(row.attempt, Attempt))
             if row is not None:
-                return Begun() if row.read_only and read_only else Unfinished()
+                return _known(row, read_only=read_only) or Begun()
             refusal = self._over_a_limit(connection, key, effects, limits, hourly_limits)
             intent = self._intent(key, title=title, read_only=read_only)
             if refusal is not None:
@@ -158,6 +152,13 @@ class StoredJournal:
         )
         with self.database.reading() as connection:
             return {row.effect_class: int(row.used) for row in connection.execute(query)}
+
+
+def _known(row: Any, *, read_only: bool) -> AlreadyEnded | Unfinished | None:
+    """What a journal row says; None if the attempt may begin again, because it only reads."""
+    if row.ended_at is not None:
+        return AlreadyEnded(codec.load(row.attempt, Attempt))
+    return None if row.read_only and read_only else Unfinished()
 
 
 def _asked(effects: Sequence[Effect]) -> dict[EffectClass, int]:

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from agent.adapters.database import Database, stamp
 from agent.adapters.store_incidents import incident_of_row
 from agent.adapters.store_schema import (
-    attempts,
     decisions,
     deliveries,
     escalations,
@@ -125,12 +124,6 @@ class StoredViews:
             .where(escalations.c.status == status)
             .order_by(escalations.c.created_at)
         )
-        with self.database.reading() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
-
-    def attempt_rows(self, incident_id: str) -> Sequence[Mapping[str, Any]]:
-        """The journal as kept, with times."""
-        query = sa.select(attempts).where(attempts.c.incident_id == incident_id).order_by(attempts.c.begun_at)
         with self.database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 

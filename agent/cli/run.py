@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import Annotated, assert_never
+from typing import Annotated
 
 import typer
 
@@ -25,14 +24,14 @@ from agent.cli.output import (
     print_json,
 )
 from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
-from agent.domain.decisions import Completed, Matched, Plan, StandDown, Stopped
+from agent.domain.decisions import Completed, Execution, Matched, Plan, StandDown
 from agent.domain.incident import MANUAL_SOURCE
 from agent.domain.records import Changes
 from agent.domain.runbook import Runbook
 from agent.pipeline import closing, intake, planning
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
-from agent.pipeline.handle import terms_of
+from agent.pipeline.handle import deadline_of, terms_of
 from agent.pipeline.verification import verify
 from agent.web import views
 
@@ -82,26 +81,17 @@ def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runboo
     chosen = Matched(runbook.id, runbook.revision, 1.0, ("chosen on the command line",))
     store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
     planning.decide(context, incident_id, runbook, incident.alert)
-    deadline = context.clock.now() + timedelta(seconds=context.config.execution.incident_deadline_s)
+    deadline = deadline_of(context, incident.alert, runbook)
     job = Job(incident_id, runbook, plan, deadline, terms_of(context, runbook))
+    end: Execution
     try:
         end = execute(run, context, job)
         if isinstance(end, Completed):
             end = verify(run, context, job, end)
     except KeyboardInterrupt:
         end = StandDown(operator(), "interrupted the run on the command line")
-    match end:
-        case Completed():
-            closing.resolve(context, incident_id, end)
-            return True
-        case Stopped():
-            closing.escalate(context, incident_id, end)
-            return False
-        case StandDown():
-            closing.stand_down(context, incident_id, end)
-            return False
-        case _ as never:
-            assert_never(never)
+    closing.close(context, incident_id, end)
+    return isinstance(end, Completed)
 
 
 def _show_end(store: Store, incident_id: str, *, as_json: bool) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import structlog
 
-from agent.delivery.sending import Backoff, fairly
+from agent.delivery.sending import Backoff, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel, DeskAcknowledge, DeskNote, DeskResolve, Letter
@@ -17,8 +16,6 @@ from agent.pipeline.telling import tell
 from agent.ports import IncidentDesk, OutboxStore
 
 log = structlog.get_logger()
-
-_BATCH = 50
 
 #: Who we are does not change from hour to hour; while unknown it is asked again.
 _ASK_AGAIN_S, _KNOWN_FOR_S = 60.0, 3600.0
@@ -37,22 +34,12 @@ class DeskSender:
 
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        for letters in fairly(self._outbox.next_letters(Channel.DESK, _BATCH)):
-            wait_s = self._deliver_incident(letters)
-            if wait_s:
-                return wait_s
-        return 0.0
+        return deliver_singly(
+            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
+        )
 
-    def _deliver_incident(self, letters: Sequence[Letter]) -> float:
-        for letter in letters:
-            self._outbox.begin_delivery([letter.id])
-            try:
-                self._send(letter)
-            except ServiceError as error:
-                return self._failed(letter, error)
-            self._outbox.delivered([letter.id])
-            self._backoff.succeeded()
-        return 0.0
+    def _sent(self, _: Letter) -> None:
+        self._backoff.succeeded()
 
     def introduce(self) -> float:
         """Learn whom our writes are counted for, so that their echoes are told apart from a human's hand."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import structlog
 
-from agent.delivery.sending import Backoff, fairly
+from agent.delivery.sending import Backoff, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, Letter, PageHuman
@@ -15,8 +13,6 @@ from agent.pipeline.telling import tell
 from agent.ports import OutboxStore, Page, Pager
 
 log = structlog.get_logger()
-
-_BATCH = 50
 
 #: However long the pager asks us to wait: an unwoken human is worse than a refused request.
 _LONGEST_WAIT_S = 30.0
@@ -35,25 +31,18 @@ class PagerSender:
 
     def deliver(self) -> float:
         """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        for letters in fairly(self._outbox.next_letters(Channel.PAGER, _BATCH)):
-            wait_s = self._deliver_incident(letters)
-            if wait_s:
-                return wait_s
-        return 0.0
+        return deliver_singly(
+            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
+        )
 
-    def _deliver_incident(self, letters: Sequence[Letter]) -> float:
-        for letter in letters:
-            if not isinstance(letter.message, PageHuman):
-                raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
-            self._outbox.begin_delivery([letter.id])
-            try:
-                self._pager.page(_page(letter.message))
-            except ServiceError as error:
-                return self._failed(letter, error)
-            self._outbox.delivered([letter.id])
-            self._backoff.succeeded()
-            self._tell(letter, "paged", "📟 A human was paged")
-        return 0.0
+    def _send(self, letter: Letter) -> None:
+        if not isinstance(letter.message, PageHuman):
+            raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
+        self._pager.page(_page(letter.message))
+
+    def _sent(self, letter: Letter) -> None:
+        self._backoff.succeeded()
+        self._tell(letter, "paged", "📟 A human was paged")
 
     def _failed(self, letter: Letter, error: ServiceError) -> float:
         delay_s = self._backoff.failed(error)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from agent.domain.errors import ServiceError
 from agent.domain.outbox import Channel, Letter
-from agent.ports import Clock
+from agent.ports import Clock, OutboxStore
+
+_BATCH = 50
 
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 30.0
@@ -39,6 +41,33 @@ def fairly(letters: Iterable[Letter]) -> Sequence[Sequence[Letter]]:
     for letter in letters:
         of_incident.setdefault(letter.incident_id, []).append(letter)
     return sorted(of_incident.values(), key=lambda group: (group[0].tries, group[0].id))
+
+
+def deliver_singly(
+    outbox: OutboxStore,
+    channel: Channel,
+    *,
+    send: Callable[[Letter], None],
+    sent: Callable[[Letter], None],
+    failed: Callable[[Letter, ServiceError], float],
+) -> float:
+    """Send what is due one by one, in order per incident; gives what `failed` wants to wait, else 0.
+
+    What fails holds up the letters behind it of its own incident, and no other incident's.
+    """
+    for letters in fairly(outbox.next_letters(channel, _BATCH)):
+        for letter in letters:
+            outbox.begin_delivery([letter.id])
+            try:
+                send(letter)
+            except ServiceError as error:
+                wait_s = failed(letter, error)
+                if wait_s:
+                    return wait_s
+                break
+            outbox.delivered([letter.id])
+            sent(letter)
+    return 0.0
 
 
 class Backoff:

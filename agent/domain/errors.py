@@ -2,7 +2,6 @@
 
     AgentError                      anything this product raises on purpose
     ├── ConfigError                 config.yaml cannot be used: file, key path, fix
-    ├── RunbookError                a runbook cannot be used: file:line, fix
     ├── ServiceError                a vendor did not do what we asked: service, Reason, retryable
     ├── ListenError                 the address to listen on cannot be taken
     └── StoreError                  our own database cannot be used
@@ -58,14 +57,6 @@ class RunbookProblem:
     def __str__(self) -> str:
         fix = f" (fix: {self.fix})" if self.fix else ""
         return f"{self.path}:{self.line}: {self.message}{fix}"
-
-
-class RunbookError(AgentError):
-    """A runbook is not understood, so it will not be run."""
-
-    def __init__(self, problems: Sequence[RunbookProblem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
 class Reason(StrEnum):

@@ -105,9 +105,7 @@ def _run(context: Context, step: Step, planned: PlannedStep, key: AttemptKey, de
 
 
 def _must_stop(context: Context, key: AttemptKey) -> bool:
-    if context.gate.must_hurry or context.store.stand_down_of(key.incident_id) is not None:
-        return True
-    return context.store.incident(key.incident_id).status.is_terminal
+    return context.gate.must_hurry or not context.store.may_go_on(key.incident_id)
 
 
 def _judged(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 import structlog
 
 from agent.domain.alert import Severity
-from agent.domain.decisions import Completed, StandDown, Stopped
+from agent.domain.decisions import Completed, Execution, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatSummary, DeskNote, DeskResolve, Message, PageHuman
 from agent.domain.records import Changes, Escalation
@@ -25,6 +26,19 @@ _MAX_NOTE = 20_000
 _NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
 
 log = structlog.get_logger()
+
+
+def close(context: Context, incident_id: str, end: Execution) -> bool:
+    """The one way out of an incident, whoever ran it; False if it was closed before."""
+    match end:
+        case Completed():
+            return resolve(context, incident_id, end)
+        case Stopped():
+            return escalate(context, incident_id, end)
+        case StandDown():
+            return stand_down(context, incident_id, end)
+        case _ as never:
+            assert_never(never)
 
 
 def resolve(context: Context, incident_id: str, done: Completed) -> bool:

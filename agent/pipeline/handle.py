@@ -26,21 +26,15 @@ from agent.pipeline.execution import Job, execute
 from agent.pipeline.verification import verify
 from agent.ports import Run
 
+#: Names under which the end is remembered; they outlive an upgrade.
+_CLOSING_STEP = {Completed: "resolve", Stopped: "escalate", StandDown: "stand-down"}
+
 
 def handle(run: Run, context: Context, incident_id: str) -> None:
     """Receive, learn, match, plan, approve, execute, verify, close."""
     end = _work(run, context, incident_id)
-    match end:
-        case None:
-            return
-        case Completed():
-            run.step("resolve", lambda: closing.resolve(context, incident_id, end), returns=bool)
-        case Stopped():
-            run.step("escalate", lambda: closing.escalate(context, incident_id, end), returns=bool)
-        case StandDown():
-            run.step("stand-down", lambda: closing.stand_down(context, incident_id, end), returns=bool)
-        case _ as never:
-            assert_never(never)
+    if end is not None:
+        run.step(_CLOSING_STEP[type(end)], lambda: closing.close(context, incident_id, end), returns=bool)
 
 
 def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped | StandDown | None:
@@ -92,7 +86,7 @@ def _carry_out(
     if taken is not None:
         return taken
     deadline = datetime.fromisoformat(
-        run.step("deadline", lambda: _deadline(context, alert, runbook).isoformat(), returns=str)
+        run.step("deadline", lambda: deadline_of(context, alert, runbook).isoformat(), returns=str)
     )
     job = Job(incident_id, runbook, plan, deadline, terms)
     match execute(run, context, job):
@@ -122,7 +116,7 @@ def terms_of(context: Context, runbook: Runbook) -> Terms:
     )
 
 
-def _deadline(context: Context, alert: Alert, runbook: Runbook) -> datetime:
+def deadline_of(context: Context, alert: Alert, runbook: Runbook) -> datetime:
     """Until when steps may run: the shortest of the configured and the runbook's own time."""
     config = context.config
     limits = [config.execution.incident_deadline_s]

@@ -6,7 +6,7 @@ from agent.adapters.audit_chain import Intact
 from agent.adapters.audit_log import AuditLog, verify_against
 from agent.domain.incident import Entry, EventKind
 from tests.integration.cli.conftest import FLUSH, HELLO, SECRETS, Shell
-from tests.unit.pipeline.conftest import World
+from tests.unit.pipeline.conftest import World, runbook, step
 
 
 def test_a_run_by_hand_runs_the_command_and_tells_its_story(shell: Shell) -> None:
@@ -113,3 +113,18 @@ def test_a_secret_that_a_command_prints_is_redacted_everywhere(shell: Shell) -> 
     assert "✅ Step 2 succeeded" in shell("run", "hello", "--alert", "hello.json", "--yes").out
     shell("run", "hello", "--alert", "hello.json", "--yes", "--json")
     assert "xoxb-canary" not in (shell.directory / "audit.jsonl").read_text()
+
+
+def test_a_run_by_hand_keeps_to_the_runbooks_own_max_duration(shell: Shell) -> None:
+    shell.runbook(
+        "hello",
+        runbook(
+            title="Hello",
+            triggers='- Alert contains: "hello"',
+            limits="- max_duration: 1ms",
+            steps=step(1, "echo hi"),
+        ),
+    )
+    result = shell("run", "hello", "--alert", "hello.json", "--yes")
+    assert result.code == 1
+    assert "time is over" in result.out
