@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from agent.domain.access import ClusterRight
 from agent.domain.alert import Severity, Urgency
-from agent.domain.command import Script
+from agent.domain.command import PricedCommand, Script
 from agent.domain.decisions import Attempt, Plan, StandDown
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.incident import Entry, Incident, TimelineEvent
@@ -25,7 +26,7 @@ from agent.domain.records import (
     OwnWrite,
     Unfinished,
 )
-from agent.domain.runbook import Runbook
+from agent.domain.runbook import Action, Runbook
 from agent.domain.source_event import Accepted, SourceEvent
 
 T = TypeVar("T")
@@ -179,16 +180,80 @@ class Sandbox(Protocol):
     """Spawns exactly the argvs of a parsed script, never a shell, and ends all that it started."""
 
     def run(
-        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+        self,
+        script: Script,
+        *,
+        commands: Sequence[PricedCommand],
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
     ) -> CommandResult:
         """Run to the end, to the timeout, or until should_stop says so (asked at least 4 times a second).
 
+        `commands` are the script's simple commands in order of appearance, as they were priced: each reaches
+        what its `access` says and nothing else.
         Every process carries the marker in its environment so that a later start can find it.
         """
         ...
 
     def end_orphans(self, markers: Sequence[str]) -> int:
         """End every process that carries one of the markers; how many there were."""
+        ...
+
+
+class Actions(Protocol):
+    """Carries out typed actions, such as `kubernetes.rollout_restart`, over the vendor's API."""
+
+    def run(
+        self,
+        action: Action,
+        *,
+        command: PricedCommand,
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
+    ) -> CommandResult:
+        """Do what was priced and nothing more; what it did is told as JSON on `stdout`, exit code 0 or 1."""
+        ...
+
+
+class Counter(Protocol):
+    """Counts in the live world what the text of a command does not say. None: nobody can tell, so refuse."""
+
+    def workload_pods(self, namespace: str, kind: str, name: str) -> int | None:
+        """How many pods a deployment, statefulset or daemonset has or wants, whichever is more."""
+        ...
+
+    def workload_replicas(self, namespace: str, kind: str, name: str) -> int | None:
+        """What the workload's `spec.replicas` says now."""
+        ...
+
+    def selected_pods(self, namespace: str, labels: str, fields: str) -> tuple[str, ...] | None:
+        """Names of the pods that a label selector and a field selector find now ("" selects all)."""
+        ...
+
+    def node_pods(self, node: str) -> tuple[tuple[str, str], ...] | None:
+        """(namespace, name) of the pods that draining the node evicts: no DaemonSet's, no mirror pods."""
+        ...
+
+    def release_workloads(self, namespace: str, release: str) -> tuple[tuple[str, str, int], ...] | None:
+        """(kind, name, pods) of the workloads that a Helm release owns."""
+        ...
+
+    def autoscaling_instances(self, region: str, group: str) -> int | None:
+        """How many instances an Auto Scaling group has."""
+        ...
+
+    def service_tasks(self, region: str, cluster: str, service: str) -> int | None:
+        """How many tasks an ECS service runs or wants, whichever is more."""
+        ...
+
+
+class Cluster(Protocol):
+    """What may be asked of the Kubernetes API beforehand."""
+
+    def denied(self, rights: Sequence[ClusterRight]) -> Sequence[ClusterRight]:
+        """Those of the rights that our own credentials do not have (SelfSubjectAccessReview)."""
         ...
 
 

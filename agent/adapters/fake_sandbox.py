@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.domain.command import Script, SimpleCommand
+from agent.domain.command import PricedCommand, Script, SimpleCommand
 from agent.ports import CommandResult
 
 
@@ -16,6 +16,7 @@ class Ran:
     argvs: tuple[tuple[str, ...], ...]
     marker: str
     timeout_s: float
+    commands: tuple[PricedCommand, ...] = ()
 
 
 class FakeSandbox:
@@ -36,11 +37,17 @@ class FakeSandbox:
         self._answers[argv] = list(answers)
 
     def run(
-        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+        self,
+        script: Script,
+        *,
+        commands: Sequence[PricedCommand],
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
     ) -> CommandResult:
         """Answer as prepared, with the connectors' meaning."""
         argvs = tuple(command.argv for command in script.commands())
-        self.ran.append(Ran(argvs, marker, timeout_s))
+        self.ran.append(Ran(argvs, marker, timeout_s, tuple(commands)))
         unknown = [argv for argv in argvs if argv not in self._answers]
         if unknown:
             return CommandResult(127, problem=f"{unknown[0][0]} is not installed")

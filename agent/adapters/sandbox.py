@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.adapters.sandbox_hunt import MARKER_VARIABLE, Prey, end_all
 from agent.adapters.sandbox_output import Capture
 from agent.adapters.sandbox_processes import RunningPipeline, Surroundings
-from agent.domain.command import Link, Script
+from agent.domain.command import Link, PricedCommand, Script
 from agent.ports import Clock, CommandResult
 from agent.safety.effects import TRUSTED_PATH
 
@@ -63,7 +63,13 @@ class ProcessSandbox:
         self._grace_s = grace_s
 
     def run(
-        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+        self,
+        script: Script,
+        *,
+        commands: Sequence[PricedCommand],
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
     ) -> CommandResult:
         """Run to the end, to the timeout, or until should_stop says so."""
         started = self._clock.monotonic()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from agent.domain.access import NO_ACCESS, Access
 from agent.domain.effects import Effect
 
 
@@ -88,8 +89,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PricedCommand:
-    """One argv with its effects, or the reason why it is refused."""
+    """One argv with its effects and what it may reach, or the reason why it is refused."""
 
     argv: tuple[str, ...]
     effects: tuple[Effect, ...] = ()
     refusal: Refusal | None = None
+    access: Access = NO_ACCESS

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.domain.command import PricedCommand, Refusal, Script
+from agent.domain.runbook import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,10 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """One step bound to the alert: its argvs priced, or refused."""
+    """One step bound to the alert: its argvs priced, or refused.
+
+    A typed action has no script: it is one priced command whose argv shows it in words.
+    """
 
     index: int
     title: str
@@ -64,6 +68,7 @@ class PlannedStep:
     script: Script | None
     commands: tuple[PricedCommand, ...] = ()
     refusal: Refusal | None = None
+    action: Action | None = None
 
     @property
     def is_read_only(self) -> bool:

@@ -40,20 +40,30 @@ NEVER_BY_LIMIT_ALONE = frozenset({EffectClass.DELETE, EffectClass.SECRET_READ, E
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One command's change: a class, what it touches, and how many of it."""
+    """One command's change: a class, what it touches, and how many of it.
+
+    `namespace` is the Kubernetes one, "" outside of a cluster; limits can be set for each one.
+    """
 
     effect_class: EffectClass
     target: str
     count: int = 1
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BlastRadius:
-    """The limits that a runbook sets for one incident; a class not named is 0, reads are free."""
+    """The limits that a runbook sets for one incident; a class not named is 0, reads are free.
+
+    `allowance` names an entry of the configuration's `execution.allowances`; with it, and a limit, and an
+    approval, the classes that no limit grants alone can be had.
+    """
 
     limits: Mapping[EffectClass, int] = field(default_factory=dict)
     requires_human_approval: bool | None = None
     max_duration_s: float | None = None
+    max_commands: int | None = None
+    allowance: str = ""
     namespaces: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
 

@@ -31,7 +31,7 @@ class FailureAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A typed Kubernetes or AWS action from an ```action block: its name and arguments."""
+    """A typed action from an ```action block: its name (`kubernetes.rollout_restart`) and arguments."""
 
     name: str
     arguments: Mapping[str, object] = field(default_factory=dict)

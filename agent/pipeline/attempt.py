@@ -97,6 +97,7 @@ def _run(context: Context, step: Step, planned: PlannedStep, key: AttemptKey, de
     timeout_s = min(step.timeout_s or context.config.execution.step_timeout_s, max(left_s, 0.1))
     result = context.sandbox.run(
         planned.script,
+        commands=planned.commands,
         marker=key.marker,
         timeout_s=timeout_s,
         should_stop=lambda: _must_stop(context, key),

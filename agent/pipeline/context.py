@@ -8,14 +8,17 @@ from agent.config import Config
 from agent.domain.outbox import Channel
 from agent.library import Library
 from agent.pipeline.gate import Gate
-from agent.ports import Clock, IncidentDesk, Records, Sandbox
+from agent.ports import Actions, Clock, Counter, IncidentDesk, Records, Sandbox
 from agent.safety.effects import EffectTables
 from agent.safety.redaction import Redactor
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The ports and settings of one daemon. `channels` are those that are configured."""
+    """The ports and settings of one daemon. `channels` are those that are configured.
+
+    Without a `counter` what must be counted is refused, without `actions` typed actions are.
+    """
 
     config: Config
     store: Records
@@ -27,3 +30,5 @@ class Context:
     desk: IncidentDesk | None
     channels: frozenset[Channel]
     gate: Gate
+    counter: Counter | None = None
+    actions: Actions | None = None

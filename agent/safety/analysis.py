@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from agent.domain.access import NO_ACCESS, Access
 from agent.domain.effects import Effect
 from agent.safety.grammar import PipedInput
 
 
-class Counter(Protocol):
-    """Counts in the live world what the text of a command does not say."""
-
-    def workload_replicas(self, namespace: str, kind: str, name: str) -> int | None:
-        """How many pods a workload has; None when nobody can tell."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A command understood. `namespaces` has "" for the context's own one and "*" for all."""
+    """A command understood. `namespaces` has "" for the context's own one and "*" for all.
+
+    `access` is what it needs of the world; its `hosts` are filled in from `hosts` when it is priced.
+    """
 
     effects: tuple[Effect, ...]
     hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     piped_input: PipedInput = PipedInput.NONE
+    access: Access = NO_ACCESS

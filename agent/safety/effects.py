@@ -10,8 +10,9 @@ from pathlib import Path
 
 from agent.domain.command import Filled, Refusal
 from agent.domain.effects import Effect
+from agent.ports import Counter
 from agent.safety import pricing, reading, tables
-from agent.safety.analysis import Analysis, Counter
+from agent.safety.analysis import Analysis
 from agent.safety.grammar import Tool, filled_in, nearest
 from agent.safety.pricing import Desk, Rule
 from agent.safety.rule_curl import curl

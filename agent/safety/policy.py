@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from agent.domain.command import Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, BlastRadius, Effect, EffectClass
+from agent.ports import Counter
 from agent.safety import addresses
-from agent.safety.analysis import Analysis, Counter
+from agent.safety.analysis import Analysis
 from agent.safety.budget import Limit, over
 from agent.safety.effects import EffectTables
 from agent.safety.grammar import PipedInput

@@ -9,7 +9,8 @@ import re2
 
 from agent.domain.command import Filled, Refusal
 from agent.domain.effects import Effect, EffectClass
-from agent.safety.analysis import Analysis, Counter
+from agent.ports import Counter
+from agent.safety.analysis import Analysis
 from agent.safety.grammar import Argument, EffectRule, Invocation
 from agent.safety.kinds import Findings, Kind
 from agent.safety.tables import Tables

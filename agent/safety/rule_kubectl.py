@@ -69,7 +69,7 @@ def kubectl_restart(invocation: Invocation, found: Findings, desk: Desk) -> Anal
     namespace, things = changed
     effects: list[Effect] = []
     for thing in things:
-        pods = desk.counter.workload_replicas(namespace, thing.kind, thing.name) if desk.counter else None
+        pods = desk.counter.workload_pods(namespace, thing.kind, thing.name) if desk.counter else None
         target = f"{namespace}/{thing}"
         if pods is None:
             reason = f"{invocation.name}: cannot count the pods of {target} that it would restart"

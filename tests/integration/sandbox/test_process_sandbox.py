@@ -37,7 +37,9 @@ def sh(text):
 
 def run(*pipelines, timeout_s=10.0, should_stop=lambda: False, marker="inc/steps/1/1", **settings):
     sandbox = ProcessSandbox(CLOCK, grace_s=0.2, **settings)
-    return sandbox.run(script(*pipelines), marker=marker, timeout_s=timeout_s, should_stop=should_stop)
+    return sandbox.run(
+        script(*pipelines), commands=(), marker=marker, timeout_s=timeout_s, should_stop=should_stop
+    )
 
 
 def carriers(marker):

@@ -47,7 +47,11 @@ def folder(tmp_path_factory):
 def test_the_sandbox_does_what_bash_does(folder, text):
     path = [str(folder), "/usr/bin", "/bin"]
     by_us = ProcessSandbox(SystemClock(), path=path).run(
-        language.bind(language.parse(text), {}), marker="inc/as-bash", timeout_s=20, should_stop=lambda: False
+        language.bind(language.parse(text), {}),
+        commands=(),
+        marker="inc/as-bash",
+        timeout_s=20,
+        should_stop=lambda: False,
     )
     by_bash = subprocess.run(
         [BASH, "--norc", "--noprofile", "-c", text],

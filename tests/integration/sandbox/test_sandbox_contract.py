@@ -5,7 +5,7 @@ import pytest
 from agent.adapters.clock import SystemClock
 from agent.adapters.fake_sandbox import FakeSandbox
 from agent.adapters.sandbox import ProcessSandbox
-from agent.domain.command import Connector, Link, Pipeline, Script, SimpleCommand
+from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 from agent.ports import CommandResult
 from agent.safety import language
 
@@ -25,7 +25,13 @@ def sandbox(request):
 
 def run(sandbox, text, *, should_stop=lambda: False):
     script = language.bind(language.parse(text), {})
-    return sandbox.run(script, marker="inc/steps/1/1", timeout_s=10, should_stop=should_stop)
+    return sandbox.run(
+        script,
+        commands=[PricedCommand(command.argv) for command in script.commands()],
+        marker="inc/steps/1/1",
+        timeout_s=10,
+        should_stop=should_stop,
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,7 @@ def test_the_fake_answers_one_after_the_other_and_remembers():
     fake = FakeSandbox({("x",): [CommandResult(1), CommandResult(0)]})
     script = Script((Link(Connector.ALWAYS, Pipeline((SimpleCommand(("x",)),))),))
     codes = [
-        fake.run(script, marker=f"m{turn}", timeout_s=5, should_stop=lambda: False).exit_code
+        fake.run(script, commands=(), marker=f"m{turn}", timeout_s=5, should_stop=lambda: False).exit_code
         for turn in range(3)
     ]
     assert codes == [1, 0, 0]

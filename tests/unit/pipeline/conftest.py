@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from agent.delivery.chat import ChatSender
 from agent.delivery.desk import DeskSender
 from agent.delivery.pager import PagerSender
 from agent.domain.alert import Alert, Urgency
-from agent.domain.command import Script
+from agent.domain.command import PricedCommand, Script
 from agent.domain.incident import Incident
 from agent.domain.outbox import Channel
 from agent.domain.source_event import EventType, SourceEvent
@@ -45,11 +45,19 @@ class HookedSandbox(FakeSandbox):
         self.hooks: dict[tuple[str, ...], Callable[[], object]] = {}
 
     def run(
-        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+        self,
+        script: Script,
+        *,
+        commands: Sequence[PricedCommand],
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
     ) -> CommandResult:
         for command in script.commands():
             self.hooks.get(command.argv, lambda: None)()
-        return super().run(script, marker=marker, timeout_s=timeout_s, should_stop=lambda: False)
+        return super().run(
+            script, commands=commands, marker=marker, timeout_s=timeout_s, should_stop=lambda: False
+        )
 
     def commands(self) -> list[str]:
         return [" ".join(argv) for ran in self.ran for argv in ran.argvs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import pytest
 from agent.adapters.fake_desk import FakeDesk
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
-from agent.domain.command import Script
+from agent.domain.command import PricedCommand, Script
 from agent.domain.decisions import EscalationTrigger, StandDown, Stopped
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel
@@ -186,9 +186,17 @@ class AskingSandbox(HookedSandbox):
     """Asks, while the command runs, whether it must stop, as the real one does."""
 
     def run(
-        self, script: Script, *, marker: str, timeout_s: float, should_stop: Callable[[], bool]
+        self,
+        script: Script,
+        *,
+        commands: Sequence[PricedCommand],
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
     ) -> CommandResult:
-        result = super().run(script, marker=marker, timeout_s=timeout_s, should_stop=lambda: False)
+        result = super().run(
+            script, commands=commands, marker=marker, timeout_s=timeout_s, should_stop=lambda: False
+        )
         return CommandResult(None, interrupted=True) if should_stop() else result
 
 

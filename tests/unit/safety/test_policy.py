@@ -74,7 +74,7 @@ def test_no_limit_grants_secrets_and_unknown_changes(text):
 
 def test_a_rollout_is_counted_in_pods_by_the_live_world():
     class Five:
-        def workload_replicas(self, namespace, kind, name):
+        def workload_pods(self, namespace, kind, name):
             return 5
 
     text = "kubectl rollout restart deploy/api -n production"

@@ -1,79 +1,19 @@
-"""`config.yaml`: one `load`, frozen sections, secrets only by reference, all problems told at once."""
+"""The sections of `config.yaml`: every key with its type and default. README tells what each one means."""
 
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from agent.domain.effects import EffectClass
-from agent.domain.errors import ConfigError, ConfigProblem
+from agent.config.secrets import Secret, SecretReference
+from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.runbook import Autonomy
-
-_AWS_REFERENCES = ("aws_ssm", "aws_secret")
-
-
-class SecretReference(BaseModel):
-    """Where a secret is kept: `{env: NAME}`, `{file: PATH}`, `{aws_ssm: NAME}` or `{aws_secret: NAME}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    env: str | None = None
-    file: str | None = None
-    aws_ssm: str | None = None
-    aws_secret: str | None = None
-
-    @property
-    def is_one(self) -> bool:
-        """Whether exactly one place is named."""
-        return len(self.model_fields_set) == 1
-
-    def place(self) -> str:
-        """The place in words, never the value."""
-        kind = next(iter(self.model_fields_set), "nothing")
-        return f"{kind} {getattr(self, kind, '')}"
-
-    def resolve(self) -> Secret:
-        """Fetch the value; ValueError in words if it is not there."""
-        if self.env is not None:
-            value = os.environ.get(self.env, "")
-            if not value:
-                raise ValueError(f"the environment variable {self.env} is not set")
-        elif self.file is not None:
-            path = Path(self.file)
-            if not path.is_file():
-                raise ValueError(f"the file {self.file} does not exist")
-            value = path.read_text(encoding="utf-8").strip()
-        else:
-            raise ValueError("secrets from AWS are not supported by this build; use env or file")
-        if not value:
-            raise ValueError(f"{self.place()} is empty")
-        return Secret(value)
-
-
-class Secret:
-    """A secret's value; shows itself as *** everywhere but in `reveal()`."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value, for the one call that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
 
 
 def is_loopback(host: str) -> bool:
@@ -102,6 +42,11 @@ def _database_url(value: str) -> str:
 
 
 def _effect_limits(value: Mapping[str, int]) -> Mapping[str, int]:
+    _effect_names(tuple(value))
+    return value
+
+
+def _effect_names(value: tuple[str, ...]) -> tuple[str, ...]:
     known = {f"{effect.value}s" for effect in EffectClass if effect is not EffectClass.READ}
     unknown = sorted(set(value) - known)
     if unknown:
@@ -187,6 +132,25 @@ class Allow(_Section):
     namespaces: tuple[str, ...] = ()
 
 
+class Allowance(_Section):
+    """Effects that no limit grants alone, named: for these runbooks, which name it too, with an approval."""
+
+    effects: tuple[EffectClass, ...]
+    runbooks: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _only_what_needs_one(self) -> Allowance:
+        needless = [effect.value for effect in self.effects if effect not in NEVER_BY_LIMIT_ALONE]
+        if needless:
+            known = ", ".join(sorted(effect.value for effect in NEVER_BY_LIMIT_ALONE))
+            raise ValueError(f"{needless[0]} needs no allowance, only a limit; an allowance is for {known}")
+        return self
+
+
+#: Layers that a host may lack, and an operator may accept to go without (`doctor` names them).
+Gap = Literal["files", "network", "sockets", "signals", "user", "processes"]
+
+
 class ExecutionSection(_Section):
     """How steps are run."""
 
@@ -197,17 +161,48 @@ class ExecutionSection(_Section):
     sandbox: Literal["auto", "process"] = "auto"
     allow: Allow = Allow()
     effect_tables: tuple[str, ...] = ()
-    pass_environment: tuple[str, ...] = (
-        "KUBECONFIG",
-        "KUBERNETES_SERVICE_HOST",
-        "KUBERNETES_SERVICE_PORT",
-    )
+    accept_gaps: tuple[Gap, ...] = ()
+    allowances: Mapping[str, Allowance] = Field(default_factory=dict)
+    pass_environment: tuple[str, ...] = ()
 
 
-class Limits(_Section):
-    """Limits across incidents."""
+class Kubernetes(_Section):
+    """The cluster that kubectl steps and typed actions work on; only the metering proxy has its credentials.
 
-    per_hour: Annotated[Mapping[str, Count], AfterValidator(_effect_limits)] = Field(default_factory=dict)
+    Without a kubeconfig: the agent's own KUBECONFIG, else the ServiceAccount of the pod it runs in.
+    """
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    name: str = "default"
+
+
+class Aws(_Section):
+    """Where AWS is; credentials come from boto3's own chain (environment, profile, role)."""
+
+    region: str | None = None
+    endpoint_url: VendorUrl | None = None
+    timeout_s: Seconds = 10.0
+
+
+EffectLimits = Annotated[Mapping[str, Count], AfterValidator(_effect_limits)]
+EffectNames = Annotated[tuple[str, ...], AfterValidator(_effect_names)]
+
+
+class Window(_Section):
+    """How many effects of each class within the last hour and the last 24 hours."""
+
+    per_hour: EffectLimits = Field(default_factory=dict)
+    per_day: EffectLimits = Field(default_factory=dict)
+
+
+class Limits(Window):
+    """Limits across incidents: in all, and for each service, namespace and cluster by itself."""
+
+    per_service: Window = Window()
+    per_namespace: Window = Window()
+    per_cluster: Window = Window()
+    one_at_a_time: EffectNames = ("rollouts",)
     concurrent_incidents: Positive = 32
 
     def hourly(self) -> dict[EffectClass, int]:
@@ -246,6 +241,8 @@ class Config(_Section):
     slack: Slack | None = None
     llm: Llm = Llm()
     execution: ExecutionSection = ExecutionSection()
+    kubernetes: Kubernetes = Kubernetes()
+    aws: Aws = Aws()
     limits: Limits = Limits()
     escalation: EscalationSection = EscalationSection()
     audit: Audit = Audit()
@@ -272,61 +269,6 @@ class Config(_Section):
         return None if reference is None else reference.resolve()
 
 
-def load(path: str | Path) -> Config:
-    """Read and check the configuration; ConfigError tells every problem with its key path and fix."""
-    config = read(path)
-    missing = missing_secrets(config)
-    if missing:
-        raise ConfigError(str(path), missing)
-    return config
-
-
-def read(path: str | Path) -> Config:
-    """Read and check the configuration without fetching secrets, for what needs none."""
-    return parse(_read_yaml(Path(path)), path=str(path))
-
-
-def missing_secrets(config: Config) -> list[ConfigProblem]:
-    """Every secret that is needed and cannot be fetched."""
-    return [
-        ConfigProblem(key, problem, "set it, or leave the key out to switch this off")
-        for key, reference in config.secret_references()
-        if config.needs(key) and (problem := _unresolved(reference))
-    ]
-
-
-def parse(data: object, *, path: str) -> Config:
-    """Check parsed YAML without fetching secrets."""
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise ConfigError(path, [ConfigProblem("(top)", "must be a mapping of sections")])
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(path, [_problem(details) for details in error.errors()]) from None
-
-
-def _read_yaml(path: Path) -> object:
-    if not path.is_file():
-        fix = "write one (README, Configuration) or name it with --config"
-        raise ConfigError(str(path), [ConfigProblem("(file)", "does not exist", fix)])
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [ConfigProblem("(file)", f"is not YAML: {error}")]) from error
-
-
-def _unresolved(reference: SecretReference) -> str:
-    if not reference.is_one:
-        return "must name exactly one of env, file, aws_ssm, aws_secret"
-    try:
-        reference.resolve()
-    except (ValueError, OSError) as error:
-        return str(error)
-    return ""
-
-
 def _references(value: object, prefix: str) -> Iterator[tuple[str, SecretReference]]:
     if isinstance(value, SecretReference):
         yield prefix, value
@@ -336,49 +278,3 @@ def _references(value: object, prefix: str) -> Iterator[tuple[str, SecretReferen
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _references(item, f"{prefix}[{index}]")
-
-
-def _problem(details: ErrorDetails) -> ConfigProblem:
-    location = [part for part in details["loc"] if part not in _UNION_BRANCHES]
-    key_path = ".".join(str(part) for part in location) or "(top)"
-    if details["type"] == "extra_forbidden":
-        return ConfigProblem(key_path, "is not a known key", _suggestion(location))
-    if details["type"] in ("model_type", "model_attributes_type") and _names_a_secret(key_path):
-        return ConfigProblem(key_path, "must be a reference, never the secret itself", "write {env: NAME}")
-    message = details["msg"].removeprefix("Value error, ")
-    return ConfigProblem(key_path, f"{message[:1].lower()}{message[1:]}")
-
-
-#: pydantic names the branch of a union that it tried; the operator did not write it.
-_UNION_BRANCHES = ("SecretReference", "function-after[_vendor_url(), str]")
-
-
-def _names_a_secret(key_path: str) -> bool:
-    return any(word in key_path for word in ("token", "secret", "routing_key", "api_key", "webhook_url"))
-
-
-def _suggestion(location: Sequence[int | str]) -> str:
-    section = _section_at(location[:-1])
-    known = list(section.model_fields) if section is not None else []
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"known keys: {', '.join(known)}" if known else "remove it"
-
-
-def _section_at(location: Sequence[int | str]) -> type[BaseModel] | None:
-    section: type[BaseModel] = Config
-    for part in location:
-        field = section.model_fields.get(str(part))
-        found = _model_in(field.annotation) if field is not None else None
-        if found is None:
-            return None
-        section = found
-    return section
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None

@@ -1,0 +1,63 @@
+"""Secrets by reference: what the configuration names, and the value that never shows itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+
+class SecretReference(BaseModel):
+    """Where a secret is kept: `{env: NAME}`, `{file: PATH}`, `{aws_ssm: NAME}` or `{aws_secret: NAME}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    env: str | None = None
+    file: str | None = None
+    aws_ssm: str | None = None
+    aws_secret: str | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether exactly one place is named."""
+        return len(self.model_fields_set) == 1
+
+    def place(self) -> str:
+        """The place in words, never the value."""
+        kind = next(iter(self.model_fields_set), "nothing")
+        return f"{kind} {getattr(self, kind, '')}"
+
+    def resolve(self) -> Secret:
+        """Fetch the value; ValueError in words if it is not there."""
+        if self.env is not None:
+            value = os.environ.get(self.env, "")
+            if not value:
+                raise ValueError(f"the environment variable {self.env} is not set")
+        elif self.file is not None:
+            path = Path(self.file)
+            if not path.is_file():
+                raise ValueError(f"the file {self.file} does not exist")
+            value = path.read_text(encoding="utf-8").strip()
+        else:
+            raise ValueError("secrets from AWS are not supported by this build; use env or file")
+        if not value:
+            raise ValueError(f"{self.place()} is empty")
+        return Secret(value)
+
+
+class Secret:
+    """A secret's value; shows itself as *** everywhere but in `reveal()`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__

@@ -1,0 +1,111 @@
+"""What one command may reach, beside its own empty directory: all else is closed to it.
+
+The analysis states it, and everything behind the analysis enforces the same statement: the sandbox opens no
+other file, port or socket, the metering proxy lets no other request through, and the least Role and the least
+IAM policy are its sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRight:
+    """One thing to ask of the Kubernetes API, as a Role grants it.
+
+    `resource` is the plural (`pods`), `group` "" for the core one, `subresource` what stands behind the
+    slash (`exec`, `log`, `scale`). `namespace` "" is a cluster-wide resource, "*" all namespaces; `name` ""
+    is any name.
+    """
+
+    verb: str
+    resource: str
+    group: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class ChangeForm(StrEnum):
+    """How a change looks on the wire; a request of another form is not the one that was priced."""
+
+    RESTART = "restart"
+    UNDO = "undo"
+    SCALE = "scale"
+    DELETE = "delete"
+    EXEC = "exec"
+    CORDON = "cordon"
+    UNCORDON = "uncordon"
+    EVICT = "evict"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChange:
+    """One change of the cluster that an attempt was charged for.
+
+    `at_most` requests of this form; `pods` is how many pods it may touch when the request arrives (a
+    workload that has grown since is over it); `replicas` what a scale may set and `from_replicas` what must
+    stand there (None: anything); `argv` what an exec may run; `names` the objects found when it was counted
+    (empty: `right.name`).
+    """
+
+    right: ClusterRight
+    form: ChangeForm
+    at_most: int = 1
+    pods: int | None = None
+    replicas: int | None = None
+    from_replicas: int | None = None
+    argv: tuple[str, ...] = ()
+    container: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRight:
+    """One thing to ask of AWS, as an IAM policy grants it: `rds:DescribeDBInstances` on an ARN pattern."""
+
+    action: str
+    resource: str = "*"
+
+
+class Network(StrEnum):
+    """How a command reaches the network.
+
+    NONE: not at all. CLUSTER: the metering proxy alone. EGRESS: the egress proxy alone, which connects to the
+    command's `hosts`. DIRECT: TCP to the ports of its `hosts` (names are looked up by TCP); for programs that
+    know no proxy.
+    """
+
+    NONE = "none"
+    CLUSTER = "cluster"
+    EGRESS = "egress"
+    DIRECT = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one command needs. Empty: it computes, and sees nothing but the system's programs and libraries.
+
+    `hosts` are `host:port`. `reads` and `writes` are absolute paths (a folder stands for all below it).
+    `environment` names variables of the agent's own environment that this command gets. `local_sockets`:
+    UNIX sockets (systemd, docker). `datagrams`: UDP (dig). `keeps_user`: stays the agent's user with its
+    capabilities instead of an unused one (services, certificates).
+    """
+
+    network: Network = Network.NONE
+    hosts: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    local_sockets: bool = False
+    datagrams: bool = False
+    keeps_user: bool = False
+    cluster: tuple[ClusterRight, ...] = ()
+    changes: tuple[ClusterChange, ...] = ()
+    cloud: tuple[CloudRight, ...] = ()
+
+
+#: Nothing at all.
+NO_ACCESS = Access()
