@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # real programs that the demo and the tests run against
-PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq
+PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq kubectl:kubernetes-client
 
 .PHONY: demo test check dev lint-runbooks soak packages clean
 

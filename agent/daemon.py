@@ -107,6 +107,7 @@ class Daemon:
     def _prepare(self) -> None:
         """Bring the tables up to date and end what a killed daemon left running."""
         self.store.migrate()
+        self.context.sandbox.start()
         ended = self.context.sandbox.end_orphans(self.store.unfinished_markers())
         if ended:
             log.warning("orphans_ended", processes=ended)

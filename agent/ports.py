@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from agent.domain.access import ClusterRight
+from agent.domain.advice import Advice, AdviceRequest, NoAdvice
 from agent.domain.alert import Severity, Urgency
-from agent.domain.command import PricedCommand, Script
+from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import Attempt, Plan, StandDown
-from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.incident import Entry, Incident, TimelineEvent
+from agent.domain.limits import Charge
 from agent.domain.outbox import Channel, Letter, Message
 from agent.domain.records import (
     AlreadyEnded,
@@ -179,6 +180,10 @@ class CommandResult:
 class Sandbox(Protocol):
     """Spawns exactly the argvs of a parsed script, never a shell, and ends all that it started."""
 
+    def start(self) -> None:
+        """Have everything ready, so that the first attempt does not wait for it."""
+        ...
+
     def run(
         self,
         script: Script,
@@ -246,6 +251,17 @@ class Counter(Protocol):
 
     def service_tasks(self, region: str, cluster: str, service: str) -> int | None:
         """How many tasks an ECS service runs or wants, whichever is more."""
+        ...
+
+
+class Advisor(Protocol):
+    """Chooses among offered runbooks and fills declared parameters: an LLM. Its word is never an order."""
+
+    def advise(self, request: AdviceRequest) -> Advice | NoAdvice:
+        """One question, one try, an answer within the configured deadline; never raises for a bad answer.
+
+        What comes back holds to `domain.advice.checked`: whatever does not is NoAdvice.
+        """
         ...
 
 
@@ -347,12 +363,16 @@ class IncidentStore(Protocol):
         key: AttemptKey,
         *,
         title: str,
-        effects: Sequence[Effect],
-        limits: BlastRadius,
-        hourly_limits: Mapping[EffectClass, int],
-        read_only: bool,
+        charge: Charge,
     ) -> BeginAttempt:
-        """Charge the budget and write the intent in one transaction, before anything is spawned."""
+        """Charge every limit and write the intent in one transaction, before anything is spawned.
+
+        Refused, nothing is charged and the refusal is written down; Busy, nothing is written at all.
+        """
+        ...
+
+    def over_a_window(self, charge: Charge) -> Refusal | None:
+        """Whether incidents have left too little of a limit across them; nothing is charged or written."""
         ...
 
     def end_attempt(self, key: AttemptKey, attempt: Attempt) -> None:

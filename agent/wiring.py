@@ -10,7 +10,6 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.clock import SystemClock
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
-from agent.adapters.sandbox import ProcessSandbox
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
 from agent.config import Config, SecretReference, missing_secrets
@@ -29,8 +28,8 @@ from agent.pipeline.context import Context
 from agent.pipeline.gate import Gate
 from agent.pipeline.handle import handle
 from agent.ports import Chat, IncidentDesk, Pager, Run
-from agent.safety.effects import EffectTables
 from agent.safety.redaction import Redactor
+from agent.surroundings import actions_of, counter_of, sandbox_of, tables_of
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 
@@ -78,13 +77,15 @@ def context_of(
         config=config,
         store=store,
         library=Library(Path(config.runbooks.path)),
-        sandbox=ProcessSandbox(SystemClock(), pass_through=config.execution.pass_environment),
-        tables=EffectTables.load([Path(path) for path in config.execution.effect_tables]),
+        sandbox=sandbox_of(config),
+        tables=tables_of(config),
         redactor=Redactor(known_secrets(config)),
         clock=SystemClock(),
         desk=desk,
         channels=channels,
         gate=Gate(),
+        counter=counter_of(config),
+        actions=actions_of(config),
     )
 
 

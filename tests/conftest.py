@@ -9,6 +9,7 @@ import pytest
 
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
+from agent.config import close_vault
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -24,6 +25,12 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
     store.migrate()
     yield store
     store.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_vault_is_left_open() -> Iterator[None]:
+    yield
+    close_vault()
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,8 @@ def _engine(url: str, *, immediate: bool) -> sa.Engine:
         # keepalives end a connection whose server has gone without a word
         arguments = {"connect_timeout": 5, "keepalives": 1, "keepalives_idle": 10, "keepalives_count": 3}
         engine = sa.create_engine(_psycopg(url), pool_pre_ping=True, connect_args=arguments)
-        return engine if immediate else engine.execution_options(isolation_level="AUTOCOMMIT")
+        # a writer that waited for the lock must see what was committed meanwhile
+        return engine.execution_options(isolation_level="READ COMMITTED" if immediate else "AUTOCOMMIT")
     engine = sa.create_engine(url, pool_size=8, max_overflow=64)
 
     @sa.event.listens_for(engine, "connect")

@@ -36,6 +36,9 @@ class FakeSandbox:
         """Answer this argv so from now on."""
         self._answers[argv] = list(answers)
 
+    def start(self) -> None:
+        """There is nothing to start."""
+
     def run(
         self,
         script: Script,

@@ -1,66 +1,91 @@
-"""Runs a step's commands: exactly the argvs that were judged, no shell, and nothing left behind."""
+"""Runs a step's commands: exactly the argvs that were judged, each inside its own walls, and nothing left."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from agent.adapters.sandbox_hunt import MARKER_VARIABLE, Prey, end_all
-from agent.adapters.sandbox_output import Capture
-from agent.adapters.sandbox_processes import RunningPipeline, Surroundings
-from agent.domain.command import Link, PricedCommand, Script
+from agent.adapters import sandbox_executables as executables
+from agent.adapters import sandbox_host as host
+from agent.adapters import sandbox_selftest as selftest
+from agent.adapters.sandbox_attempt import Watch, carry_out
+from agent.adapters.sandbox_executables import Executable, Unusable
+from agent.adapters.sandbox_gateways import Gateways, Opening
+from agent.adapters.sandbox_hunt import Prey, end_all
+from agent.adapters.sandbox_output import DEFAULT_OUTPUT_LIMIT, Capture
+from agent.adapters.sandbox_process import LauncherProcess, shared
+from agent.adapters.sandbox_request import Place, changes_something, make_home, paired, spawn_of
+from agent.adapters.sandbox_selftest import SandboxReport
+from agent.adapters.sandbox_wire import Chained, Outcome, Request, Spawn
+from agent.domain.access import Network
+from agent.domain.command import PricedCommand, Script, SimpleCommand
 from agent.ports import Clock, CommandResult
 from agent.safety.effects import TRUSTED_PATH
 
-DEFAULT_OUTPUT_LIMIT = 64 * 1024
-_LOOK_S = 0.1
-_DRAIN_S = 1.0
-
-
-class _Ended(Enum):
-    """Why an attempt was ended by us."""
-
-    TIMED_OUT = auto()
-    STOPPED = auto()
+_NO_GATEWAY = {
+    Network.CLUSTER: "no Kubernetes cluster is configured: set kubernetes.kubeconfig",
+    Network.EGRESS: "no egress proxy is running, and {program} reaches the network through nothing else",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What one attempt runs with."""
+class _Ready:
+    """A command whose program is found and whose gateway is open."""
 
-    executables: dict[str, str]
-    surroundings: Surroundings
-    capture: Capture
-    deadline: float
-    should_stop: Callable[[], bool]
+    command: SimpleCommand
+    priced: PricedCommand
+    executable: Executable
+    opening: Opening
 
 
-class ProcessSandbox:
-    """Implements ports.Sandbox with process groups, a clean environment and limits on time and output.
+class LauncherSandbox:
+    """Implements ports.Sandbox over the launcher process.
 
-    `pass_through` names variables that the commands may have from our own environment.
+    `mode` "process" puts no walls up at all. `accept_gaps` names what this host may lack. `gateways` opens
+    the proxies that cluster and egress commands need. `pass_through` names variables of our own environment
+    that every command may have. `idle_timeout_s` ends a command that has printed nothing for so long.
     """
 
     def __init__(
         self,
         clock: Clock,
         *,
+        mode: Literal["auto", "process"] = "auto",
+        accept_gaps: Sequence[str] = (),
+        gateways: Gateways | None = None,
         pass_through: Sequence[str] = (),
         path: Sequence[str] = TRUSTED_PATH,
         output_limit: int = DEFAULT_OUTPUT_LIMIT,
         grace_s: float = 2.0,
+        idle_timeout_s: float | None = None,
+        launcher: LauncherProcess | None = None,
     ) -> None:
         self._clock = clock
+        self._layers = mode != "process"
+        self._accepted = frozenset(accept_gaps)
+        self._gateways = gateways
         self._passed = {name: os.environ[name] for name in pass_through if name in os.environ}
         self._path = tuple(path)
         self._output_limit = output_limit
         self._grace_s = grace_s
+        self._idle_timeout_s = idle_timeout_s
+        self._launcher = launcher or shared()
+        self._users = host.Users()
+        self._hidden = 0
+        self._report_lock = threading.Lock()
+        self._report: SandboxReport | None = None
+
+    def start(self) -> None:
+        """Start the launcher and test the walls now, so that the first attempt does not wait for it."""
+        self._launcher.start()
+        self.describe()
 
     def run(
         self,
@@ -72,120 +97,209 @@ class ProcessSandbox:
         should_stop: Callable[[], bool],
     ) -> CommandResult:
         """Run to the end, to the timeout, or until should_stop says so."""
-        started = self._clock.monotonic()
-        executables = {command.argv[0]: self._find(command.argv[0]) for command in script.commands()}
-        missing = [name for name, found in executables.items() if not found]
-        if missing:
-            return CommandResult(127, problem=f"{missing[0]} is not installed")
-        directory = Path(tempfile.mkdtemp(prefix="oncall-agent-"))
-        capture = Capture(self._output_limit)
-        surroundings = Surroundings(self._environment(marker, directory), directory)
-        attempt = _Attempt(executables, surroundings, capture, started + timeout_s, should_stop)
-        try:
-            result = self._run_links(script, attempt)
-        finally:
-            end_all(Prey.of([marker], directory=str(directory)))
-            self._drain(capture)
-            shutil.rmtree(directory, ignore_errors=True)
-        return replace(
-            result,
-            stdout=capture.stdout.text(),
-            stderr=capture.stderr.text(),
-            duration_s=self._clock.monotonic() - started,
-        )
+        priced = paired(script, commands)
+        if priced is None:
+            return CommandResult(126, problem="what was judged is not what is to be run; nothing was started")
+        refused = self._refusal(priced)
+        if refused:
+            return CommandResult(126, problem=refused)
+        with ExitStack() as stack:
+            ready = self._prepare(script, priced, marker, stack)
+            if isinstance(ready, CommandResult):
+                return ready
+            if should_stop():
+                return CommandResult(None, interrupted=True)
+            watch = Watch(self._clock, should_stop, self._idle_timeout_s)
+            return self._run_ready(script, ready, marker=marker, timeout_s=timeout_s, watch=watch)
 
     def end_orphans(self, markers: Sequence[str]) -> int:
         """End every process that carries one of the markers; how many there were."""
         return end_all(Prey.of(markers)) if markers else 0
 
-    def describe(self) -> tuple[str, ...]:
-        """What this sandbox does not enforce, for `doctor`."""
-        gaps = [
-            "no Landlock and seccomp layer yet: command analysis and process limits only",
-            "files, network and memory of a command are not limited",
-            "a process that leaves its group, its directory and its environment is not found",
-        ]
-        if not Path("/proc/self/environ").exists():
-            gaps.append("no /proc here: processes that leave their group are not found at all")
-        return tuple(gaps)
+    def describe(self) -> SandboxReport:
+        """What holds on this host, as tried in a launched child; tried once."""
+        with self._report_lock:
+            if self._report is None:
+                self._report = self._tested()
+            return self._report
 
-    def _find(self, name: str) -> str:
-        """The absolute path of an executable, or "" if it is not there."""
-        places = [Path(name)] if name.startswith("/") else [Path(folder) / name for folder in self._path]
-        found = (str(place) for place in places if place.is_file() and os.access(place, os.X_OK))
-        return "" if "/" in name and not name.startswith("/") else next(found, "")
+    def _tested(self) -> SandboxReport:
+        if not self._layers:
+            words = "not tried: execution.sandbox is process"
+            findings = tuple(selftest.Finding(gap, words) for gap in selftest.ALL_GAPS)
+            return SandboxReport(findings, self._accepted, without_layers=True)
+        findings = self._try_walls(self._users.take())
+        if any(finding.gap == "user" for finding in findings) and self._users.is_offered:
+            # Root that may not change its user (a container without capabilities): the rest still holds.
+            self._users.is_offered = False
+            without = self._try_walls(None)
+            findings = without if len(without) < len(findings) else findings
+        return SandboxReport(findings, self._accepted)
 
-    def _environment(self, marker: str, directory: Path) -> dict[str, str]:
-        # curl looks into the home directory of /etc/passwd when HOME has no .curlrc (tool_findfile.c):
-        # an empty one keeps a user's file from changing what the judged argv does.
-        (directory / ".curlrc").touch()
-        return {
-            **self._passed,
-            "PATH": ":".join(self._path),
-            "HOME": str(directory),
-            "TMPDIR": str(directory),
-            "LANG": "C.UTF-8",
-            MARKER_VARIABLE: marker,
-        }
-
-    def _run_links(self, script: Script, attempt: _Attempt) -> CommandResult:
-        code = 0
-        for link in script.links:
-            if not link.runs_after(code):
-                continue
-            if attempt.should_stop():
-                return CommandResult(None, interrupted=True)
-            outcome = self._run_link(link, attempt)
-            if isinstance(outcome, CommandResult):
-                return outcome
-            code = outcome
-        return CommandResult(code)
-
-    def _run_link(self, link: Link, attempt: _Attempt) -> int | CommandResult:
-        pipeline = RunningPipeline()
+    def _try_walls(self, uid: int | None) -> tuple[selftest.Finding, ...]:
+        home = Path(tempfile.mkdtemp(prefix="oncall-agent-"))
         try:
-            pipeline.start(
-                link.pipeline.commands,
-                executables=attempt.executables,
-                surroundings=attempt.surroundings,
-                capture=attempt.capture,
-            )
-            ended = self._wait(pipeline, attempt)
-            if ended is not None:
-                self._end(pipeline, attempt)
-        except OSError as error:
-            return CommandResult(126, problem=f"a command could not be started: {error}")
+            if uid is None:
+                self._hidden = host.room_for_hidden(
+                    selftest.counted(self._probe(selftest.count_request(home))[0])
+                )
+            with selftest.target() as target:
+                stdout, problem = self._probe(target.request(home, uid, hidden=self._hidden))
         finally:
-            code = pipeline.finish()
-        if ended is None and code is not None:
-            return code
-        return CommandResult(None, timed_out=ended is _Ended.TIMED_OUT, interrupted=ended is _Ended.STOPPED)
+            _remove(home)
+            self._users.give_back(uid)
+        return selftest.judge(stdout, problem)
 
-    def _wait(self, pipeline: RunningPipeline, attempt: _Attempt) -> _Ended | None:
-        """Read output until the pipeline has ended; None if it ended by itself."""
-        next_look = self._clock.monotonic()
-        while not pipeline.has_ended():
-            now = self._clock.monotonic()
-            if now >= attempt.deadline:
-                return _Ended.TIMED_OUT
-            if now >= next_look:
-                next_look = now + _LOOK_S
-                if attempt.should_stop():
-                    return _Ended.STOPPED
-            attempt.capture.pump(pipeline.wake_fds(), min(_LOOK_S, attempt.deadline - now))
-        return None
+    def _probe(self, request: Request) -> tuple[str, str]:
+        capture = Capture(self._output_limit)
+        outcome = carry_out(self._launcher, request, capture=capture, watch=Watch(self._clock, lambda: False))
+        return capture.stdout.text(), outcome.problem
 
-    def _end(self, pipeline: RunningPipeline, attempt: _Attempt) -> None:
-        """Ask to end, and wait a little; `finish` then ends what did not."""
-        pipeline.signal(signal.SIGTERM)
-        until = self._clock.monotonic() + self._grace_s
-        while not pipeline.has_ended() and (left := until - self._clock.monotonic()) > 0:
-            attempt.capture.pump(pipeline.wake_fds(), min(_LOOK_S, left))
+    def _refusal(self, priced: Sequence[PricedCommand]) -> str:
+        """Why these commands must not run here."""
+        judged = next((command.refusal for command in priced if command.refusal is not None), None)
+        if judged is not None:
+            return str(judged)
+        lacking = self.describe().refused_for
+        if lacking and any(changes_something(command) for command in priced):
+            return selftest.missing(self.describe(), lacking)
+        return ""
 
-    def _drain(self, capture: Capture) -> None:
-        """Read what is still in the pipes; nobody who is left can hold us up."""
-        capture.end_writing()
-        until = self._clock.monotonic() + _DRAIN_S
-        while not capture.is_over and (left := until - self._clock.monotonic()) > 0:
-            capture.pump((), left)
-        capture.close()
+    def _prepare(
+        self, script: Script, priced: Sequence[PricedCommand], marker: str, stack: ExitStack
+    ) -> list[_Ready] | CommandResult:
+        """Find every program, then open what they need; nothing is opened for a script that cannot run."""
+        found = []
+        for one in priced:
+            executable = executables.resolve(one.argv[0], self._path)
+            if isinstance(executable, Unusable):
+                return CommandResult(executable.exit_code, problem=executable.reason)
+            found.append(executable)
+        ready = []
+        for command, one, program in zip(script.commands(), priced, found, strict=True):
+            opening = self._open(one, marker, stack)
+            if opening.problem:
+                return CommandResult(126, problem=opening.problem)
+            ready.append(_Ready(command, one, program, opening))
+        return ready
+
+    def _open(self, command: PricedCommand, marker: str, stack: ExitStack) -> Opening:
+        network = command.access.network
+        if network not in _NO_GATEWAY:
+            return Opening()
+        if self._gateways is None:
+            return Opening(problem=_NO_GATEWAY[network].format(program=command.argv[0]))
+        return stack.enter_context(self._gateways.open(command, marker=marker))
+
+    def _run_ready(
+        self, script: Script, ready: Sequence[_Ready], *, marker: str, timeout_s: float, watch: Watch
+    ) -> CommandResult:
+        started = self._clock.monotonic()
+        capture = Capture(self._output_limit)
+        directory = Path(tempfile.mkdtemp(prefix="oncall-agent-"))
+        uid = self._users.take() if self._layers else None
+        try:
+            spawns = self._spawns(ready, directory, marker=marker, uid=uid)
+            if isinstance(spawns, CommandResult):
+                return spawns
+            request = self._request(script, spawns, timeout_s, directory=directory, uid=uid)
+            outcome = carry_out(self._launcher, request, capture=capture, watch=watch)
+            if outcome.exit_code is None and outcome.problem:
+                end_all(Prey.of([marker], directory=str(directory)))
+        except OSError as error:
+            return CommandResult(126, problem=f"the command's folder could not be made: {error}")
+        finally:
+            capture.close()
+            _remove(directory)
+            self._users.give_back(uid)
+        return self._result(outcome, capture, ready, self._clock.monotonic() - started)
+
+    def _spawns(
+        self, ready: Sequence[_Ready], directory: Path, *, marker: str, uid: int | None
+    ) -> list[Spawn] | CommandResult:
+        if uid is not None:
+            os.chown(directory, -1, uid)
+            directory.chmod(0o710)
+        spawns = []
+        for at, one in enumerate(ready):
+            access, executable = one.priced.access, one.executable
+            if access.executable_sha256:
+                folder, sha256 = directory / f"program-{at}", access.executable_sha256
+                copy = executables.copy_of(executable, sha256, folder=folder, uid=uid)
+                if isinstance(copy, Unusable):
+                    return CommandResult(copy.exit_code, problem=copy.reason)
+                executable = copy
+            place = Place(directory / str(at), marker, self._path, self._passed)
+            make_home(place, None if access.keeps_user else uid, one.opening.files)
+            spawns.append(
+                spawn_of(one.command, access, executable=executable, opening=one.opening, place=place)
+            )
+        return spawns
+
+    def _request(
+        self, script: Script, spawns: Sequence[Spawn], timeout_s: float, *, directory: Path, uid: int | None
+    ) -> Request:
+        left = list(spawns)
+        chain = []
+        for link in script.links:
+            count = len(link.pipeline.commands)
+            chain.append(Chained(link.connector.value, tuple(left[:count])))
+            left = left[count:]
+        return Request(
+            tuple(chain),
+            timeout_s,
+            self._grace_s,
+            directory=str(directory),
+            uid=uid,
+            layers=self._layers,
+            tolerant=self._layers and bool(self.describe().gaps),
+            limits=host.limits(timeout_s, layers=self._layers),
+            processes=host.process_limit(uid, hidden=self._hidden) if self._layers else 0,
+        )
+
+    def _result(
+        self, outcome: Outcome, capture: Capture, ready: Sequence[_Ready], duration_s: float
+    ) -> CommandResult:
+        told = [f"oncall-agent: {line}\n" for one in ready for line in one.opening.told()]
+        return CommandResult(
+            outcome.exit_code,
+            stdout=capture.stdout.text(),
+            stderr=capture.stderr.text() + "".join(told),
+            timed_out=outcome.timed_out,
+            interrupted=outcome.interrupted,
+            duration_s=duration_s,
+            problem=outcome.problem,
+        )
+
+
+def _remove(directory: Path) -> None:
+    """Everything below, though a command may have closed a folder to its own user, who we are too."""
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        for folder, names, _ in os.walk(directory):
+            for name in names:
+                if not Path(folder, name).is_symlink():
+                    Path(folder, name).chmod(0o700)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class ProcessSandbox(LauncherSandbox):
+    """The sandbox without walls (`execution.sandbox: process`)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        pass_through: Sequence[str] = (),
+        path: Sequence[str] = TRUSTED_PATH,
+        output_limit: int = DEFAULT_OUTPUT_LIMIT,
+        grace_s: float = 2.0,
+    ) -> None:
+        super().__init__(
+            clock,
+            mode="process",
+            pass_through=pass_through,
+            path=path,
+            output_limit=output_limit,
+            grace_s=grace_s,
+        )

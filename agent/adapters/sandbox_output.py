@@ -6,6 +6,7 @@ import os
 import select
 from collections.abc import Sequence
 
+DEFAULT_OUTPUT_LIMIT = 64 * 1024
 _CHUNK = 65_536
 
 
@@ -45,6 +46,7 @@ class Capture:
         out_read, self.stdout_fd = os.pipe()
         err_read, self.stderr_fd = os.pipe()
         self._open = {out_read: self.stdout, err_read: self.stderr}
+        self.received = 0
 
     def pump(self, wake_fds: Sequence[int], timeout_s: float) -> None:
         """Read what is there; wait for more or for another descriptor, at most so long."""
@@ -59,6 +61,7 @@ class Capture:
         data = os.read(fd, _CHUNK)
         if data:
             self._open[fd].add(data)
+            self.received += len(data)
         else:
             del self._open[fd]
             os.close(fd)

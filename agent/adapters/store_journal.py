@@ -8,15 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent.adapters import codec
+from agent.adapters import codec, store_limits
 from agent.adapters.database import Database, stamp
 from agent.adapters.store_schema import attempts, charges, incidents
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
-from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.incident import MANUAL_SOURCE
+from agent.domain.limits import Charge
 from agent.domain.records import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 from agent.ports import Clock
+
+#: What ending an attempt may take beyond its own time: the commands are asked to end, then killed.
+_ENDING = timedelta(seconds=30)
 
 
 class StoredJournal:
@@ -31,92 +34,49 @@ class StoredJournal:
             row = connection.execute(sa.select(attempts).where(*_is(key))).first()
         return None if row is None else _known(row, read_only=read_only)
 
-    def begin_attempt(
-        self,
-        key: AttemptKey,
-        *,
-        title: str,
-        effects: Sequence[Effect],
-        limits: BlastRadius,
-        hourly_limits: Mapping[EffectClass, int],
-        read_only: bool,
-    ) -> BeginAttempt:
-        """Charge the budget and write the intent in one transaction, before anything is spawned."""
+    def begin_attempt(self, key: AttemptKey, *, title: str, charge: Charge) -> BeginAttempt:
+        """Charge every limit and write the intent in one transaction, before anything is spawned."""
+        now = self.clock.now()
         with self.database.chaining() as connection:
             row = connection.execute(sa.select(attempts).where(*_is(key))).first()
             if row is not None:
-                return _known(row, read_only=read_only) or Begun()
-            refusal = self._over_a_limit(connection, key, effects, limits, hourly_limits)
-            intent = self._intent(key, title=title, read_only=read_only)
+                return _begun_before(connection, row, key, charge)
+            refusal = store_limits.refusal(connection, key.incident_id, charge, now)
+            intent = self._intent(key, title=title, charge=charge)
             if refusal is not None:
                 connection.execute(attempts.insert().values(**intent | self._refused(key, refusal)))
                 return refusal
-            self._charge(connection, key, effects)
+            busy = store_limits.busy(connection, key, charge, now)
+            if busy is not None:
+                return busy
+            store_limits.take(connection, key, charge, now)
             connection.execute(attempts.insert().values(**intent))
             return Begun()
 
-    def _intent(self, key: AttemptKey, *, title: str, read_only: bool) -> dict[str, Any]:
+    def over_a_window(self, charge: Charge) -> Refusal | None:
+        """Whether incidents have left too little of a limit across them; nothing is charged or written."""
+        with self.database.reading() as connection:
+            return store_limits.over_a_window(connection, charge, self.clock.now())
+
+    def _intent(self, key: AttemptKey, *, title: str, charge: Charge) -> dict[str, Any]:
+        now = self.clock.now()
         return {
             "incident_id": key.incident_id,
             "section": key.section.value,
             "step": key.step,
             "number": key.number,
             "title": title,
-            "read_only": read_only,
+            "read_only": charge.is_read_only,
             "marker": key.marker,
-            "begun_at": stamp(self.clock.now()),
+            "begun_at": stamp(now),
+            "commands": charge.commands,
+            "holds_until": stamp(now + timedelta(seconds=charge.lasts_s) + _ENDING),
         }
 
     def _refused(self, key: AttemptKey, refusal: Refusal) -> dict[str, Any]:
+        """A refused attempt is kept for the story; it ran nothing."""
         attempt = Attempt(key.section, key.step, key.number, AttemptEnd.REFUSED, str(refusal))
-        return {"ended_at": stamp(self.clock.now()), "attempt": codec.dump(attempt)}
-
-    def _over_a_limit(
-        self,
-        connection: sa.Connection,
-        key: AttemptKey,
-        effects: Sequence[Effect],
-        limits: BlastRadius,
-        hourly_limits: Mapping[EffectClass, int],
-    ) -> Refusal | None:
-        an_hour_ago = stamp(self.clock.now() - timedelta(hours=1))
-        for effect_class, asked in _asked(effects).items():
-            used = self._used(connection, effect_class, charges.c.incident_id == key.incident_id)
-            limit = limits.limit(effect_class)
-            if used + asked > limit:
-                return _over(effect_class.limit_key, limit, used, asked, "this incident")
-            if effect_class not in hourly_limits:
-                continue
-            hourly = hourly_limits[effect_class]
-            used = self._used(connection, effect_class, charges.c.at > an_hour_ago)
-            if used + asked > hourly:
-                name = f"limits.per_hour.{effect_class.value}s"
-                return _over(name, hourly, used, asked, "all incidents of the last hour")
-        return None
-
-    def _used(
-        self, connection: sa.Connection, effect_class: EffectClass, where: sa.ColumnElement[bool]
-    ) -> int:
-        query = sa.select(sa.func.coalesce(sa.func.sum(charges.c.count), 0)).where(
-            charges.c.effect_class == effect_class.value, where
-        )
-        return int(connection.execute(query).scalar_one())
-
-    def _charge(self, connection: sa.Connection, key: AttemptKey, effects: Sequence[Effect]) -> None:
-        rows = [
-            {
-                "incident_id": key.incident_id,
-                "marker": key.marker,
-                "effect_class": effect.effect_class.value,
-                "target": effect.target,
-                "count": effect.count,
-                "at": stamp(self.clock.now()),
-            }
-            for effect in effects
-            if effect.effect_class is not EffectClass.READ
-        ]
-        if rows:
-            connection.execute(charges.insert(), rows)
+        return {"ended_at": stamp(self.clock.now()), "attempt": codec.dump(attempt), "commands": 0}
 
     def end_attempt(self, key: AttemptKey, attempt: Attempt) -> None:
         """Write down how an attempt ended; the first word counts."""
@@ -161,19 +121,16 @@ def _known(row: Any, *, read_only: bool) -> AlreadyEnded | Unfinished | None:
     return None if row.read_only and read_only else Unfinished()
 
 
-def _asked(effects: Sequence[Effect]) -> dict[EffectClass, int]:
-    asked: dict[EffectClass, int] = {}
-    for effect in effects:
-        if effect.effect_class is not EffectClass.READ:
-            asked[effect.effect_class] = asked.get(effect.effect_class, 0) + effect.count
-    return asked
-
-
-def _over(name: str, limit: int, used: int, asked: int, by: str) -> Refusal:
-    return Refusal(
-        f"{name} is {limit}: {used} used by {by}, this attempt asks for {asked} more",
-        "raise the limit in this runbook if the action is safe" if name.startswith("max_") else "",
-    )
+def _begun_before(connection: sa.Connection, row: Any, key: AttemptKey, charge: Charge) -> BeginAttempt:
+    """One that only reads may begin again; its commands are counted again."""
+    known = _known(row, read_only=charge.is_read_only)
+    if known is not None:
+        return known
+    refusal = store_limits.too_many_commands(connection, key.incident_id, charge)
+    if refusal is not None:
+        return refusal
+    connection.execute(attempts.update().where(*_is(key)).values(commands=row.commands + charge.commands))
+    return Begun()
 
 
 def _is(key: AttemptKey) -> tuple[sa.ColumnElement[bool], ...]:

@@ -91,7 +91,10 @@ attempts = sa.Table(
     sa.Column("begun_at", sa.Text, nullable=False),
     sa.Column("ended_at", sa.Text),
     sa.Column("attempt", sa.Text),
+    sa.Column("commands", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("holds_until", sa.Text, nullable=False, server_default=""),
     sa.Index("attempts_unfinished", "ended_at"),
+    sa.Index("attempts_marker", "marker"),
 )
 
 charges = sa.Table(
@@ -104,6 +107,10 @@ charges = sa.Table(
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
+    sa.Column("service", sa.Text, nullable=False, server_default=""),
+    sa.Column("namespace", sa.Text, nullable=False, server_default=""),
+    sa.Column("cluster", sa.Text, nullable=False, server_default=""),
+    sa.Column("runbook", sa.Text, nullable=False, server_default=""),
     sa.Index("charges_incident", "incident_id", "effect_class"),
     sa.Index("charges_time", "effect_class", "at"),
 )

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from agent.cli import audit, demo, doctor, incidents, run, runbooks, serve, simulate
+from agent.cli import audit, demo, doctor, incidents, matching, rights, run, runbooks, serve, simulate
 from agent.cli.output import USAGE, errors, plain
 from agent.domain.errors import AgentError
 
@@ -21,9 +21,11 @@ serve.register(app)
 demo.register(app)
 simulate.register(app)
 runbooks.register(app)
+matching.register(app)
 run.register(app)
 incidents.register(app)
 audit.register(app)
+rights.register(app)
 doctor.register(app)
 
 

@@ -14,7 +14,9 @@ import typer
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.pagerduty_rest import PagerDutyDesk
-from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.sandbox import LauncherSandbox
+from agent.adapters.sandbox_selftest import ALL_GAPS
+from agent.adapters.sandbox_selftest import Grade as Walls
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
 from agent.cli.output import (
@@ -27,10 +29,12 @@ from agent.cli.output import (
     plain,
     print_json,
 )
+from agent.cli.rights import preflight, rights_in
 from agent.config import Config, is_loopback, missing_secrets
 from agent.domain.errors import AgentError, ServiceError
 from agent.library import Library
 from agent.safety.effects import TRUSTED_PATH
+from agent.surroundings import open_cloud_vault
 
 
 class Grade(StrEnum):
@@ -60,7 +64,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def doctor(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
         """Check configuration, runbooks, database, PagerDuty, Slack and sandbox; changes nothing."""
-        checks = list(examine(load_config(config)))
+        loaded = load_config(config)
+        open_cloud_vault(loaded)
+        checks = list(examine(loaded))
         if json:
             print_json([{"name": c.name, "grade": c.grade, "seen": c.seen, "fix": c.fix} for c in checks])
         else:
@@ -79,8 +85,9 @@ def examine(config: Config) -> Iterator[Check]:
     if not missing:
         yield from _pagerduty(config)
         yield from _slack(config)
+    yield from _kubernetes(config)
     yield from _programs()
-    yield from _sandbox()
+    yield from _sandbox(config)
     yield from _server(config)
 
 
@@ -194,6 +201,26 @@ def _slack(config: Config) -> Iterator[Check]:
         yield Check("slack", Grade.NOTE, unchecked)
 
 
+def _kubernetes(config: Config) -> Iterator[Check]:
+    """Whether our credentials may do what the runbooks' steps need, before a page finds out."""
+    if not Path(config.runbooks.path).is_dir():
+        return
+    try:
+        rights = rights_in(config)
+        lacking = preflight(config, rights)
+    except AgentError as error:
+        seen = f"what the runbooks may do there is unknown: {error}"
+        yield Check("kubernetes", Grade.BAD, seen, "check the kubernetes section and the network")
+        return
+    for each in lacking:
+        yield Check("kubernetes", Grade.BAD, str(each), "oncall-agent rbac | kubectl apply -f -")
+    needed = sum(bool(step.cluster) for step in rights.steps)
+    if not needed:
+        yield Check("kubernetes", Grade.NOTE, "no runbook needs a cluster")
+    elif not lacking:
+        yield Check("kubernetes", Grade.OK, f"our Role has all that {needed} steps need")
+
+
 def _programs() -> Iterator[Check]:
     for program in ("kubectl", "redis-cli", "curl", "jq"):
         found = shutil.which(program, path=os.pathsep.join(TRUSTED_PATH))
@@ -201,9 +228,25 @@ def _programs() -> Iterator[Check]:
         yield Check(program, Grade.OK if found else Grade.NOTE, seen)
 
 
-def _sandbox() -> Iterator[Check]:
-    for line in ProcessSandbox(SystemClock()).describe():
-        yield Check("sandbox", Grade.NOTE, line)
+def _sandbox(config: Config) -> Iterator[Check]:
+    """Not asked of the kernel but tried: a launched child attempts what no step may do."""
+    section = config.execution
+    sandbox = LauncherSandbox(SystemClock(), mode=section.sandbox, accept_gaps=section.accept_gaps)
+    report = sandbox.describe()
+    if report.without_layers:
+        fix = "set execution.sandbox to auto"
+        yield Check("sandbox", Grade.NOTE, "weak: execution.sandbox is process, no walls are put up", fix)
+        return
+    if report.grade is Walls.FULL:
+        yield Check("sandbox", Grade.OK, f"full: {', '.join(ALL_GAPS)} tried, and closed")
+        return
+    refused = report.refused_for
+    words = f"refuse: only reads are run, for want of {', '.join(refused)}" if refused else "weak"
+    fix = "run it on Linux 6.12 or later with Landlock, or name the gap in execution.accept_gaps"
+    yield Check("sandbox", Grade.BAD if refused else Grade.NOTE, words, fix if refused else "")
+    for finding in report.findings:
+        accepted = " (accepted)" if finding.gap in report.accepted else ""
+        yield Check(f"sandbox {finding.gap}", Grade.NOTE, f"{finding.seen}{accepted}")
 
 
 def _server(config: Config) -> Iterator[Check]:

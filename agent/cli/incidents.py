@@ -132,25 +132,28 @@ def find(store: Store, text: str) -> Incident:
 def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: bool) -> None:
     store = open_store(load_config(config))
     found = find(store, incident)
-    plan = store.plan(found.id)
-    if found.status is not Status.AWAITING_APPROVAL or plan is None:
+    asked = _asked(store, found.id)
+    if found.status is not Status.AWAITING_APPROVAL or asked is None:
         fail(f"{found.id} does not wait for an approval, it is {found.status}", code=FINDING)
-    if datetime.now(UTC) > _expiry(store, found.id):
+    decides, expires_at = asked
+    if datetime.now(UTC) > expires_at:
         fail(f"the time to decide on {found.id} is over; a human is paged", code=FINDING)
-    decision = Decision(plan.plan_hash, approved, f"{operator()} (command line)", datetime.now(UTC))
+    decision = Decision(decides, approved, f"{operator()} (command line)", datetime.now(UTC))
     if not store.decide(found.id, decision):
         fail(f"somebody already decided on {found.id}", code=FINDING)
     word = "approved" if approved else "rejected"
     if as_json:
-        print_json({"incident": found.id, "plan_hash": plan.plan_hash, "decision": word, "by": decision.by})
+        print_json({"incident": found.id, "plan_hash": decides, "decision": word, "by": decision.by})
     else:
-        console.print(f"{word}: {found.id}, plan {plan.plan_hash[:12]}")
+        console.print(f"{word}: {found.id}, plan {decides[:12]}")
 
 
-def _expiry(store: Store, incident_id: str) -> datetime:
-    """Until when a decision counts."""
+def _asked(store: Store, incident_id: str) -> tuple[str, datetime] | None:
+    """What was asked for last, the plan or one step of it, and until when a decision counts."""
     asked = [event.data for event in store.timeline(incident_id) if event.kind == "approval_requested"]
-    return datetime.fromisoformat(str(asked[-1]["expires_at"])) if asked else datetime.max.replace(tzinfo=UTC)
+    if not asked:
+        return None
+    return str(asked[-1]["plan_hash"]), datetime.fromisoformat(str(asked[-1]["expires_at"]))
 
 
 def operator() -> str:

@@ -31,13 +31,23 @@ def load_config(path: Path, *, with_secrets: bool = False) -> Config:
     """
     if path == DEFAULT_CONFIG and not path.exists():
         return parse({}, path=str(path))
-    return load(path) if with_secrets else read(path)
+    if not with_secrets:
+        return read(path)
+    from agent.surroundings import open_cloud_vault  # what only vendors need is not loaded by every command
+
+    open_cloud_vault(read(path))
+    return load(path)
 
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
     sys.stdout.write("\n")
+
+
+def print_json_line(value: object) -> None:
+    """One JSON document on one line of standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
 
 
 def fail(message: str, *, code: int = USAGE) -> NoReturn:

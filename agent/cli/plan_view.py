@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.cli.output import console, plain
+from agent.domain.access import Access, Network
 from agent.domain.command import PricedCommand
 from agent.domain.decisions import Plan, PlannedStep
+from agent.domain.limits import LimitUse
+
+#: Where every program may look anyway.
+_SYSTEM = ("/etc/", "/usr/", "/lib/")
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
@@ -24,6 +29,10 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "steps": [_step(step) for step in plan.steps],
         "verify": [_step(step) for step in plan.verify],
         "rollback": [_step(step) for step in plan.rollback],
+        "limits": [
+            {"limit": each.key, "maximum": each.maximum, "asked": each.asked, "left": each.left}
+            for each in plan.limits
+        ],
     }
 
 
@@ -40,6 +49,7 @@ def show(plan: Plan) -> None:
         ("Rollback step", plan.rollback),
     ):
         _show_steps(heading, steps)
+    _show_limits(plan.limits)
     if plan.refusals:
         console.print(
             f"[red]refused[/red]: {len(plan.refusals)} reasons; nothing would run, a human is paged"
@@ -50,21 +60,67 @@ def show(plan: Plan) -> None:
         console.print("[green]allowed[/green]: every command is understood and inside the limits")
 
 
+def _show_limits(limits: Sequence[LimitUse]) -> None:
+    if limits:
+        console.print("\nLimits [dim](one attempt of every step)[/dim]")
+    for each in limits:
+        colour = "red" if each.left < 0 else "dim"
+        console.print(
+            f"  {plain(each.key)}: {each.asked} of {each.maximum}  [{colour}]{each.left} left[/{colour}]"
+        )
+
+
 def _show_steps(heading: str, steps: Sequence[PlannedStep]) -> None:
     for step in steps:
         console.print(f"\n{heading} {step.index}: {plain(step.title)}")
+        sign = "action" if step.action is not None else "$"
         for command in step.commands:
-            console.print(f"  $ {plain(' '.join(command.argv))}")
-            for effect in command.effects:
-                console.print(
-                    f"    [dim]{effect.effect_class} × {effect.count}[/dim]  {plain(effect.target)}"
-                )
+            console.print(f"  {sign} {plain(' '.join(command.argv))}")
+            _show_price(command)
+        if step.waits_for:
+            names = plain(", ".join(step.waits_for))
+            console.print(
+                f"  bound and priced when {names} is captured; to change anything it asks for approval"
+            )
         if step.refusal is not None:
             console.print(f"  [red]{plain(str(step.refusal))}[/red]")
 
 
+def _show_price(command: PricedCommand) -> None:
+    for effect in command.effects:
+        where = f" in namespace {effect.namespace}" if effect.namespace else ""
+        console.print(
+            f"    [dim]{effect.effect_class} × {effect.count}[/dim]  {plain(effect.target)}[dim]{where}[/dim]"
+        )
+    reach = reach_in_words(command.access)
+    if reach and command.refusal is None:
+        console.print(f"    [dim]reaches {plain(reach)}[/dim]")
+
+
+def reach_in_words(access: Access) -> str:
+    """What a command may reach beside the system's own files; "" if it is nothing."""
+    networks = {
+        Network.NONE: "",
+        Network.CLUSTER: "the cluster, through the metering proxy",
+        Network.EGRESS: f"{', '.join(access.hosts)} through the egress proxy",
+        Network.DIRECT: f"{', '.join(access.hosts)} directly",
+    }
+    files = [f"{path} (writes)" for path in access.writes]
+    files += [path for path in access.reads if not path.startswith(_SYSTEM)]
+    others = {
+        "UNIX sockets": access.local_sockets,
+        "UDP": access.datagrams,
+        "the agent's own user": access.keeps_user,
+    }
+    words = [networks[access.network], *files, *(name for name, has in others.items() if has)]
+    return ", ".join(word for word in words if word)
+
+
 def _step(step: PlannedStep) -> dict[str, Any]:
-    return {
+    more: dict[str, Any] = {"action": step.action.name} if step.action is not None else {}
+    if step.waits_for:
+        more["waits_for"] = list(step.waits_for)
+    return more | {
         "index": step.index,
         "title": step.title,
         "verdict": "refuse" if step.refusal else "allow",

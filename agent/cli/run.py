@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -24,15 +25,24 @@ from agent.cli.output import (
     print_json,
 )
 from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
-from agent.domain.decisions import Completed, Execution, Matched, Plan, StandDown
-from agent.domain.incident import MANUAL_SOURCE
-from agent.domain.records import Changes
+from agent.domain.decisions import (
+    Completed,
+    EscalationTrigger,
+    Execution,
+    Matched,
+    Plan,
+    StandDown,
+    Stopped,
+)
+from agent.domain.incident import MANUAL_SOURCE, EventKind
+from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Runbook
 from agent.pipeline import closing, intake, planning
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.handle import deadline_of, terms_of
 from agent.pipeline.verification import verify
+from agent.ports import Run
 from agent.web import views
 
 
@@ -67,31 +77,52 @@ def run_command(
     if not yes:
         typer.confirm("\nRun exactly this?", abort=True)
     incident_id = store.open_manual(replace(given, source=MANUAL_SOURCE))
-    succeeded = _carry_out(context, store, incident_id, found, plan)
+    run = InlineRun(context.clock, woken=lambda _: _decide(store, incident_id, yes=yes))
+    succeeded = _carry_out(run, context, store, incident_id, found, plan)
     AuditLog(loaded.audit_path(), store).catch_up()
     _show_end(store, incident_id, as_json=json)
     raise typer.Exit(0 if succeeded else FINDING)
 
 
-def _carry_out(context: Context, store: Store, incident_id: str, runbook: Runbook, plan: Plan) -> bool:
-    run = InlineRun(context.clock)
+def _decide(store: Store, incident_id: str, *, yes: bool) -> bool:
+    """A step waits for its own approval: whoever runs the runbook gives it, or does not."""
+    asked = [event for event in store.timeline(incident_id) if event.kind is EventKind.APPROVAL_REQUESTED][-1]
+    if not yes:
+        console.print(f"\n{plain(asked.text)}")
+    approved = yes or typer.confirm("Run exactly this?")
+    decision = Decision(str(asked.data["plan_hash"]), approved, operator(), datetime.now(UTC))
+    return store.decide(incident_id, decision)
+
+
+def _carry_out(
+    run: Run, context: Context, store: Store, incident_id: str, runbook: Runbook, plan: Plan
+) -> bool:
     incident = store.incident(incident_id)
     intake.receive(context, incident)
     store.keep_revision(runbook)
     chosen = Matched(runbook.id, runbook.revision, 1.0, ("chosen on the command line",))
     store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
-    planning.decide(context, incident_id, runbook, incident.alert)
+    decided = planning.decide(context, incident_id, runbook, incident.alert)
     deadline = deadline_of(context, incident.alert, runbook)
     job = Job(incident_id, runbook, plan, deadline, terms_of(context, runbook))
     end: Execution
     try:
-        end = execute(run, context, job)
+        end = _no_longer(plan, decided) or execute(run, context, job)
         if isinstance(end, Completed):
             end = verify(run, context, job, end)
     except KeyboardInterrupt:
         end = StandDown(operator(), "interrupted the run on the command line")
     closing.close(context, incident_id, end)
     return isinstance(end, Completed)
+
+
+def _no_longer(shown: Plan, decided: Plan) -> Stopped | None:
+    """What was counted may have changed, and other incidents may have used a limit up, since it was shown."""
+    if decided.refusals:
+        return Stopped(f"Refused: {decided.refusals[0]}", EscalationTrigger.REFUSED)
+    if decided.plan_hash != shown.plan_hash:
+        return Stopped("Refused: the plan is no longer the one that was shown", EscalationTrigger.REFUSED)
+    return None
 
 
 def _show_end(store: Store, incident_id: str, *, as_json: bool) -> None:

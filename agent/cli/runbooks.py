@@ -1,4 +1,4 @@
-"""`lint`, `test`, `plan`, `match`, `run`: everything an author does with a runbook before a page comes in."""
+"""`lint`, `test`, `plan`: everything an author does with a runbook before a page comes in."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from agent.cli.output import (
     plain,
     print_json,
 )
+from agent.cli.rights import preflight, rights_in
 from agent.config import Config
 from agent.domain.alert import Alert
-from agent.domain.decisions import Ambiguous, Matched, NoMatch
 from agent.domain.runbook import Runbook
-from agent.library import Broken, Documentation, Parsed, Verdict
+from agent.library import Broken, Documentation, Parsed
 from agent.library.examples import check_examples
 from agent.library.lint import Finding, Level, lint
 from agent.library.load import read_file
-from agent.pipeline import matching, planning
+from agent.pipeline import planning
 from agent.pipeline.context import Context
+from agent.safety.least_rights import in_words
 
 RunbookArgument = Annotated[str, typer.Argument(help="A Markdown file, or the id of a runbook.")]
 AlertOption = Annotated[Path, typer.Option("--alert", help="A webhook body, or our own normal form.")]
+ClusterOption = Annotated[bool, typer.Option("--cluster", help="Also ask the cluster what we may do.")]
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Files or folders; default: runbooks.path.")]
 
 
@@ -45,11 +47,13 @@ def register(app: typer.Typer) -> None:
     app.command(name="lint")(lint_command)
     app.command(name="test")(examples_command)
     app.command(name="plan")(plan_command)
-    app.command(name="match")(match_command)
 
 
 def lint_command(
-    paths: PathsArgument = None, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
+    paths: PathsArgument = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+    cluster: ClusterOption = False,
 ) -> None:
     """Say what is wrong in runbooks, with file, line and fix."""
     loaded = load_config(config)
@@ -67,6 +71,8 @@ def lint_command(
                 ]
             case Documentation():
                 documents += 1
+    if cluster:
+        findings += _not_permitted(loaded, paths or ())
     _print_findings(findings, runbooks, documents, as_json=json)
 
 
@@ -104,27 +110,6 @@ def plan_command(
     else:
         plan_view.show(planned)
     if planned.refusals:
-        raise typer.Exit(FINDING)
-
-
-def match_command(
-    alert: AlertOption, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
-) -> None:
-    """Rank the runbooks for an alert, with the words that speak for and against each."""
-    context = offline_context(load_config(config))
-    read = read_alert(alert)
-    decision = matching.match(context, read)
-    ranked = matching.rank(context, read)
-    words = {Matched: "match", NoMatch: "none", Ambiguous: "ambiguous"}[type(decision)]
-    if json:
-        print_json({"decision": words, "ranked": [_ranked_row(*pair) for pair in ranked]})
-    else:
-        console.print(f"decision: [bold]{words}[/bold]")
-        for each, verdict in ranked:
-            mark = "[green]✔[/green]" if verdict.holds else "[red]✘[/red]"
-            said = verdict.reasons if verdict.holds else verdict.missing
-            console.print(f"{mark} {each.id}: {plain('; '.join(said))}")
-    if not isinstance(decision, Matched):
         raise typer.Exit(FINDING)
 
 
@@ -176,6 +161,22 @@ def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:
     ]
 
 
+def _not_permitted(config: Config, paths: Sequence[Path]) -> Iterator[Finding]:
+    """What our credentials in the cluster lack for the steps, each at its step."""
+    usable = [path for path in paths if path.is_dir() or isinstance(read_file(path), Parsed)]
+    if paths and not usable:
+        return
+    for each in preflight(config, rights_in(config, usable)):
+        for step in each.steps:
+            yield Finding(
+                step.path,
+                step.line,
+                Level.ERROR,
+                f"your Role misses {in_words(each.right)}",
+                "oncall-agent rbac prints the least Role",
+            )
+
+
 def _markdown_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
@@ -208,15 +209,4 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
         "level": finding.level.value,
         "message": finding.message,
         "fix": finding.fix,
-    }
-
-
-def _ranked_row(runbook: Runbook, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "runbook": runbook.id,
-        "runbook_path": runbook.path,
-        "holds": verdict.holds,
-        "probability": 1.0 if verdict.holds else 0.0,
-        "reasons": list(verdict.reasons),
-        "missing": list(verdict.missing),
     }

@@ -1,9 +1,12 @@
-"""`simulate`: PagerDuty and Slack on loopback, to try `serve` before anything is connected."""
+"""`simulate`: PagerDuty, Slack and Kubernetes on loopback, to try `serve` before anything is connected."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -13,11 +16,13 @@ import typer
 from agent.cli.output import console, fail, plain
 
 if TYPE_CHECKING:
+    from agent.simulators.kubernetes import KubernetesSimulator
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
 
 _DELIVER_TO = "http://127.0.0.1:8080/webhook/pagerduty"
 _LOOK_EVERY_S = 0.2
+_DENIED = (401, 403, 429)
 
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")]
 
@@ -34,8 +39,15 @@ def simulate(
     write_config: Annotated[
         Path | None, typer.Option(help="Also write the configuration to this new file.")
     ] = None,
+    kubernetes_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Also play a Kubernetes cluster; 0 takes any free port."),
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Write the cluster's kubeconfig to this new file.")
+    ] = None,
 ) -> None:
-    """Play PagerDuty and Slack on loopback until Ctrl-C, and print what arrives."""
+    """Play PagerDuty and Slack on loopback until Ctrl-C, and print what arrives; Kubernetes too, if asked."""
     from agent.demo.processes import ended_by_signals
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
@@ -45,10 +57,50 @@ def simulate(
     except (OSError, SystemExit):
         ports = f"port {pagerduty_port} or {slack_port}"
         fail(f"{ports} is in use; choose others with --pagerduty-port and --slack-port")
-    with pagerduty, slack, ended_by_signals():
+    if kubeconfig is not None and kubernetes_port is None:
+        fail("--kubeconfig is for the simulated cluster; add --kubernetes-port 9103")
+    with pagerduty, slack, _cluster(kubernetes_port) as cluster, ended_by_signals():
         pagerduty.subscribe(deliver_to)
+        if cluster is not None:
+            _explain_cluster(cluster, kubeconfig)
         _explain(pagerduty, slack, deliver_to, write_config)
-        _watch(pagerduty, slack)
+        _watch(pagerduty, slack, cluster)
+
+
+@contextmanager
+def _cluster(port: int | None) -> Iterator[KubernetesSimulator | None]:
+    """The cluster that the example runbooks speak of, if it was asked for."""
+    if port is None:
+        yield None
+        return
+    from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+
+    try:
+        cluster = KubernetesSimulator(port=port)
+    except (OSError, SystemExit):
+        fail(f"port {port} is in use; choose another with --kubernetes-port")
+    answers = {"redis-cli": "OK", "curl": '{"redis": "connected"}'}
+    programs = {name: (sys.executable, "-c", f"print({text!r})") for name, text in answers.items()}
+    with cluster:
+        for name, replicas in (("redis-primary", 1), ("api-gateway", 3)):
+            cluster.add_deployment(
+                "production", name, replicas=replicas, programs=ContainerPrograms(programs=programs)
+            )
+        yield cluster
+
+
+def _explain_cluster(cluster: KubernetesSimulator, path: Path | None) -> None:
+    _heading("0. The cluster: namespace production, deployments redis-primary and api-gateway")
+    if path is None:
+        console.print(plain(f"kubectl --server {cluster.url} get pods -n production\n"))
+        return
+    if path.exists():
+        fail(f"{path} is there already; --kubeconfig wants a new file")
+    try:
+        cluster.kubeconfig(path, namespace="production")
+    except OSError as error:
+        fail(f"{path} could not be written: {error.strerror}; --kubeconfig wants a new file")
+    console.print(plain(f"kubectl --kubeconfig {shlex.quote(str(path))} get pods\n"))
 
 
 def _explain(
@@ -88,15 +140,29 @@ def _write(path: Path, text: str) -> None:
     console.print(f"written to {path}\n")
 
 
-def _watch(pagerduty: PagerDutySimulator, slack: SlackSimulator) -> None:
+def _watch(pagerduty: PagerDutySimulator, slack: SlackSimulator, cluster: KubernetesSimulator | None) -> None:
     from agent.demo.screen import Screen
     from agent.demo.watch import Watch
 
-    watch = Watch(pagerduty, slack, Screen())
+    watch, shown = Watch(pagerduty, slack, Screen()), 0
     try:
         while True:
             watch.look()
+            shown = _look_at(cluster, shown)
             time.sleep(_LOOK_EVERY_S)
     except KeyboardInterrupt:
         watch.look()
         console.print("\nstopped")
+
+
+def _look_at(cluster: KubernetesSimulator | None, shown: int) -> int:
+    """Print the changes, commands and refusals that the cluster saw since; says how far it is."""
+    if cluster is None:
+        return 0
+    calls = cluster.calls()
+    for call in calls[shown:]:
+        if call.changed or call.resource == "pods/exec" or call.status in _DENIED:
+            where = f"{call.namespace}/{call.name}".strip("/")
+            words = " ".join(call.query.get("command", ()))
+            console.print(plain(f"  kubernetes  {call.verb} {call.resource} {where} {words} → {call.status}"))
+    return len(calls)

@@ -1,16 +1,18 @@
 """`config.yaml`: one `load`, frozen sections, secrets only by reference, all problems told at once."""
 
 from agent.config.loading import load, missing_secrets, parse, read
-from agent.config.secrets import Secret, SecretReference
+from agent.config.secrets import Secret, SecretReference, close_vault, open_vault
 from agent.config.sections import Config, is_loopback
 
 __all__ = [
     "Config",
     "Secret",
     "SecretReference",
+    "close_vault",
     "is_loopback",
     "load",
     "missing_secrets",
+    "open_vault",
     "parse",
     "read",
 ]

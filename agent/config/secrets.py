@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+
+#: Fetches what is kept outside of this machine; ValueError in words if it cannot.
+Vault = Callable[["SecretReference"], str]
+_vaults: list[Vault] = []
+_fetched: dict[SecretReference, str] = {}
+
+
+def open_vault(vault: Vault) -> None:
+    """Fetch references to AWS through this from now on; a value is fetched once and kept until the end."""
+    _vaults[:] = [vault]
+    _fetched.clear()
+
+
+def close_vault() -> None:
+    """Forget how to fetch, and what was fetched."""
+    _vaults.clear()
+    _fetched.clear()
+
+
+def _from_vault(reference: SecretReference) -> str:
+    if not _vaults:
+        raise ValueError(f"{reference.place()} is fetched by `serve` and `doctor` only")
+    if reference not in _fetched:
+        _fetched[reference] = _vaults[0](reference)
+    return _fetched[reference]
 
 
 class SecretReference(BaseModel):
@@ -39,7 +65,7 @@ class SecretReference(BaseModel):
                 raise ValueError(f"the file {self.file} does not exist")
             value = path.read_text(encoding="utf-8").strip()
         else:
-            raise ValueError("secrets from AWS are not supported by this build; use env or file")
+            value = _from_vault(self)
         if not value:
             raise ValueError(f"{self.place()} is empty")
         return Secret(value)

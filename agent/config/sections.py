@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
+from agent.domain.limits import Scope, WindowLimit
 from agent.domain.runbook import Autonomy
 
 
@@ -115,14 +116,32 @@ class Slack(_Section):
 
 
 class Llm(_Section):
-    """The optional advisor that ranks offered runbooks."""
+    """The optional advisor that chooses among offered runbooks, and from what confidence on one runs alone.
+
+    The two prices (US dollars per million tokens) are for models whose price is not built in.
+    """
 
     provider: Literal["none", "anthropic"] = "none"
     model: str | None = None
     base_url: VendorUrl | None = None
     api_key: SecretReference | None = None
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.8
+    max_raise: Annotated[float, Field(ge=0, le=1)] = 0.1
+    max_candidates: Annotated[int, Field(ge=2, le=20)] = 5
+    max_output_tokens: Annotated[int, Field(ge=256, le=64_000)] = 4_096
     deadline_s: Seconds = 20
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Llm:
+        if self.provider == "anthropic":
+            for name, hint in (("model", "claude-haiku-4-5"), ("api_key", "{env: ANTHROPIC_API_KEY}")):
+                if not getattr(self, name):
+                    raise ValueError(f"{name} is missing; with a provider write {name}: {hint}")
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise ValueError("give both prices, input_usd_per_million and output_usd_per_million, or neither")
+        return self
 
 
 class Allow(_Section):
@@ -205,9 +224,31 @@ class Limits(Window):
     one_at_a_time: EffectNames = ("rollouts",)
     concurrent_incidents: Positive = 32
 
-    def hourly(self) -> dict[EffectClass, int]:
-        """The limits of the last hour by effect class."""
-        return {EffectClass(name.removesuffix("s")): limit for name, limit in self.per_hour.items()}
+    def windows(self) -> tuple[WindowLimit, ...]:
+        """Every limit across incidents, each by its own key path."""
+        return (
+            *_windows(self, "limits", Scope.ALL),
+            *_windows(self.per_service, "limits.per_service", Scope.SERVICE),
+            *_windows(self.per_namespace, "limits.per_namespace", Scope.NAMESPACE),
+            *_windows(self.per_cluster, "limits.per_cluster", Scope.CLUSTER),
+        )
+
+    def exclusive(self) -> frozenset[EffectClass]:
+        """The effect classes that run one at a time in a namespace."""
+        return frozenset(_effect_class(name) for name in self.one_at_a_time)
+
+
+def _windows(window: Window, path: str, scope: Scope) -> Iterator[WindowLimit]:
+    for key, window_s, limits in (
+        ("per_hour", 3_600, window.per_hour),
+        ("per_day", 86_400, window.per_day),
+    ):
+        for name, maximum in limits.items():
+            yield WindowLimit(f"{path}.{key}.{name}", _effect_class(name), scope, window_s, maximum)
+
+
+def _effect_class(name: str) -> EffectClass:
+    return EffectClass(name.removesuffix("s"))
 
 
 class Flapping(_Section):

@@ -136,7 +136,7 @@ class ChatSender:
     ) -> None:
         """Drop exactly what is refused; told in the timeline alone: the chat might refuse that line too."""
         log.error("chat_rejected", incident_id=incident_id, error=str(error), letters=list(ids))
-        self._outbox.undeliverable(ids, error=str(error))
+        self._outbox.undeliverable(ids, error=self._context.redactor.text(str(error)))
         text = self._context.redactor.text(f"⚠️ The chat did not take one of our messages: {error}")
         entry = Entry(f"undeliverable-{ids[0]}", EventKind.DELIVERY, text, {"letters": list(ids)})
         self._context.store.record(incident_id, [entry])
@@ -150,7 +150,7 @@ class ChatSender:
             return 0.0
         delay_s = self._backoff.failed(error)
         log.warning("chat_down", reason=error.reason.value, error=str(error), again_in_s=round(delay_s, 1))
-        self._outbox.postpone(open_ids, delay_s=delay_s, error=str(error))
+        self._outbox.postpone(open_ids, delay_s=delay_s, error=self._context.redactor.text(str(error)))
         # a root message that is refused for what it says holds up no other incident
         return 0.0 if error.reason is Reason.REJECTED else delay_s
 

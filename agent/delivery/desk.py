@@ -93,13 +93,13 @@ class DeskSender:
             self._page_unresolved(letter, error)
         delay_s = self._backoff.failed(error)
         log.warning("desk_down", reason=error.reason.value, error=str(error), again_in_s=round(delay_s, 1))
-        self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=self._context.redactor.text(str(error)))
         return delay_s
 
     def _give_up(self, letter: Letter, error: ServiceError) -> None:
         kind = type(letter.message).__name__
         log.error("desk_rejected", incident_id=letter.incident_id, message=kind, error=str(error))
-        self._outbox.undeliverable([letter.id], error=str(error))
+        self._outbox.undeliverable([letter.id], error=self._context.redactor.text(str(error)))
         text = f"⚠️ The source did not take our {_WORDS.get(kind, kind)}: {error}"
         entry = Entry(f"undeliverable-{letter.id}", EventKind.NOTE, text)
         tell(self._context, letter.incident_id, entry)

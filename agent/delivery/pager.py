@@ -53,7 +53,7 @@ class PagerSender:
             error=str(error),
             again_in_s=round(delay_s, 1),
         )
-        self._outbox.postpone([letter.id], delay_s=delay_s, error=str(error))
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=self._context.redactor.text(str(error)))
         text = f"⚠️ The page could not be delivered yet ({error}); it is tried again until it is taken"
         self._tell(letter, "page-failed", text)
         # a page that is refused for what it says holds up no other

@@ -7,7 +7,7 @@ IAM policy are its sums.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -48,7 +48,7 @@ class ClusterChange:
     `at_most` requests of this form; `pods` is how many pods it may touch when the request arrives (a
     workload that has grown since is over it); `replicas` what a scale may set and `from_replicas` what must
     stand there (None: anything); `argv` what an exec may run; `names` the objects found when it was counted
-    (empty: `right.name`).
+    (empty: `right.name`). The `right` of an exec in a workload names the workload, whose pods it may enter.
     """
 
     right: ClusterRight
@@ -60,6 +60,19 @@ class ClusterChange:
     argv: tuple[str, ...] = ()
     container: str = ""
     names: tuple[str, ...] = ()
+
+    @property
+    def rights(self) -> tuple[ClusterRight, ...]:
+        """What a Role must grant for it.
+
+        Running a command in a workload runs it in one of its pods, whose name nobody knows beforehand; by
+        WebSocket that is a GET, which the API server takes for the verb `get`, and by SPDY a POST.
+        """
+        if self.form is not ChangeForm.EXEC:
+            return (self.right,)
+        name = self.right.name if self.right.resource == "pods" else ""
+        exec_right = ClusterRight("create", "pods", "", "exec", self.right.namespace, name)
+        return (replace(exec_right, verb="get"), exec_right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +104,8 @@ class Access:
     `hosts` are `host:port`. `reads` and `writes` are absolute paths (a folder stands for all below it).
     `environment` names variables of the agent's own environment that this command gets. `local_sockets`:
     UNIX sockets (systemd, docker). `datagrams`: UDP (dig). `keeps_user`: stays the agent's user with its
-    capabilities instead of an unused one (services, certificates).
+    capabilities instead of an unused one (services, certificates, files that only it may read).
+    `executable_sha256`: what the content of a declared script must be at the moment when it is started.
     """
 
     network: Network = Network.NONE
@@ -105,6 +119,7 @@ class Access:
     cluster: tuple[ClusterRight, ...] = ()
     changes: tuple[ClusterChange, ...] = ()
     cloud: tuple[CloudRight, ...] = ()
+    executable_sha256: str = ""
 
 
 #: Nothing at all.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.domain.command import PricedCommand, Refusal, Script
+from agent.domain.limits import LimitUse
 from agent.domain.runbook import Action
 
 
@@ -59,7 +60,8 @@ class Section(StrEnum):
 class PlannedStep:
     """One step bound to the alert: its argvs priced, or refused.
 
-    A typed action has no script: it is one priced command whose argv shows it in words.
+    A typed action has no script: it is one priced command whose argv shows it in words. `waits_for`: the
+    captured values without which it cannot be bound and priced yet.
     """
 
     index: int
@@ -69,13 +71,14 @@ class PlannedStep:
     commands: tuple[PricedCommand, ...] = ()
     refusal: Refusal | None = None
     action: Action | None = None
+    waits_for: tuple[str, ...] = ()
 
     @property
     def is_read_only(self) -> bool:
         """Whether running it again changes nothing."""
-        return self.refusal is None and all(
-            effect.effect_class == "read" for command in self.commands for effect in command.effects
-        )
+        if self.refusal is not None or self.waits_for:
+            return False
+        return all(effect.effect_class == "read" for command in self.commands for effect in command.effects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,11 @@ class ParameterValue:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A runbook bound to an alert; `plan_hash` covers commands, parameters, revision, effects."""
+    """A runbook bound to an alert.
+
+    `plan_hash` covers commands and actions, parameters, revision, effects, what each may reach, and the
+    allowance; `limits` says what of each limit the steps ask for.
+    """
 
     runbook_id: str
     revision: str
@@ -98,6 +105,7 @@ class Plan:
     rollback: tuple[PlannedStep, ...] = ()
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
+    limits: tuple[LimitUse, ...] = ()
 
 
 class AttemptEnd(StrEnum):

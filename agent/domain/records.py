@@ -9,6 +9,7 @@ from agent.domain.alert import Alert, Severity
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section
 from agent.domain.incident import Status
+from agent.domain.limits import Busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Unfinished:
     """It was begun before a restart and nobody knows how it ended."""
 
 
-BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal
+BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal | Busy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.domain.command import Filled
 from agent.domain.effects import BlastRadius
 from agent.domain.expectation import Expectation
 from agent.domain.trigger import Trigger
@@ -31,10 +32,14 @@ class FailureAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A typed action from an ```action block: its name (`kubernetes.rollout_restart`) and arguments."""
+    """A typed action from an ```action block: its name (`kubernetes.rollout_restart`) and arguments.
+
+    `filled`: where parameters stand in the words of its argument `command`.
+    """
 
     name: str
     arguments: Mapping[str, object] = field(default_factory=dict)
+    filled: tuple[Filled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

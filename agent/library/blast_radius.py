@@ -17,6 +17,7 @@ from agent.library.values import duration_s, listed, shown, whole_number, yes_or
 MAX_LIMIT = 100_000
 MAX_DURATION_S = 86_400.0
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_ALLOWANCE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
 
@@ -69,6 +70,20 @@ def _max_duration(radius: BlastRadius, value: str) -> BlastRadius:
     return replace(radius, max_duration_s=seconds)
 
 
+def _max_commands(radius: BlastRadius, value: str) -> BlastRadius:
+    number = whole_number(value)
+    if number > MAX_LIMIT:
+        raise NotUnderstoodError(f"{number} is no limit", f"write at most {MAX_LIMIT}")
+    return replace(radius, max_commands=number)
+
+
+def _allowance(radius: BlastRadius, value: str) -> BlastRadius:
+    if _ALLOWANCE.fullmatch(value) is None:
+        fix = "write a name below `execution.allowances` in the configuration"
+        raise NotUnderstoodError(f"{shown(value)} is not the name of an allowance", fix)
+    return replace(radius, allowance=value)
+
+
 def _namespaces(radius: BlastRadius, value: str) -> BlastRadius:
     return replace(radius, namespaces=_names(value, _NAMESPACE, "the name of a namespace"))
 
@@ -90,6 +105,8 @@ def _names(value: str, form: re.Pattern[str], what: str) -> tuple[str, ...]:
 _READERS: Mapping[str, Callable[[BlastRadius, str], BlastRadius]] = {
     "requires_human_approval": _approval,
     "max_duration": _max_duration,
+    "max_commands": _max_commands,
+    "allowance": _allowance,
     "namespaces": _namespaces,
     "hosts": _hosts,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from agent.domain.runbook import Action
 from agent.library.blocks import Block
@@ -18,7 +18,10 @@ LANGUAGES = (*sorted(SHELLS), CONSOLE, ACTION)
 MAX_COMMAND_CHARS = 8_000
 MAX_COMMAND_LINES = 100
 _PROMPT = "$ "
-_ACTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ACTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63})?")
+_ARGUMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+#: The one argument that is a mapping: what an SSM document is given.
+PARAMETERS = "parameters"
 _PLAIN = (str, int, float, bool)
 
 
@@ -111,29 +114,47 @@ def _prompted_lines(block: Block) -> Iterator[tuple[int, str]]:
 
 
 def action_of(block: Block) -> Action:
-    """The typed action of an ```action block: a mapping whose one key names it.
+    """The typed action of an ```action block: a mapping whose one key names it, or whose key `action` does.
 
-    `rollout_restart: {namespace: production, deployment: api}`; values are plain, or lists of plain ones.
+    `kubernetes.cordon: {node: worker-1}` is the same as `action: kubernetes.cordon` with `node: worker-1`
+    below it. Values are plain or lists of plain ones; `parameters` alone is a mapping of these.
     """
-    values = load_mapping(block.text)
+    name, arguments = _named(load_mapping(block.text))
+    if _ACTION_NAME.fullmatch(name) is None:
+        raise YamlError(f"{shown(name)} is not the name of an action", "use a-z, 0-9, _ and one dot")
+    return Action(name, {_key(key): _argument(_key(key), value) for key, value in arguments.items()})
+
+
+def _named(values: Mapping[str, object]) -> tuple[str, Mapping[object, object]]:
+    name = values.get("action")
+    if isinstance(name, str):
+        return name, {key: value for key, value in values.items() if key != "action"}
     if len(values) != 1:
         raise YamlError(
             f"an action block names exactly one action, this one has {len(values)}",
-            "write `name: {argument: value}`, such as `rollout_restart: {namespace: web, deployment: api}`",
+            "write `action: NAME` with its arguments below it, or `NAME: {argument: value}`",
         )
     name, arguments = next(iter(values.items()))
-    if _ACTION_NAME.fullmatch(name) is None:
-        raise YamlError(f"{shown(name)} is not the name of an action", "use a-z, 0-9 and _")
     if arguments is not None and not isinstance(arguments, dict):
         raise YamlError(
             f"the action {name} needs its arguments as a mapping", f"write `{name}: {{argument: value}}`"
         )
-    return Action(name, {key: _argument(key, value) for key, value in (arguments or {}).items()})
+    return name, arguments or {}
 
 
-def _argument(key: object, value: object) -> object:
-    if not isinstance(key, str) or _ACTION_NAME.fullmatch(key.lower()) is None:
+def _key(key: object) -> str:
+    if not isinstance(key, str) or _ARGUMENT_NAME.fullmatch(key) is None:
         raise YamlError(f"{shown(str(key))} is not the name of an argument", "use letters, digits and _")
+    return key
+
+
+def _argument(key: str, value: object) -> object:
+    if key == PARAMETERS and isinstance(value, dict):
+        return {_key(name): _plain(f"{key}.{name}", each) for name, each in value.items()}
+    return _plain(key, value)
+
+
+def _plain(key: str, value: object) -> object:
     if isinstance(value, list) and all(isinstance(item, _PLAIN) for item in value):
         return tuple(value)
     if not isinstance(value, _PLAIN):
@@ -147,6 +168,7 @@ def _argument(key: object, value: object) -> object:
 def texts_of(action: Action) -> Iterator[str]:
     """Every text in an action's arguments, for the parameters used there."""
     for value in action.arguments.values():
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, str):
-                yield item
+        for each in value.values() if isinstance(value, Mapping) else (value,):
+            for item in each if isinstance(each, tuple) else (each,):
+                if isinstance(item, str):
+                    yield item

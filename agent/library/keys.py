@@ -15,6 +15,8 @@ from agent.library.values import literal_end, opens_literal, shown
 
 _MARKS = ("***", "**", "__", "*", "_", "`")
 _KEY = re.compile(r"[A-Za-z][\w .\-/]{0,79}", re.ASCII)
+#: What may stand in front of a key or of a quoted text.
+_BREAK = re.compile(r"[ \t;,|(:=<>]")
 MAX_KEY_WORDS = 4
 #: Lines that begin so are for the human reader.
 NOTE_KEYS = frozenset(
@@ -45,8 +47,10 @@ class Entry:
 
 def split_key(text: str) -> tuple[str, str] | None:
     """Key and value of a line that has the shape `Words: value`; None for any other line."""
+    if ":" not in text:
+        return None
     line = text.strip()
-    mark = next((mark for mark in _MARKS if line.startswith(mark)), "")
+    mark = next((mark for mark in _MARKS if line.startswith(mark)), "") if line[0] in "*_`" else ""
     raw_key, colon, value = line[len(mark) :].partition(":")
     if not colon or value.startswith("//"):
         return None
@@ -88,9 +92,9 @@ def scanner_for(names: Sequence[str]) -> re.Pattern[str]:
 def split_line(text: str, scanner: re.Pattern[str]) -> list[tuple[str, str]]:
     """All keys on one line: `Expected output: "OK" Failure action: continue`; [] if it begins with none."""
     line = text.strip()
-    starts = list(_key_starts(line, scanner))
-    if not starts or starts[0].start() != 0:
+    if scanner.match(line) is None:
         return []
+    starts = list(_key_starts(line, scanner))
     if len(starts) == 1 and (only := split_key(line)) is not None:
         return [(normal(only[0]), only[1])]
     ends = [found.start() for found in starts[1:]] + [len(line)]
@@ -111,7 +115,13 @@ def _key_starts(line: str, scanner: re.Pattern[str]) -> Iterator[re.Match[str]]:
         elif opens_literal(line, position):
             position = literal_end(line, position) or len(line)
         else:
-            position += 1
+            position = _after_break(line, position)
+
+
+def _after_break(line: str, position: int) -> int:
+    """Where the next key or quoted text could begin."""
+    found = _BREAK.search(line, position)
+    return found.end() if found is not None else len(line)
 
 
 def _trimmed(value: str, *, is_last: bool) -> str:

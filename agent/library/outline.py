@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from agent.library.blocks import Block, Kind
 from agent.library.keys import scanner_for, split_key, split_line
@@ -43,6 +44,8 @@ _NUMBERED = re.compile(r"([0-9]{1,3})\s*[:.)\-–—]\s*(.*)")
 _TITLE_PREFIX = re.compile(r"^\W*runbook\s*:\s*", re.IGNORECASE)
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 _MAX_NAME = 40
+#: Headings that are remembered: the same few stand in every runbook.
+_REMEMBERED = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +139,28 @@ def outline_of(blocks: Sequence[Block], problems: Problems) -> Outline:
     return Outline(title_of(blocks), level, tuple(sections))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _plain(text: str) -> str:
     return " ".join(_EDGES.sub("", text).lower().replace("-", " ").replace("_", " ").split())
 
 
 def _telling(text: str) -> Name | None:
-    plain = _plain(text)
+    return _telling_plain(_plain(text))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _telling_plain(plain: str) -> Name | None:
+    near = _near(plain, tuple(name.value.lower() for name in _TELLING), cutoff=0.85)
+    return _NAMES[near] if near else None
+
+
+def _near(plain: str, names: Sequence[str], *, cutoff: float) -> str:
+    """The name that is written almost so, or ""; names of a very different length are left out at once."""
     if len(plain) > _MAX_NAME:
-        return None
-    near = difflib.get_close_matches(plain, [name.value.lower() for name in _TELLING], n=1, cutoff=0.85)
-    return _NAMES[near[0]] if near else None
+        return ""
+    possible = [n for n in names if 2 * min(len(n), len(plain)) >= cutoff * (len(n) + len(plain))]
+    found = difflib.get_close_matches(plain, possible, n=1, cutoff=cutoff) if possible else ()
+    return found[0] if found else ""
 
 
 def _tells_level(block: Block) -> bool:
@@ -180,12 +195,12 @@ def _section(block: Block, sections: Sequence[Section], problems: Problems) -> S
 
 def _check_unknown(block: Block, problems: Problems) -> None:
     plain = _plain(block.text)
-    near = difflib.get_close_matches(plain, list(_NAMES), n=1, cutoff=0.8) if len(plain) <= _MAX_NAME else []
+    near = _near(plain, tuple(_NAMES), cutoff=0.8)
     if near:
         problems.add(
             block.line,
             f"the section {shown(block.text)} is not known",
-            fix=f"did you mean `{_NAMES[near[0]]}`?",
+            fix=f"did you mean `{_NAMES[near]}`?",
         )
     elif step_heading(block.text) is not None and _STEP.fullmatch(plain) is not None:
         problems.add(

@@ -33,7 +33,7 @@ from agent.library.values import (
     word_or_quoted,
 )
 
-__all__ = ["bind", "check_uses", "parse_section", "uses_in"]
+__all__ = ["bind", "captured_in", "check_uses", "parse_section", "uses_in"]
 
 MAX_PARAMETERS = 50
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -178,6 +178,13 @@ def uses_in(text: str) -> Iterator[str]:
                 f"{shown(text[position:], limit=30)} is not a use of a parameter", "write {{ name }}"
             )
         position = text.find("{{", position + 2)
+
+
+def captured_in(step: Step, parameters: Sequence[Parameter]) -> tuple[str, ...]:
+    """The names that the step uses and that only an earlier step's output gives a value."""
+    captured = {parameter.name for parameter in parameters if parameter.captured}
+    used = dict.fromkeys(name for text in texts_of(step) for name in uses_in(text))
+    return tuple(name for name in used if name in captured)
 
 
 def check_uses(runbook: Runbook, problems: Problems) -> None:

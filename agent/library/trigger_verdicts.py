@@ -21,6 +21,10 @@ from agent.library import regexes
 from agent.library.values import shown
 
 _LABEL = "label."
+#: Fields of an alert that a condition or a parameter may name; all hold text.
+_FIELDS = frozenset(
+    {"title", "body", "service", "source", "severity", "urgency", "priority", "team", "environment"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,16 @@ def evaluate(trigger: Trigger, alert: Alert) -> Verdict:
     What the alert does not tell (no service, no severity …) is unknown: neither a condition nor its
     NOT holds. A label that is absent is known to be absent. Texts are compared in any case.
     """
-    subject = _Subject(alert, alert.title.casefold(), alert.body.casefold())
+    return judge(trigger, subject_of(alert))
+
+
+def subject_of(alert: Alert) -> Subject:
+    """The alert made ready to be asked by many triggers."""
+    return Subject(alert, alert.title.casefold(), alert.body.casefold())
+
+
+def judge(trigger: Trigger, subject: Subject) -> Verdict:
+    """As `evaluate`, for an alert that was made ready."""
     answers = [_answer(condition.expression, subject) for condition in trigger.conditions]
     if not answers:
         return Verdict(False, (), ("the runbook has no trigger conditions",))
@@ -62,13 +75,15 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class Subject:
+    """An alert with its texts as they are compared."""
+
     alert: Alert
     title: str
     body: str
 
 
-def _answer(expression: Expression, subject: _Subject) -> _Answer:
+def _answer(expression: Expression, subject: Subject) -> _Answer:
     match expression:
         case Contains(text):
             return _contains(text, subject)
@@ -90,14 +105,14 @@ def _yes_or_no(truth: bool, text: str) -> _Answer:
     return _Answer(_Truth.YES if truth else _Truth.NO, (text,))
 
 
-def _contains(text: str, subject: _Subject) -> _Answer:
+def _contains(text: str, subject: Subject) -> _Answer:
     wanted = text.casefold()
     where = "title" if wanted in subject.title else "body" if wanted in subject.body else ""
     found = f"{where} contains {shown(text)}" if where else f"neither title nor body contains {shown(text)}"
     return _yes_or_no(bool(where), found)
 
 
-def _matches(pattern: str, field: str, subject: _Subject) -> _Answer:
+def _matches(pattern: str, field: str, subject: Subject) -> _Answer:
     if field and not field_of(subject.alert, field):
         return _unknown(field, f"a match of /{pattern}/")
     texts = {name: field_of(subject.alert, name) for name in ([field] if field else ["title", "body"])}
@@ -178,18 +193,7 @@ def field_of(alert: Alert, field: str) -> str:
     """The alert's text for a field's name; empty when the alert does not tell."""
     if field.startswith(_LABEL):
         return alert.labels.get(field.removeprefix(_LABEL), "")
-    values = {
-        "title": alert.title,
-        "body": alert.body,
-        "service": alert.service,
-        "source": alert.source,
-        "severity": alert.severity or "",
-        "urgency": alert.urgency or "",
-        "priority": alert.priority,
-        "team": alert.team,
-        "environment": alert.environment,
-    }
-    return values.get(field, "")
+    return str(getattr(alert, field) or "") if field in _FIELDS else ""
 
 
 def _plain(text: str) -> str:

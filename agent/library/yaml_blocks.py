@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 import yaml
+from yaml.constructor import SafeConstructor
 
 from agent.library.problems import NotUnderstoodError
 
@@ -30,8 +31,7 @@ def load_mapping(text: str) -> Mapping[str, object]:
     if len(text) > MAX_CHARS:
         raise YamlError(f"more than {MAX_CHARS} characters of YAML", "make it shorter")
     try:
-        _check_events(text)
-        value = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader that is stricter still)
+        value = _loaded(text)
     except yaml.MarkedYAMLError as error:
         offset = error.problem_mark.line if error.problem_mark is not None else 0
         raise YamlError(f"not valid YAML: {error.problem}", _HINT, offset=offset) from error
@@ -49,9 +49,21 @@ def load_mapping(text: str) -> Mapping[str, object]:
 _HINT = 'write lines of the form key: value, and put {{ name }} in quotes: "{{ name }}"'
 
 
-def _check_events(text: str) -> None:
+def _loaded(text: str) -> object:
+    """By the parser in C, ten times as fast; what it refuses, the one in Python judges and words."""
+    if _FastLoader is not None:
+        try:
+            _check_events(text, _FastLoader)
+            return yaml.load(text, _FastLoader)  # noqa: S506  (a SafeLoader that is stricter still)
+        except (yaml.YAMLError, NotUnderstoodError, ValueError, OverflowError):
+            pass
+    _check_events(text, yaml.SafeLoader)
+    return yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader that is stricter still)
+
+
+def _check_events(text: str, loader: type[yaml.SafeLoader]) -> None:
     depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, loader):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         line = event.start_mark.line if event.start_mark is not None else 0
         if depth > MAX_DEPTH:
@@ -68,8 +80,8 @@ def _with_text_keys(mapping: Mapping[object, object]) -> Mapping[str, object]:
     return {str(key): value for key, value in mapping.items()}
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader takes the last of two equal keys silently; this one refuses."""
+class _NoDoubles(SafeConstructor):
+    """PyYAML's takes the last of two equal keys silently; this one refuses."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
@@ -82,3 +94,13 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
+
+
+class _StrictLoader(_NoDoubles, yaml.SafeLoader):
+    """In Python, always there."""
+
+
+#: In C; None where PyYAML was built without it.
+_FastLoader: type[yaml.SafeLoader] | None = (
+    type("_FastLoader", (_NoDoubles, yaml.CSafeLoader), {}) if hasattr(yaml, "CSafeLoader") else None
+)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from agent.domain.command import Connector, Script
+from agent.domain.command import Connector
 from agent.domain.decisions import (
     Attempt,
     AttemptEnd,
@@ -25,7 +25,9 @@ from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import AttemptKey, Changes
 from agent.domain.runbook import FailureAction, Runbook, Step
 from agent.library import judge
-from agent.pipeline.attempt import make_attempt
+from agent.pipeline import approval
+from agent.pipeline.attempt import Try, make_attempt
+from agent.pipeline.capturing import bind_captured
 from agent.pipeline.context import Context
 from agent.pipeline.telling import preformatted, tell
 from agent.ports import Run
@@ -84,6 +86,10 @@ def _run_step(
     """All attempts of one step; the last attempt, or why the run ends here."""
     limit = step.max_attempts or job.terms.max_attempts
     delay_s = job.terms.retry_delay_s if step.retry_delay_s is None else step.retry_delay_s
+    planned = bound_step(run, context, job, step, planned)
+    not_now = _ask_first(run, context, job, step, planned)
+    if not_now is not None:
+        return not_now
     run.step(f"step-{step.index}", lambda: _tell_step(context, job, planned), returns=bool)
     for number in range(1, limit + 1):
         if number > 1 and delay_s > 0:
@@ -102,6 +108,35 @@ def _run_step(
     return attempt
 
 
+def bound_step(run: Run, context: Context, job: Job, step: Step, planned: PlannedStep) -> PlannedStep:
+    """A step that waits for captured values is bound once, and remembered as it was bound."""
+    if not planned.waits_for:
+        return planned
+    bound: PlannedStep = run.step(
+        f"{planned.section}-{planned.index}-bind",
+        lambda: bind_captured(context, job.incident_id, job.runbook, job.plan, step=step, planned=planned),
+        returns=PlannedStep,
+    )
+    return bound
+
+
+def _ask_first(
+    run: Run, context: Context, job: Job, step: Step, planned: PlannedStep
+) -> Stopped | StandDown | None:
+    """A step that says `Approval: required` waits for its own yes, as long as the incident has time."""
+    if not step.approval_required or planned.refusal is not None:
+        return None
+    return approval.ask_for_step(
+        run,
+        context,
+        job.incident_id,
+        plan=job.plan,
+        planned=planned,
+        timeout_s=job.terms.approval_timeout_s,
+        until=job.deadline,
+    )
+
+
 def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> StandDown | Stopped | None:
     match attempt.end:
         case AttemptEnd.INTERRUPTED:
@@ -110,8 +145,8 @@ def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> S
             return Stopped(f"step {step.index}: {attempt.reason}", EscalationTrigger.DEADLINE)
         case AttemptEnd.OUTCOME_UNKNOWN:
             return Stopped(
-                f"outcome unknown: step {step.index} ({step.title}) was running when the agent was "
-                "interrupted, and it changes things, so it is not run again",
+                f"outcome unknown: step {step.index} ({step.title}): {attempt.reason}, and it changes "
+                "things, so it is not run again",
                 EscalationTrigger.OUTCOME_UNKNOWN,
             )
         case AttemptEnd.SUCCEEDED | AttemptEnd.FAILED | AttemptEnd.TIMED_OUT | AttemptEnd.REFUSED:
@@ -137,8 +172,12 @@ def _after_failure(
 
 def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | StandDown:
     """Run the Rollback section as far as it goes, then call a human in any case."""
-    for step, planned in zip(job.runbook.rollback, job.plan.rollback, strict=True):
+    for step, unbound in zip(job.runbook.rollback, job.plan.rollback, strict=True):
+        planned = bound_step(run, context, job, step, unbound)
         key = AttemptKey(job.incident_id, Section.ROLLBACK, planned.index, 1)
+        not_now = _ask_first(run, context, job, step, planned)
+        if not_now is not None:
+            return not_now
         run.step(f"rollback-{step.index}", partial(_tell_step, context, job, planned), returns=bool)
         attempt: Attempt = run.step(
             f"rollback-{step.index}-attempt-1",
@@ -157,16 +196,14 @@ def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | S
 def _attempt_and_tell(
     context: Context, job: Job, step: Step, planned: PlannedStep, key: AttemptKey
 ) -> Attempt:
-    attempt = make_attempt(
-        context, step, planned, key, limits=job.runbook.blast_radius, deadline=job.deadline
-    )
+    attempt = make_attempt(context, Try(step, planned, key, job.runbook, job.deadline))
     _tell_attempt(context, job, step, planned, attempt)
     return attempt
 
 
 def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
     name = _step_name(planned)
-    commands = _as_typed(planned.script) if planned.script is not None else ""
+    commands = _as_typed(planned)
     return tell(
         context,
         job.incident_id,
@@ -180,10 +217,12 @@ def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
     )
 
 
-def _as_typed(script: Script) -> str:
+def _as_typed(planned: PlannedStep) -> str:
     """The commands as a person would type them: a pipeline a line, with what joins it to the one before."""
+    if planned.script is None:
+        return "".join(f"\n    {' '.join(command.argv)}" for command in planned.commands)
     lines = []
-    for link in script.links:
+    for link in planned.script.links:
         joint = "" if link.connector is Connector.ALWAYS else f"{link.connector} "
         lines.append(joint + " | ".join(shlex.join(each.argv) for each in link.pipeline.commands))
     return "".join(f"\n    $ {line}" for line in lines)
@@ -218,7 +257,8 @@ def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKin
         case AttemptEnd.INTERRUPTED | AttemptEnd.OUT_OF_TIME:
             return EventKind.ATTEMPT_FAILED, f"⏹️ {name} attempt {attempt.number} stopped: {attempt.reason}"
         case AttemptEnd.OUTCOME_UNKNOWN:
-            unknown = f"❓ {name} attempt {attempt.number}: outcome unknown, not run again ({step.title})"
+            why = f"{attempt.reason}; not run again"
+            unknown = f"❓ {name} attempt {attempt.number}: outcome unknown ({step.title}): {why}"
             return EventKind.OUTCOME_UNKNOWN, unknown
 
 

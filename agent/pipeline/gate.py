@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 
 class Gate:
@@ -30,6 +31,11 @@ class Gate:
                 self._changed.notify_all()
 
     @property
+    def is_closing(self) -> bool:
+        """Whether the process is about to end: what only waits must not hold that up."""
+        return self._closing
+
+    @property
     def must_hurry(self) -> bool:
         """Whether running attempts must be stopped because the time to shut down is over."""
         return self._hurry
@@ -44,6 +50,7 @@ class Gate:
                 self._changed.wait_for(lambda: self._running == 0, timeout=5)
         return ended
 
-    def hold(self) -> None:
+    def hold(self) -> NoReturn:
         """Wait for the end of the process: what was cut off is settled at the next start."""
-        threading.Event().wait()
+        while True:
+            threading.Event().wait()

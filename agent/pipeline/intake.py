@@ -13,6 +13,7 @@ from agent.domain.records import Changes
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import SourceFacts
+from agent.safety.redaction_alert import redacted_alert
 
 #: Starts the dedup_key of everything that the agent itself triggers.
 OWN_KEY_PREFIX = "oncall-agent-"
@@ -47,7 +48,7 @@ def learn(context: Context, incident: Incident) -> Alert:
     except ServiceError as error:
         _tell_unlearned(context, incident.id, error)
         return alert
-    learned = _joined(alert, facts)
+    learned = redacted_alert(context.redactor, _joined(alert, facts))
     _leave_to_whoever_has_it(context, incident, facts)
     tell(
         context,

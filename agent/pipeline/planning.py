@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 from agent.domain.alert import Alert
 from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import ParameterValue, Plan, PlannedStep, Section
-from agent.domain.effects import BlastRadius, EffectClass
+from agent.domain.effects import EffectClass
 from agent.domain.incident import Entry, EventKind
+from agent.domain.limits import Charge, LimitUse, totals
 from agent.domain.records import Changes
-from agent.domain.runbook import Runbook, Step
-from agent.library import bind
+from agent.domain.runbook import Action, Runbook, Step
+from agent.library import bind, captured_in
 from agent.pipeline.context import Context
+from agent.pipeline.pricing import Work, grown, price
 from agent.pipeline.telling import tell
-from agent.safety import language
-from agent.safety.policy import Guard, price_plan
+from agent.safety import actions, language
 
 
 def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
@@ -34,7 +36,8 @@ def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
         *_refusals((*steps, *verify, *rollback)),
         *_not_reading(verify),
     )
-    return _plan_of(runbook, bound, steps, verify, rollback, refusals)
+    planned = _plan_of(runbook, bound, steps, verify, rollback, refusals)
+    return replace(planned, limits=_limit_uses(context, runbook, steps))
 
 
 def decide(context: Context, incident_id: str, runbook: Runbook, alert: Alert) -> Plan:
@@ -43,6 +46,9 @@ def decide(context: Context, incident_id: str, runbook: Runbook, alert: Alert) -
     if told is not None:
         return told
     planned = plan(context, runbook, alert)
+    over = None if planned.refusals else _over_a_limit(context, incident_id, runbook, planned)
+    if over is not None:
+        planned = replace(planned, refusals=(str(over),))
     if planned.refusals:
         lines = "".join(f"\n    {refusal}" for refusal in planned.refusals)
         entry = Entry("refused", EventKind.REFUSED, f"🛑 Refused before anything ran:{lines}", _data(planned))
@@ -52,92 +58,139 @@ def decide(context: Context, incident_id: str, runbook: Runbook, alert: Alert) -
     return planned
 
 
+def charge_of(
+    context: Context,
+    incident_id: str,
+    runbook: Runbook,
+    commands: Sequence[PricedCommand],
+    *,
+    lasts_s: float = 0.0,
+) -> Charge:
+    """What these commands ask of every limit."""
+    limits = context.config.limits
+    return Charge(
+        effects=tuple(effect for command in commands for effect in command.effects),
+        commands=len(commands),
+        limits=runbook.blast_radius,
+        windows=limits.windows(),
+        exclusive=limits.exclusive(),
+        runbook=runbook.id,
+        service=context.store.incident(incident_id).alert.service,
+        cluster=context.config.kubernetes.name,
+        lasts_s=lasts_s,
+    )
+
+
+def _over_a_limit(context: Context, incident_id: str, runbook: Runbook, planned: Plan) -> Refusal | None:
+    """Whether other incidents have left too little for the steps, before the first one runs."""
+    commands = [command for step in planned.steps for command in step.commands]
+    return context.store.over_a_window(charge_of(context, incident_id, runbook, commands))
+
+
+def _limit_uses(context: Context, runbook: Runbook, steps: Sequence[PlannedStep]) -> tuple[LimitUse, ...]:
+    asked = charges(steps)
+    radius = runbook.blast_radius
+    uses = [LimitUse(each.limit_key, radius.limit(each), count) for each, count in asked.items()]
+    if radius.max_commands is not None:
+        uses.append(LimitUse("max_commands", radius.max_commands, sum(len(step.commands) for step in steps)))
+    windows = [each for each in context.config.limits.windows() if each.effect_class in asked]
+    return (*uses, *(LimitUse(each.key, each.maximum, asked[each.effect_class]) for each in windows))
+
+
 def charges(steps: Sequence[PlannedStep]) -> dict[EffectClass, int]:
     """What one attempt of every step would use of each effect class; reads are free."""
-    used: dict[EffectClass, int] = {}
-    for step in steps:
-        for command in step.commands:
-            for effect in command.effects:
-                if effect.effect_class is not EffectClass.READ:
-                    used[effect.effect_class] = used.get(effect.effect_class, 0) + effect.count
-    return used
+    return totals(effect for step in steps for command in step.commands for effect in command.effects)
 
 
 def _planned(
     context: Context, runbook: Runbook, section: Section, steps: Sequence[Step], values: Mapping[str, str]
 ) -> tuple[PlannedStep, ...]:
     """The steps of a section, priced in order: the first command that goes over a limit is refused."""
-    scripts = [_script(step, values) for step in steps]
-    understood = [None if isinstance(script, Refusal) else script for script in scripts]
-    priced = price_plan(understood, _guard(context, runbook.blast_radius))
+    waits = [captured_in(step, runbook.parameters) for step in steps]
+    works = [
+        _unbound(step, section) if names else _work(step, section, values)
+        for step, names in zip(steps, waits, strict=True)
+    ]
+    priced = price(context, runbook, [None if isinstance(work, Refusal) else work for work in works])
     return tuple(
-        _planned_step(section, step, script, commands)
-        for step, script, commands in zip(steps, scripts, priced, strict=True)
+        replace(_planned_step(section, step, work, commands), waits_for=names)
+        for step, names, work, commands in zip(steps, waits, works, priced, strict=True)
     )
 
 
-def judge_again(context: Context, limits: BlastRadius, planned: PlannedStep) -> Refusal | None:
-    """The guard's verdict at the moment of the attempt: what changed since the plan is refused.
+def plan_step(
+    context: Context, runbook: Runbook, section: Section, step: Step, values: Mapping[str, str]
+) -> PlannedStep:
+    """One step whose last values have become known."""
+    work = _work(step, section, values)
+    (commands,) = price(context, runbook, [None if isinstance(work, Refusal) else work])
+    return _planned_step(section, step, work, commands)
+
+
+def judge_again(
+    context: Context, runbook: Runbook, planned: PlannedStep
+) -> tuple[PricedCommand, ...] | Refusal:
+    """The step priced at the moment of the attempt, counted anew; what grew since the plan is refused.
 
     A declared script is hashed here once more; a command whose price changed needs a new plan.
     """
-    if planned.script is None:
-        return Refusal("the step was not planned")
-    (commands,) = price_plan([planned.script], _guard(context, limits))
-    for before, now in zip(planned.commands, commands, strict=True):
-        if now.refusal is not None:
-            return now.refusal
-        if now.effects != before.effects:
-            return Refusal(f"{now.argv[0]} has other effects now than when it was planned")
-    return None
-
-
-def _guard(context: Context, limits: BlastRadius) -> Guard:
-    allow = context.config.execution.allow
-    return Guard(
-        context.tables,
-        limits,
-        allowed_hosts=allow.hosts,
-        allowed_namespaces=allow.namespaces,
-    )
+    work = planned.action or planned.script
+    if planned.refusal is not None or work is None:
+        return planned.refusal or Refusal("the step was not planned")
+    (commands,) = price(context, runbook, [work])
+    refusal = next((command.refusal for command in commands if command.refusal), None)
+    return refusal or grown(planned.commands, commands) or commands
 
 
 def _planned_step(
-    section: Section, step: Step, script: Script | Refusal, commands: tuple[PricedCommand, ...]
+    section: Section, step: Step, work: Work | Refusal | None, commands: tuple[PricedCommand, ...]
 ) -> PlannedStep:
-    if isinstance(script, Refusal):
-        return PlannedStep(step.index, step.title, section, None, refusal=script)
+    if isinstance(work, Refusal):
+        return PlannedStep(step.index, step.title, section, None, refusal=work)
     refusal = next((command.refusal for command in commands if command.refusal), None)
-    return PlannedStep(step.index, step.title, section, script, commands, refusal)
+    script = work if isinstance(work, Script) else None
+    action = work if isinstance(work, Action) else None
+    return PlannedStep(step.index, step.title, section, script, commands, refusal, action)
 
 
-def _script(step: Step, values: Mapping[str, str]) -> Script | Refusal:
+def _unbound(step: Step, section: Section) -> Refusal | None:
+    """What can be said of a step whose captured values are not known yet; None: it is understood so far."""
+    if step.approval_required and section is Section.VERIFY:
+        return _NO_APPROVAL
+    template = language.parse(step.command) if step.action is None else None
+    return template if isinstance(template, Refusal) else None
+
+
+_NO_APPROVAL = Refusal("a Verify step only looks, so it waits for no approval", "remove `Approval: required`")
+
+
+def _work(step: Step, section: Section, values: Mapping[str, str]) -> Work | Refusal:
+    """What the step does, with its parameters filled in."""
+    if step.approval_required and section is Section.VERIFY:
+        return _NO_APPROVAL
     if step.action is not None:
-        hint = "write the command in a ```bash block"
-        return Refusal(f"the typed action {step.action.name} has no executor in this build", hint)
-    if step.approval_required:
-        hint = "use `requires_human_approval: true` in Blast Radius"
-        return Refusal("approval of a single step is not supported by this build", hint)
+        return actions.bind(step.action, values)
     template = language.parse(step.command)
     return template if isinstance(template, Refusal) else language.bind(template, values)
 
 
 def _refusals(steps: Sequence[PlannedStep]) -> tuple[str, ...]:
     return tuple(
-        f"{_name(step)} ({step.title}): {step.refusal}" for step in steps if step.refusal is not None
+        f"{step_name(step)} ({step.title}): {step.refusal}" for step in steps if step.refusal is not None
     )
 
 
 def _not_reading(verify: Sequence[PlannedStep]) -> tuple[str, ...]:
     """Verification is repeated until it has held: it may only look."""
     return tuple(
-        f"{_name(step)} ({step.title}): a Verify step may only read"
+        f"{step_name(step)} ({step.title}): a Verify step may only read"
         for step in verify
-        if step.refusal is None and not step.is_read_only
+        if step.refusal is None and not step.waits_for and not step.is_read_only
     )
 
 
-def _name(step: PlannedStep) -> str:
+def step_name(step: PlannedStep) -> str:
+    """`step 2`, `rollback step 1`."""
     prefix = {Section.STEPS: "step", Section.VERIFY: "verify step", Section.ROLLBACK: "rollback step"}
     return f"{prefix[step.section]} {step.index}"
 
@@ -153,14 +206,29 @@ def _plan_of(
     covered = {
         "revision": runbook.revision,
         "parameters": {name: value.value for name, value in sorted(values.items())},
+        "allowance": runbook.blast_radius.allowance,
+        "steps": [covered_by_a_yes(step) for step in (*steps, *verify, *rollback)],
+    }
+    digest = hashlib.sha256(json.dumps(covered, sort_keys=True, default=str).encode()).hexdigest()
+    return Plan(runbook.id, runbook.revision, digest, steps, verify, rollback, values, refusals)
+
+
+def covered_by_a_yes(step: PlannedStep) -> object:
+    """What an approval binds to: what runs, what it changes and how many of it, and what it may reach."""
+    return {
+        "section": step.section,
+        "index": step.index,
+        "waits_for": step.waits_for,
+        "action": asdict(step.action) if step.action is not None else None,
         "commands": [
-            [(command.argv, [(e.effect_class, e.target, e.count) for e in command.effects])]
-            for step in (*steps, *verify, *rollback)
+            {
+                "argv": command.argv,
+                "effects": [asdict(effect) for effect in command.effects],
+                "access": asdict(command.access),
+            }
             for command in step.commands
         ],
     }
-    digest = hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
-    return Plan(runbook.id, runbook.revision, digest, steps, verify, rollback, values, refusals)
 
 
 def _in_words(planned: Plan) -> str:
@@ -180,6 +248,7 @@ def _data(planned: Plan) -> dict[str, object]:
         "parameters": {
             name: {"value": each.value, "origin": each.origin} for name, each in planned.parameters.items()
         },
+        "waits_for": sorted({name for step in planned.steps for name in step.waits_for}),
         "commands": [_command_data(command) for step in planned.steps for command in step.commands],
     }
 
@@ -187,6 +256,9 @@ def _data(planned: Plan) -> dict[str, object]:
 def _command_data(command: PricedCommand) -> dict[str, object]:
     return {
         "argv": list(command.argv),
-        "effects": [[effect.effect_class.value, effect.target, effect.count] for effect in command.effects],
+        "effects": [
+            [effect.effect_class.value, effect.target, effect.count, effect.namespace]
+            for effect in command.effects
+        ],
         "refusal": str(command.refusal) if command.refusal else "",
     }

@@ -19,9 +19,9 @@ from agent.domain.decisions import (
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import AttemptKey, Changes
 from agent.domain.runbook import Step, Verification
-from agent.pipeline.attempt import make_attempt
+from agent.pipeline.attempt import Try, make_attempt
 from agent.pipeline.context import Context
-from agent.pipeline.execution import Job, attempt_data
+from agent.pipeline.execution import Job, attempt_data, bound_step
 from agent.pipeline.telling import tell
 from agent.ports import Run
 
@@ -52,7 +52,8 @@ def verify(run: Run, context: Context, job: Job, done: Completed) -> Completed |
 def _look(
     run: Run, context: Context, job: Job, verification: Verification, look: int
 ) -> Stopped | StandDown | None:
-    for step, planned in zip(verification.steps, job.plan.verify, strict=True):
+    for step, unbound in zip(verification.steps, job.plan.verify, strict=True):
+        planned = bound_step(run, context, job, step, unbound)
         for retry in (0, 1):
             number = 2 * look - 1 + retry
             end = AttemptEnd(
@@ -78,14 +79,8 @@ def _look(
 def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, number: int) -> str:
     hold_s = job.runbook.verification.hold_for_s if job.runbook.verification else 0.0
     key = AttemptKey(job.incident_id, planned.section, planned.index, number)
-    attempt = make_attempt(
-        context,
-        step,
-        planned,
-        key,
-        limits=job.runbook.blast_radius,
-        deadline=job.deadline + timedelta(seconds=hold_s),
-    )
+    deadline = job.deadline + timedelta(seconds=hold_s)
+    attempt = make_attempt(context, Try(step, planned, key, job.runbook, deadline))
     holds = attempt.end is AttemptEnd.SUCCEEDED
     text = f"{'✅' if holds else '❌'} Verify: {step.title} {'holds' if holds else 'does not hold'}"
     if not holds:

@@ -84,6 +84,11 @@ class Url:
     address: Address
     path: str
 
+    @property
+    def port(self) -> str:
+        """The port as written, else the scheme's own."""
+        return self.address.port or ("443" if self.scheme.lower() == "https://" else "80")
+
     def __str__(self) -> str:
         return f"{self.scheme}{self.address}{self.path}"
 

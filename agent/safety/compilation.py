@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from agent.domain.command import Refusal
 from agent.domain.errors import ConfigError, ConfigProblem
 from agent.safety import table_rows as rows
-from agent.safety.grammar import Argument, Command, EffectRule, Option, Tool
+from agent.safety.documents import Document
+from agent.safety.grammar import NO_NEEDS, Argument, CloudRule, Command, EffectRule, Needs, Option, Tool
 from agent.safety.kinds import FileRules, Kind
 
 _MOST = 64
@@ -36,6 +38,8 @@ class Compiler:
         for plural, resource in table.kubernetes.resources.items():
             for alias in (plural, *resource.names):
                 self._own("kubernetes.resources", alias)
+        for key in table.ssm.documents:
+            self._own("ssm.documents", key)
         self._kinds |= table.kinds
         self._readable += table.files.readable
         self._secret += table.files.secret
@@ -58,6 +62,25 @@ class Compiler:
             found[key] = self._tool(f"scripts.{key}", key, script)
         return found
 
+    def documents(self, name: str, table: rows.TableFile) -> dict[str, Document]:
+        """The SSM documents of one file, by name."""
+        self._file = name
+        return {
+            key: self._document(f"ssm.documents.{key}", key, row) for key, row in table.ssm.documents.items()
+        }
+
+    def _document(self, path: str, name: str, row: rows.DocumentRow) -> Document:
+        for each in row.effect:
+            if not isinstance(each.count, int):
+                self._problem(f"{path}.effect.count", "not a number", "write how often, for each instance")
+        return Document(
+            name=name,
+            effects=tuple(EffectRule(each.effect_class, each.target, each.count) for each in row.effect),
+            parameters={
+                key: self._kind(f"{path}.parameters.{key}", kind) for key, kind in row.parameters.items()
+            },
+        )
+
     def raise_problems(self) -> None:
         """ConfigError for the first file that has problems, with all of them."""
         if not self._problems:
@@ -71,7 +94,7 @@ class Compiler:
     def _tool(self, path: str, name: str, row: rows.ToolRow) -> Tool:
         return Tool(
             name=name,
-            command=self._command(path, name, row, inherited={}),
+            command=self._command(path, name, row, parent=Command(name)),
             clusters=row.clusters,
             permutes=row.permutes,
             equals=row.equals,
@@ -83,35 +106,39 @@ class Compiler:
             free_text=row.free_text,
             numeric=self._kind(f"{path}.numeric", row.numeric) if row.numeric else None,
             default_host=row.default_host,
+            default_port=row.default_port,
+            port_option=row.port_option,
             namespaced=row.namespaced,
             repeat_option=row.repeat_option,
             inside=row.inside,
             sha256=row.sha256 if isinstance(row, rows.ScriptRow) else "",
         )
 
-    def _command(
-        self, path: str, name: str, row: rows.CommandRow, *, inherited: Mapping[str, Option]
-    ) -> Command:
+    def _command(self, path: str, name: str, row: rows.CommandRow, *, parent: Command) -> Command:
+        """A subcommand has the options, the needs and the rule of the command that it stands in."""
         options = self._options(path, row.options)
-        known = {**inherited, **options}
+        known = {**parent.options, **options}
         self._check_command(path, row, known)
-        commands = {
-            alias: self._command(f"{path}.commands.{key}", key.split()[0], sub, inherited=known)
-            for key, sub in row.commands.items()
-            for alias in key.split()
-        }
-        return Command(
+        command = Command(
             name=name,
-            options=options,
+            options=known,
             arguments=tuple(self._argument(f"{path}.arguments", text) for text in row.arguments),
-            commands=commands,
             effects=tuple(self._effect(path, effect, known) for effect in row.effect),
-            rule=row.rule,
+            rule=row.rule or parent.rule,
             requires=row.requires,
             passes_on=row.passes_on,
             piped_input=row.piped_input,
+            needs=parent.needs + _needs(row.sandbox),
             refusal=Refusal(row.refuse, row.hint) if row.refuse else None,
         )
+        return replace(command, commands=self._commands(path, row, command))
+
+    def _commands(self, path: str, row: rows.CommandRow, parent: Command) -> dict[str, Command]:
+        return {
+            alias: self._command(f"{path}.commands.{key}", key.split()[0], sub, parent=parent)
+            for key, sub in row.commands.items()
+            for alias in key.split()
+        }
 
     def _check_command(self, path: str, row: rows.CommandRow, known: Mapping[str, Option]) -> None:
         if not (row.effect or row.rule or row.refuse or row.commands):
@@ -139,9 +166,11 @@ class Compiler:
             values=kinds,
             optional=row.optional,
             repeat=row.repeat,
+            many=row.many,
             fills_argument=row.fills_argument,
             all_namespaces=row.all_namespaces,
             effect=row.effect,
+            needs=_needs(row.sandbox),
             refusal=Refusal(row.refuse, row.hint) if row.refuse else None,
         )
 
@@ -173,3 +202,19 @@ class Compiler:
             secret=row.secret,
             files=FileRules(self._readable, self._secret),
         )
+
+
+def _needs(row: rows.SandboxRow) -> Needs:
+    if not row.model_fields_set:
+        return NO_NEEDS
+    return Needs(
+        network=row.network,
+        hosts=row.hosts,
+        reads=row.reads,
+        writes=row.writes,
+        environment=row.environment,
+        local_sockets=row.local_sockets,
+        datagrams=row.datagrams,
+        keeps_user=row.keeps_user,
+        cloud=tuple(CloudRule(each.action, each.resource) for each in row.cloud),
+    )

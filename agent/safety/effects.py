@@ -14,32 +14,31 @@ from agent.ports import Counter
 from agent.safety import pricing, reading, tables
 from agent.safety.analysis import Analysis
 from agent.safety.grammar import Tool, filled_in, nearest
-from agent.safety.pricing import Desk, Rule
+from agent.safety.pricing import AWS_ITSELF, Cloud, Desk, Rule
+from agent.safety.rule_aws import aws, aws_ecs_deployment, aws_instance_refresh, aws_s3
 from agent.safety.rule_curl import curl
+from agent.safety.rule_helm import HELM_RULES
 from agent.safety.rule_jq import jq
-from agent.safety.rule_kubectl import (
-    kubectl_delete,
-    kubectl_exec,
-    kubectl_logs,
-    kubectl_read,
-    kubectl_restart,
-    kubectl_scale,
-)
+from agent.safety.rule_kubectl import KUBECTL_RULES
+from agent.safety.rule_psql import psql
 from agent.safety.rule_redis import redis_scan
+from agent.safety.rule_timeout import timeout
 
 #: Executables named without a path are looked for here and nowhere else, by the sandbox too.
 TRUSTED_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 RULES: Mapping[str, Rule] = {
+    "aws": aws,
+    "aws_ecs_deployment": aws_ecs_deployment,
+    "aws_instance_refresh": aws_instance_refresh,
+    "aws_s3": aws_s3,
     "curl": curl,
     "jq": jq,
-    "kubectl_delete": kubectl_delete,
-    "kubectl_exec": kubectl_exec,
-    "kubectl_logs": kubectl_logs,
-    "kubectl_read": kubectl_read,
-    "kubectl_restart": kubectl_restart,
-    "kubectl_scale": kubectl_scale,
+    **HELM_RULES,
+    **KUBECTL_RULES,
+    "psql": psql,
     "redis_scan": redis_scan,
+    "timeout": timeout,
 }
 
 
@@ -53,11 +52,12 @@ class EffectTables:
 
     tables: tables.Tables
     read_script: Callable[[str], bytes] = _read_bytes
+    cloud: Cloud = AWS_ITSELF
 
     @classmethod
-    def load(cls, extra: Sequence[Path] = ()) -> EffectTables:
+    def load(cls, extra: Sequence[Path] = (), *, cloud: Cloud = AWS_ITSELF) -> EffectTables:
         """The shipped tables and the team's own; ConfigError with file and key path if one is wrong."""
-        return cls(tables.load(extra, rules=RULES.keys()))
+        return cls(tables.load(extra, rules=RULES.keys()), cloud=cloud)
 
     def price(self, argv: Sequence[str], *, counter: Counter | None = None) -> tuple[Effect, ...] | Refusal:
         """What a command would do to the world, or why it is refused."""
@@ -91,8 +91,9 @@ class EffectTables:
         rule = RULES.get(invocation.command.rule)
         if rule is None:
             return pricing.by_table(invocation, found)
-        inner = partial(self._analyse, counter=counter, inside=True)
-        return rule(invocation, found, Desk(self.tables, counter, inner))
+        in_a_pod = partial(self._analyse, counter=counter, inside=True)
+        instead = partial(self._analyse, counter=counter, inside=inside)
+        return rule(invocation, found, Desk(self.tables, counter, in_a_pod, instead, inside, self.cloud))
 
     def _tool(self, argv: Sequence[str]) -> Tool | Refusal:
         if not argv or not argv[0]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from agent.domain.access import Network
 from agent.domain.command import Filled, Refusal
 from agent.domain.effects import EffectClass
 from agent.safety.kinds import Kind
@@ -21,19 +22,61 @@ class PipedInput(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CloudRule:
+    """A right in AWS to be: `{--option}` in `resource` stands for each of its values."""
+
+    action: str
+    resource: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a command needs of the world beside its own words; None: what the tool says."""
+
+    network: Network | None = None
+    hosts: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    local_sockets: bool = False
+    datagrams: bool = False
+    keeps_user: bool = False
+    cloud: tuple[CloudRule, ...] = ()
+
+    def __add__(self, own: Needs) -> Needs:
+        return Needs(
+            own.network or self.network,
+            self.hosts + own.hosts,
+            self.reads + own.reads,
+            self.writes + own.writes,
+            self.environment + own.environment,
+            self.local_sockets or own.local_sockets,
+            self.datagrams or own.datagrams,
+            self.keeps_user or own.keeps_user,
+            self.cloud + own.cloud,
+        )
+
+
+NO_NEEDS = Needs()
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One option: its spellings, the kinds of its values, and what using it means.
 
     `optional`: a value only as `--name=value`. `fills_argument`: it stands for the first argument.
+    `many`: it takes every following word up to the next option.
     """
 
     names: tuple[str, ...]
     values: tuple[Kind, ...] = ()
     optional: bool = False
     repeat: bool = False
+    many: bool = False
     fills_argument: bool = False
     all_namespaces: bool = False
     effect: EffectClass | None = None
+    needs: Needs = NO_NEEDS
     refusal: Refusal | None = None
 
 
@@ -68,6 +111,7 @@ class Command:
     requires: tuple[str, ...] = ()
     passes_on: bool = False
     piped_input: PipedInput = PipedInput.NONE
+    needs: Needs = NO_NEEDS
     refusal: Refusal | None = None
 
 
@@ -88,6 +132,8 @@ class Tool:
     free_text: bool = False
     numeric: Kind | None = None
     default_host: str = ""
+    default_port: int = 0
+    port_option: str = ""
     namespaced: bool = False
     repeat_option: str = ""
     inside: bool = True

@@ -22,19 +22,24 @@ class Role(StrEnum):
     HOST = "host"
     NAMESPACE = "namespace"
     FILE = "file"
+    PLACE = "place"
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What words reach: hosts, namespaces, and secrets that they would show."""
+    """What words reach: hosts, namespaces, secrets that they would show, files and folders."""
 
     hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
-            self.hosts + other.hosts, self.namespaces + other.namespaces, self.secrets + other.secrets
+            self.hosts + other.hosts,
+            self.namespaces + other.namespaces,
+            self.secrets + other.secrets,
+            self.files + other.files,
         )
 
 
@@ -50,9 +55,9 @@ class FileRules:
         if path == "-":
             return Findings()
         if matches(path.lower(), self.secret):
-            return Findings(secrets=(path,))
+            return Findings(secrets=(path,), files=(path,))
         if matches(path, self.readable):
-            return Findings()
+            return Findings(files=(path,))
         hint = "add it to files.readable in an effect table of yours, if everyone may see it"
         return Refusal(f"{path} is not among the files that commands may read", hint)
 
@@ -95,6 +100,8 @@ class Kind:
                 return Findings(namespaces=(word,))
             case Role.FILE:
                 return self.files.check(word)
+            case Role.PLACE:
+                return Findings(files=(word,))
             case Role.HOST:
                 return host_findings(word)
 

@@ -13,18 +13,37 @@ from agent.ports import Counter
 from agent.safety.analysis import Analysis
 from agent.safety.grammar import Argument, EffectRule, Invocation
 from agent.safety.kinds import Findings, Kind
+from agent.safety.reach import access_of, hosts_of
 from agent.safety.tables import Tables
 
 _PLACE = re2.compile(r"\{([^{}|]+)(\|([^{}]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where AWS is: the region of commands that name none, and the host:port in place of its own, if any."""
+
+    region: str = ""
+    endpoint: str = ""
+
+
+AWS_ITSELF = Cloud()
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
-    """What a rule may ask: the tables, the live world, and the price of a command that runs inside a pod."""
+    """What a rule may ask: the tables, the live world, and the price of another command.
+
+    `analyse_inside`: one that runs inside a pod. `analyse_instead`: one that this one becomes. `inside`:
+    this one runs inside a pod itself.
+    """
 
     tables: Tables
     counter: Counter | None
     analyse_inside: Callable[[Sequence[str], Sequence[Filled]], Analysis | Refusal]
+    analyse_instead: Callable[[Sequence[str], Sequence[Filled]], Analysis | Refusal]
+    inside: bool = False
+    cloud: Cloud = AWS_ITSELF
 
 
 Rule = Callable[[Invocation, Findings, Desk], Analysis | Refusal]
@@ -44,7 +63,8 @@ def findings(invocation: Invocation) -> Findings | Refusal:
     if isinstance(pairs, Refusal):
         return within(invocation, pairs)
     for use in invocation.options:
-        pairs.extend(zip(use.option.values, use.values, strict=False))
+        kinds = use.option.values * len(use.values) if use.option.many else use.option.values
+        pairs.extend(zip(kinds, use.values, strict=False))
     total = Findings()
     for kind, word in pairs:
         found = kind.check(word)
@@ -104,10 +124,17 @@ def count_of(rule: EffectRule, invocation: Invocation) -> int | Refusal:
         return rule.count
     if rule.count == "arguments":
         return len(invocation.arguments)
+    if len(values := invocation.values(rule.count)) > 1 or _takes_many(rule.count, invocation):
+        return len(values)
     count = _number(invocation.value(rule.count))
     if not count:
         return Refusal(f"{invocation.name}: cannot count what it does", f"add {rule.count} N, N from 1")
     return count
+
+
+def _takes_many(name: str, invocation: Invocation) -> bool:
+    option = invocation.command.options.get(name)
+    return option is not None and option.many
 
 
 def _number(text: str) -> int | None:
@@ -126,19 +153,19 @@ def _fill(place: str, default: str, invocation: Invocation) -> str:
         return ",".join(invocation.arguments) or default
     if place.isdigit():
         return invocation.arguments[int(place) - 1] if int(place) <= len(invocation.arguments) else default
-    return invocation.value(place, default)
+    return ",".join(invocation.values(place)) or default
 
 
 def analysis(invocation: Invocation, effects: tuple[Effect, ...], found: Findings) -> Analysis:
     """Effects with what the words reach; a secret that would be shown is an effect of its own."""
-    tool = invocation.tool
-    hosts = found.hosts or ((tool.default_host,) if tool.default_host else ())
     secrets = tuple(Effect(EffectClass.SECRET_READ, secret) for secret in dict.fromkeys(found.secrets))
+    access = access_of(invocation, found)
     return Analysis(
         effects=(*effects, *secrets),
-        hosts=tuple(dict.fromkeys(hosts)),
+        hosts=access.hosts or hosts_of(invocation, found),
         namespaces=namespaces_of(invocation, found),
         piped_input=invocation.command.piped_input,
+        access=access,
     )
 
 

@@ -128,6 +128,8 @@ class _Reader:
             return self._refused(name, option.refusal)
         if has_value and len(option.values) != 1:
             return Refusal(f"{self._name()}: {name} takes no value", f"write {name}")
+        if option.many:
+            return self._use_with_all_following(option, name, (value,) if has_value else ())
         if has_value or option.optional:
             return self._use(option, (value,) if has_value else ())
         return self._use_with_following(option, name)
@@ -178,6 +180,17 @@ class _Reader:
         if len(values) < count:
             return Refusal(f"{self._name()}: {name} misses its value", f"write {name} VALUE")
         return self._use(option, values)
+
+    def _use_with_all_following(self, option: Option, name: str, values: tuple[str, ...]) -> Refusal | None:
+        """Every word up to the next option is a value; by `=` it is that one alone, as argparse has it."""
+        if values:
+            return self._use(option, values)
+        words: list[str] = []
+        while self._words and not self._words[0].startswith("-"):
+            words.append(self._words.pop(0))
+        if not words:
+            return Refusal(f"{self._name()}: {name} misses its values", f"write {name} VALUE …")
+        return self._use(option, tuple(words))
 
     def _use(self, option: Option, values: tuple[str, ...]) -> Refusal | None:
         given_before = any(use.option is option for use in self._uses)

@@ -1,6 +1,7 @@
 """Secrets are taken out here, once, in front of every sink: known values first, then known forms.
 
-All patterns run on a linear-time engine, so hostile output costs no more than its length.
+All patterns run on a linear-time engine, and what is masked is counted: hostile output costs no more than its
+length, up to a bound; behind it nothing is shown.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from urllib.parse import quote, quote_plus
 
 import re2
 
+from agent.safety.redaction_bounds import Places, cut, shortened
+
 MASK: Final = "***"
 #: A shorter value would be found by chance in ordinary words.
 LEAST_LENGTH: Final = 6
 
+#: Lines that name one of the commands below, as access logs do; each is looked into.
+_MOST_COMMANDS: Final = 5_000
 #: A mask may let another form be seen; more rounds than this would only serve hostile output.
 _MOST_ROUNDS: Final = 4
 
@@ -78,6 +83,9 @@ _FORMS: Final = (
     rf"({_ASSIGNED})(?i:(?:bearer|basic|token)[ \t]+)?"
     r"(?:[|>][-+0-9]*[^\s\"',;&})\]0-9+-]|[^\s\"',;&})\]\\\[|>])[^\s\"',;&})\]]*",
 )
+#: The rest of a private key whose beginning was cut off.
+_HEADLESS: Final = rf"(?:[ \t]*[A-Za-z0-9+/=]+\r?\n)+[ \t]*-----END {_PRIVATE_KEY}"
+
 #: The password in a URL or a database's address, by the @ behind it; a port number is none.
 _ADDRESSES: Final = (
     r"(://[^\s:/@\"']*:)(?:[^\s/@\"']+@)*[^\s/@\"']+(@)",
@@ -88,9 +96,10 @@ _ADDRESSES: Final = (
 )
 
 
-def _any(forms: Sequence[str]) -> re2._Regexp:
+def _any(forms: Sequence[str], *, longest: bool = False) -> re2._Regexp:
     options = re2.Options()
     options.max_mem = _MOST_MEMORY
+    options.longest_match = longest
     return re2.compile("|".join(f"(?:{form})" for form in forms), options)
 
 
@@ -98,6 +107,7 @@ def _any(forms: Sequence[str]) -> re2._Regexp:
 _MOST_MEMORY: Final = 256 * 1024 * 1024
 _SECRET: Final = _any(_FORMS)
 _ADDRESS: Final = _any(_ADDRESSES)
+_KEY_END: Final = _any([_HEADLESS])
 _SECRET_NAME: Final = re2.compile(rf"(?i)(?:[a-z0-9_.-]*[_.-])?(?:{_NAMES}|authorization|cookie)")
 _SECRET_PAIR: Final = re2.compile(rf"(?i){_NAMED}")
 _SECRET_FLAG: Final = re2.compile(rf"-(?i:[a-z0-9-]*){_FLAG}|{_FLAG}")
@@ -129,12 +139,12 @@ class Redactor:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= LEAST_LENGTH for form in _written(secret)}
-        ordered = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = _any(ordered) if ordered else None
+        # the longest one where several begin: a line of a secret must not leave the rest of the whole
+        self._known = _any(sorted(forms), longest=True) if forms else None
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        text = str(text)  # an enum's word is a text of a kind that re2 cannot make anew
+        text = shortened(str(text), MASK)  # an enum's word is a text of a kind that re2 cannot make anew
         for _ in range(_MOST_ROUNDS):
             redacted = self._once(text)
             if redacted == text:
@@ -144,13 +154,14 @@ class Redactor:
 
     def _once(self, text: str) -> str:
         if self._known is not None:
-            text = self._known.sub(MASK, text)
-        text = _below_masked(text)
+            text = Places().sub(self._known, lambda _: MASK, text)
+        text = _below_masked(text, Places())
         if any(command in text for command in _COMMANDS):
-            text = str(_COMMAND.sub(_command_masked, text))
+            text = _commands_masked(text)
         if "@" in text:
-            text = str(_ADDRESS.sub(_masked, text))
-        return str(_SECRET.sub(_masked, text))
+            text = Places().sub(_ADDRESS, _masked, text)
+        text = Places().sub(_SECRET, _masked, text)
+        return Places().sub(_KEY_END, _masked, text) if "-----END" in text else text
 
     def value(self, value: object) -> object:
         """A JSON value without secrets, in keys too."""
@@ -201,28 +212,43 @@ def _masked(found: re2._Match) -> str:
     return (kept[0] if kept else "") + MASK + (kept[1] if len(kept) > 1 else "")
 
 
-def _command_masked(found: re2._Match) -> str:
-    command = found.group()
-    name = next(name for name in _COMMANDS if command.startswith(name))
-    return str(_IN_COMMAND.get(name, _BEHIND_P).sub(_masked, command))
+def _commands_masked(text: str) -> str:
+    """The text without passwords behind the flags of the commands that it names."""
+    commands, places = Places(_MOST_COMMANDS), Places()
+
+    def masked(found: re2._Match) -> str:
+        command = str(found.group())
+        name = next(name for name in _COMMANDS if command.startswith(name))
+        shown = places.sub(_IN_COMMAND.get(name, _BEHIND_P), _masked, command)
+        if places.left >= 0:
+            return shown
+        commands.left = 0
+        return MASK
+
+    return commands.sub(_COMMAND, masked, text)
 
 
-def _below_masked(text: str) -> str:
+def _below_masked(text: str, places: Places) -> str:
     """The text without values that stand in the lines below their key."""
     parts: list[str] = []
     done = 0
     for found in _ABOVE.finditer(text):
-        if found.start() >= done:
-            lines, end = _lines_below(text, found.end(), len(found[1]), is_block=bool(found[2]))
-            parts += [text[done : found.end()], *lines]
-            done = end
+        if found.start() < done:
+            continue
+        lines, end = _lines_below(text, found.end(), len(found[1]), is_block=bool(found[2]), places=places)
+        if not places.take():
+            return cut("".join(parts) + text[done : found.start()], len(text) - found.start())
+        parts += [text[done : found.end()], *lines]
+        done = end
     return "".join(parts) + text[done:] if parts else text
 
 
-def _lines_below(text: str, begin: int, indent: int, *, is_block: bool) -> tuple[list[str], int]:
+def _lines_below(
+    text: str, begin: int, indent: int, *, is_block: bool, places: Places
+) -> tuple[list[str], int]:
     """The masked lines that are deeper than their key, a block as one; and where they end."""
     masked: list[str] = []
-    while begin < len(text):
+    while begin < len(text) and places.take():
         stop = text.find("\n", begin) + 1 or len(text)
         line = _LINE.fullmatch(text[begin:stop])
         if line is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import re2
 
 from agent.domain.command import Refusal
@@ -29,7 +31,7 @@ def curl(invocation: Invocation, found: Findings, desk: Desk) -> Analysis | Refu
     effect = _effect(invocation, url, desk)
     if isinstance(effect, Refusal):
         return effect
-    reach = found + reach_of(url.address)
+    reach = found + reach_of(replace(url.address, port=url.port))
     if any(re2.compile(pattern).search(url.path) for pattern in desk.tables.secret_paths):
         reach += Findings(secrets=(str(url),))
     return analysis(invocation, (effect,), reach)

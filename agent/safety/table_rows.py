@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import re2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from agent.domain.access import Network
 from agent.domain.effects import EffectClass
 from agent.safety.grammar import PipedInput
 from agent.safety.kinds import Role
@@ -28,12 +29,17 @@ def _class_alone(row: object) -> object:
     return {"class": row} if isinstance(row, str) else row
 
 
+def _action_alone(row: object) -> object:
+    return {"action": row} if isinstance(row, str) else row
+
+
 def _one_or_more(row: object) -> object:
     return row if isinstance(row, list) else [row]
 
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^/")]
 
 
 class _Row(BaseModel):
@@ -51,15 +57,44 @@ class KindRow(_Row):
     secret: Pattern = ""
 
 
+class CloudRow(_Row):
+    """A right in AWS; `{--option}` in `resource` stands for each of its values."""
+
+    action: Annotated[str, Field(pattern=r"^[a-z0-9-]+:[A-Za-z0-9]+$")]
+    resource: str = "*"
+
+
+Cloud = Annotated[CloudRow, BeforeValidator(_action_alone)]
+
+
+class SandboxRow(_Row):
+    """What a command needs beside its own words; a subcommand, or an option, has it all and its own."""
+
+    network: Network | None = None
+    hosts: tuple[str, ...] = ()
+    reads: tuple[AbsolutePath, ...] = ()
+    writes: tuple[AbsolutePath, ...] = ()
+    environment: tuple[str, ...] = ()
+    local_sockets: bool = False
+    datagrams: bool = False
+    keeps_user: bool = False
+    cloud: Annotated[tuple[Cloud, ...], BeforeValidator(_one_or_more)] = ()
+
+
 class OptionRow(_Row):
-    """An option; `value` is `switch` or the kinds of its values with blanks between them."""
+    """An option; `value` is `switch` or the kinds of its values with blanks between them.
+
+    `many`: it takes every following word up to the next option.
+    """
 
     value: str = "switch"
     optional: bool = False
     repeat: bool = False
+    many: bool = False
     fills_argument: bool = False
     all_namespaces: bool = False
     effect: EffectClass | None = None
+    sandbox: SandboxRow = SandboxRow()
     refuse: str = ""
     hint: str = ""
 
@@ -87,6 +122,7 @@ class CommandRow(_Row):
     requires: tuple[str, ...] = ()
     passes_on: bool = False
     piped_input: PipedInput = PipedInput.NONE
+    sandbox: SandboxRow = SandboxRow()
     refuse: str = ""
     hint: str = ""
 
@@ -105,6 +141,8 @@ class ToolRow(CommandRow):
     free_text: bool = False
     numeric: str = ""
     default_host: str = ""
+    default_port: int = 0
+    port_option: str = ""
     namespaced: bool = False
     repeat_option: str = ""
     inside: bool = True
@@ -125,9 +163,10 @@ class FilesRow(_Row):
 
 
 class ResourceRow(_Row):
-    """A Kubernetes resource that may be read."""
+    """A Kubernetes resource that may be read; `group` is its API group, "" the core one."""
 
     names: tuple[str, ...] = ()
+    group: str = ""
     cluster: bool = False
     secret: bool = False
 
@@ -153,6 +192,26 @@ class UrlsRow(_Row):
     secret_paths: tuple[Pattern, ...] = ()
 
 
+class SqlRow(_Row):
+    """A statement that psql may run, as a pattern of the whole, and what it does."""
+
+    statement: Pattern
+    effect: Effect
+
+
+class DocumentRow(_Row):
+    """An SSM document that may be run: what it does to each instance, and the kinds of its parameters."""
+
+    effect: Annotated[tuple[Effect, ...], BeforeValidator(_one_or_more)]
+    parameters: dict[str, str] = {}
+
+
+class SsmRow(_Row):
+    """What may be run by AWS Systems Manager."""
+
+    documents: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,128}$")], DocumentRow] = {}
+
+
 class TableFile(_Row):
     """One effect table file."""
 
@@ -163,3 +222,5 @@ class TableFile(_Row):
     refused: dict[str, str] = {}
     kubernetes: KubernetesRow = KubernetesRow()
     urls: UrlsRow = UrlsRow()
+    sql: tuple[SqlRow, ...] = ()
+    ssm: SsmRow = SsmRow()

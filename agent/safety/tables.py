@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from agent.domain.errors import ConfigError, ConfigProblem
 from agent.safety.compilation import Compiler
+from agent.safety.documents import Document
 from agent.safety.grammar import EffectRule, Tool
-from agent.safety.table_rows import TableFile, UrlRow
+from agent.safety.table_rows import EffectRow, SqlRow, TableFile, UrlRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Resource:
     name: str
     cluster: bool = False
     secret: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class UrlRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlRule:
+    """A statement that psql may run, by a pattern of the whole."""
+
+    statement: str
+    effect: EffectRule
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """Everything the tables say: tools by name or path, and what is refused by name with a hint."""
 
@@ -45,6 +55,8 @@ class Tables:
     resources: Mapping[str, Resource]
     urls: tuple[UrlRule, ...] = ()
     secret_paths: tuple[str, ...] = ()
+    sql: tuple[SqlRule, ...] = ()
+    documents: Mapping[str, Document] = field(default_factory=dict)
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -84,6 +96,9 @@ def load(extra: Sequence[Path] = (), *, rules: Collection[str] = ()) -> Tables:
     # The rules rely on the shape of the shipped tables: another table cannot name them.
     for name, table in own:
         tools |= compiler.tools(name, table, rules=())
+    documents: dict[str, Document] = {}
+    for name, table in files:
+        documents |= compiler.documents(name, table)
     compiler.raise_problems()
     tables = [table for _, table in files]
     return Tables(
@@ -92,6 +107,8 @@ def load(extra: Sequence[Path] = (), *, rules: Collection[str] = ()) -> Tables:
         resources={alias: found for table in tables for alias, found in _resources(table).items()},
         urls=tuple(_url_rule(row) for table in tables for row in table.urls.allowed),
         secret_paths=tuple(path for table in tables for path in table.urls.secret_paths),
+        sql=tuple(_sql_rule(row) for table in tables for row in table.sql),
+        documents=documents,
     )
 
 
@@ -129,12 +146,19 @@ def _read(name: str, text: str) -> TableFile:
 
 def _resources(table: TableFile) -> dict[str, Resource]:
     return {
-        alias: Resource(name, cluster=row.cluster, secret=row.secret)
+        alias: Resource(name, cluster=row.cluster, secret=row.secret, group=row.group)
         for name, row in table.kubernetes.resources.items()
         for alias in (name, *row.names)
     }
 
 
 def _url_rule(row: UrlRow) -> UrlRule:
-    effect = row.effect
-    return UrlRule(row.method, row.url, EffectRule(effect.effect_class, effect.target, effect.count))
+    return UrlRule(row.method, row.url, _effect_rule(row.effect))
+
+
+def _sql_rule(row: SqlRow) -> SqlRule:
+    return SqlRule(row.statement, _effect_rule(row.effect))
+
+
+def _effect_rule(row: EffectRow) -> EffectRule:
+    return EffectRule(row.effect_class, row.target, row.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from agent.adapters import pagerduty_webhook
 from agent.domain.source_event import Acceptance
 from agent.pipeline.intake import OWN_CLIENT
+from agent.safety.redaction_alert import redacted_alert
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -69,7 +71,11 @@ class _PagerDutyReception:
         if event.client_name == OWN_CLIENT:
             return self._answer(202, "own escalation", "", received=True)
         source_event = pagerduty_webhook.to_source_event(event, self._delivery_id(event))
-        accepted = self._parts.store.accept(source_event, self._raw.decode("utf-8", "replace"))
+        redactor = self._parts.redactor
+        if source_event.alert is not None:
+            source_event = replace(source_event, alert=redacted_alert(redactor, source_event.alert))
+        raw = redactor.text(self._raw.decode("utf-8", "replace"))
+        accepted = self._parts.store.accept(source_event, raw)
         self._parts.notify()
         log.info(
             "webhook_stored",

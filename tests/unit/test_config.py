@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from agent.config import Config, Secret, SecretReference, is_loopback, load, parse
 from agent.domain.effects import EffectClass
 from agent.domain.errors import ConfigError
+from agent.domain.limits import Scope, WindowLimit
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
@@ -108,7 +109,7 @@ def test_every_secret_that_is_not_there_is_told_with_its_place(tmp_path: Path) -
     told = str(caught.value)
     assert "pagerduty.api_token: the environment variable NOT_SET is not set" in told
     assert "pagerduty.routing_key: the file /nowhere does not exist" in told
-    assert "pagerduty.webhook_secrets[0]: secrets from AWS are not supported" in told
+    assert "pagerduty.webhook_secrets[0]: aws_ssm x is fetched by" in told
 
 
 def test_an_empty_secret_is_no_secret(tmp_path: Path) -> None:
@@ -167,9 +168,17 @@ def test_a_file_that_is_no_yaml_is_told_so(tmp_path: Path) -> None:
         load(path)
 
 
-def test_hourly_limits_are_by_effect_class() -> None:
-    config = parse({"limits": {"per_hour": {"pod_restarts": 10}}}, path="c")
-    assert config.limits.hourly() == {EffectClass.POD_RESTART: 10}
+def test_limits_across_incidents_are_known_by_their_key_path_scope_and_window() -> None:
+    limits = {"per_hour": {"pod_restarts": 10}, "per_namespace": {"per_day": {"rollouts": 3}}}
+    assert parse({"limits": limits}, path="c").limits.windows() == (
+        WindowLimit("limits.per_hour.pod_restarts", EffectClass.POD_RESTART, Scope.ALL, 3_600, 10),
+        WindowLimit("limits.per_namespace.per_day.rollouts", EffectClass.ROLLOUT, Scope.NAMESPACE, 86_400, 3),
+    )
+
+
+def test_rollouts_run_one_at_a_time_unless_configured_otherwise() -> None:
+    assert parse({}, path="c").limits.exclusive() == {EffectClass.ROLLOUT}
+    assert parse({"limits": {"one_at_a_time": []}}, path="c").limits.exclusive() == frozenset()
 
 
 def test_a_database_of_another_kind_is_refused() -> None:

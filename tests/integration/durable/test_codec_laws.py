@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.adapters import codec
 from agent.domain.alert import Alert
-from agent.domain.decisions import Attempt, Completed, Execution, Match, Plan, StandDown, Stopped
+from agent.domain.decisions import Attempt, Completed, Execution, Match, Plan, PlannedStep, StandDown, Stopped
 from agent.domain.expectation import Check, Expectation
 from agent.domain.outbox import Message
 from agent.domain.source_event import SourceEvent
@@ -27,6 +27,7 @@ st.register_type_strategy(float, NUMBERS)
 st.register_type_strategy(object, JSON)
 
 TIMES = st.datetimes(timezones=st.just(UTC))
+STEPS = st.lists(st.from_type(PlannedStep), max_size=1).map(tuple)
 ALERTS = st.builds(Alert, fired_at=st.none() | TIMES)
 
 
@@ -54,7 +55,7 @@ def test_an_attempt_survives_the_journal(attempt: Attempt) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.from_type(Plan))
+@given(st.builds(Plan, steps=STEPS, verify=st.just(()), rollback=STEPS))
 def test_a_plan_survives_the_store_word_by_word(plan: Plan) -> None:
     survives(plan, Plan)
 

@@ -1,18 +1,19 @@
-"""The real sandbox with real processes: what it gives them, and that nothing is left of them."""
+"""The real sandbox with real processes, with and without its walls: what they get, and that none is left."""
 
 import itertools
 import os
 import subprocess
-import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from hostile_world import PYTHON
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.sandbox import LauncherSandbox
 from agent.adapters.sandbox_hunt import MARKER_VARIABLE, Prey
-from agent.domain.command import Connector, Link, Pipeline, Script, SimpleCommand
+from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.safety.effects import TRUSTED_PATH
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
@@ -20,6 +21,21 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 CLOCK = SystemClock()
 #: Long enough that a test which waits for it fails by its time, short enough to leave nothing for long.
 LONG = "97"
+MODE = {"mode": "auto"}
+
+
+@pytest.fixture(params=["auto", "process"], autouse=True)
+def mode(request):
+    MODE["mode"] = request.param
+    return request.param
+
+
+@pytest.fixture
+def folder():
+    """A folder for programs that the user of an attempt can reach."""
+    with tempfile.TemporaryDirectory(prefix="programs-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def script(*pipelines):
@@ -36,7 +52,7 @@ def sh(text):
 
 
 def run(*pipelines, timeout_s=10.0, should_stop=lambda: False, marker="inc/steps/1/1", **settings):
-    sandbox = ProcessSandbox(CLOCK, grace_s=0.2, **settings)
+    sandbox = LauncherSandbox(CLOCK, grace_s=0.2, **{**MODE, **settings})
     return sandbox.run(
         script(*pipelines), commands=(), marker=marker, timeout_s=timeout_s, should_stop=should_stop
     )
@@ -117,20 +133,20 @@ def test_the_exit_code_is_the_last_ones_and_signals_count_as_in_a_shell():
     assert run(sh("kill -9 $$")).exit_code == 137
 
 
-def test_a_sandbox_only_finds_programs_in_its_path(tmp_path):
-    program = tmp_path / "mine"
+def test_a_sandbox_only_finds_programs_in_its_path(folder):
+    program = folder / "mine"
     program.write_text("#!/bin/sh\necho found\n")
     program.chmod(0o755)
     assert run(("mine",)).problem == "mine is not installed"
-    assert run(("mine",), path=[*TRUSTED_PATH, str(tmp_path)]).stdout == "found\n"
+    assert run(("mine",), path=[*TRUSTED_PATH, str(folder)]).stdout == "found\n"
     assert run((str(program),)).stdout == "found\n"
     assert run(("./mine",)).problem == "./mine is not installed"
     program.chmod(0o644)
     assert run((str(program),)).exit_code == 127
 
 
-def test_a_program_that_cannot_be_started_is_a_problem_not_a_crash(tmp_path):
-    broken = tmp_path / "broken"
+def test_a_program_that_cannot_be_started_is_a_problem_not_a_crash(folder):
+    broken = folder / "broken"
     broken.write_bytes(b"\x7fELF nonsense")
     broken.chmod(0o755)
     result = run((("yes",), (str(broken),), ("cat",)), timeout_s=5)
@@ -231,6 +247,7 @@ def test_children_left_in_the_background_are_ended_and_hold_nobody_up(background
     assert not (first.isdigit() and is_running(int(first)))
 
 
+@pytest.mark.skipif(PYTHON is None, reason="no python3 in a trusted folder")
 def test_one_that_is_always_a_process_ahead_is_ended():
     # It ends by itself after a while, should nobody catch it.
     forker = """
@@ -242,7 +259,7 @@ while time.monotonic() < end:
     os.setsid()
 os.write(1, b"escaped")
 """
-    result = run((sys.executable, "-c", forker), marker="inc/forker", timeout_s=0.3)
+    result = run((PYTHON, "-c", forker), marker="inc/forker", timeout_s=0.3)
     assert carriers("inc/forker") == []
     assert "escaped" not in result.stdout
     assert result.duration_s < 4
@@ -255,7 +272,7 @@ def test_orphans_of_an_earlier_life_are_found_by_their_marker():
         subprocess.Popen(["sleep", LONG], env=environment, start_new_session=True) as orphan,
         subprocess.Popen(["sleep", LONG], env=other, start_new_session=True) as stranger,
     ):
-        assert ProcessSandbox(CLOCK).end_orphans(["inc/steps/7/1", "inc/steps/8/1"]) == 1
+        assert LauncherSandbox(CLOCK).end_orphans(["inc/steps/7/1", "inc/steps/8/1"]) == 1
         assert orphan.wait(5) == -9
         assert stranger.poll() is None
         stranger.kill()
@@ -288,6 +305,45 @@ def test_core_files_and_huge_files_are_not_written():
     assert run(sh("ulimit -c")).stdout.strip() == "0"
 
 
-def test_it_says_what_it_does_not_enforce():
-    gaps = ProcessSandbox(CLOCK).describe()
-    assert any("Landlock" in gap for gap in gaps)
+def test_silence_can_end_a_command():
+    result = run(sh(f"echo a; sleep {LONG}"), idle_timeout_s=0.2, timeout_s=20)
+    assert (result.exit_code, result.timed_out, result.stdout) == (None, True, "a\n")
+    assert result.problem == "it printed nothing for 0.2 s"
+    assert result.duration_s < 3
+
+
+def test_a_program_that_anybody_can_change_is_not_run(folder):
+    program = folder / "mine"
+    program.write_text("#!/bin/sh\necho found\n")
+    program.chmod(0o757)
+    result = run((str(program),))
+    assert (result.exit_code, result.stdout) == (126, "")
+    assert "can be changed by any user" in result.problem
+    program.chmod(0o755)
+    folder.chmod(0o777)
+    assert "can be changed by any user" in run((str(program),)).problem
+
+
+def test_other_argvs_than_those_that_were_judged_are_not_run():
+    sandbox = LauncherSandbox(CLOCK, **MODE)
+    judged = [PricedCommand(("echo", "a"))]
+    result = sandbox.run(
+        script(("echo", "b")), commands=judged, marker="m", timeout_s=5, should_stop=lambda: False
+    )
+    assert (result.exit_code, result.stdout) == (126, "")
+    assert "not what is to be run" in result.problem
+
+
+def test_a_command_that_was_refused_is_not_run():
+    sandbox = LauncherSandbox(CLOCK, **MODE)
+    judged = [PricedCommand(("echo", "a"), refusal=Refusal("echo is not known"))]
+    result = sandbox.run(
+        script(("echo", "a")), commands=judged, marker="m", timeout_s=5, should_stop=lambda: False
+    )
+    assert (result.problem, result.stdout) == ("echo is not known", "")
+
+
+def test_without_walls_it_says_so():
+    report = LauncherSandbox(CLOCK, mode="process").describe()
+    assert (report.grade, report.refused_for) == ("weak", ())
+    assert report.gaps == ("files", "network", "sockets", "signals", "user", "processes")

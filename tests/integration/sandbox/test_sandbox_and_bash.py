@@ -2,13 +2,15 @@
 
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.sandbox import LauncherSandbox
 from agent.safety import language
 
 BASH = shutil.which("bash")
@@ -32,21 +34,24 @@ SCRIPTS = st.lists(st.tuples(JOINTS, COMMANDS), min_size=1, max_size=5).map(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stubs")
-    for name in ("good", "bad", "upper", "lines"):
-        (folder / name).write_text(STUB)
-        (folder / name).chmod(0o755)
-    return folder
+def folder():
+    with tempfile.TemporaryDirectory(prefix="stubs-", dir="/tmp") as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        for name in ("good", "bad", "upper", "lines"):
+            (folder / name).write_text(STUB)
+            (folder / name).chmod(0o755)
+        yield folder
 
 
+@pytest.mark.parametrize("mode", ["auto", "process"])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=SCRIPTS)
 @example(text="good a 2>&1 | upper && bad b || good c | lines; bad d")
 @example(text="upper && good a >/dev/null | upper")
-def test_the_sandbox_does_what_bash_does(folder, text):
+def test_the_sandbox_does_what_bash_does(folder, mode, text):
     path = [str(folder), "/usr/bin", "/bin"]
-    by_us = ProcessSandbox(SystemClock(), path=path).run(
+    by_us = LauncherSandbox(SystemClock(), mode=mode, path=path).run(
         language.bind(language.parse(text), {}),
         commands=(),
         marker="inc/as-bash",

@@ -4,7 +4,7 @@ import pytest
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.fake_sandbox import FakeSandbox
-from agent.adapters.sandbox import ProcessSandbox
+from agent.adapters.sandbox import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 from agent.ports import CommandResult
 from agent.safety import language
@@ -18,9 +18,11 @@ ANSWERS = {
 }
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=["auto", "process", "fake"])
 def sandbox(request):
-    return ProcessSandbox(SystemClock()) if request.param == "real" else FakeSandbox(ANSWERS)
+    if request.param == "fake":
+        return FakeSandbox(ANSWERS)
+    return LauncherSandbox(SystemClock(), mode=request.param)
 
 
 def run(sandbox, text, *, should_stop=lambda: False):

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.domain.alert import Alert
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.limits import Charge
 from agent.domain.records import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 from agent.domain.source_event import EventType, SourceEvent
 
@@ -32,12 +34,9 @@ def begin(
     at: AttemptKey,
     *effects: Effect,
     limits: BlastRadius = ONE,
-    hourly: dict[EffectClass, int] | None = None,
+    **more: Any,
 ) -> BeginAttempt:
-    read_only = all(effect.effect_class is EffectClass.READ for effect in effects)
-    return store.begin_attempt(
-        at, title="Flush", effects=effects, limits=limits, hourly_limits=hourly or {}, read_only=read_only
-    )
+    return store.begin_attempt(at, title="Flush", charge=Charge(effects, len(effects), limits, **more))
 
 
 def test_an_attempt_is_charged_when_it_begins(store: Store, incident_id: str) -> None:
@@ -52,7 +51,10 @@ def test_a_second_attempt_over_the_limit_is_refused_with_limit_used_and_asked(
     store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.FAILED))
     refusal = begin(store, key(incident_id, 2), FLUSH)
     assert isinstance(refusal, Refusal)
-    assert "max_cache_operations is 1: 1 used by this incident, this attempt asks for 1 more" in str(refusal)
+    assert str(refusal) == (
+        "max_cache_operations is 1: 1 used by this incident (step 1, attempt 1), "
+        "this attempt asks for 1 more; raise the limit in this runbook if the action is safe"
+    )
     assert store.attempts(incident_id)[-1].end is AttemptEnd.REFUSED
 
 
@@ -100,20 +102,6 @@ def test_the_first_end_of_an_attempt_counts(store: Store, incident_id: str) -> N
     store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.SUCCEEDED))
     store.end_attempt(key(incident_id), Attempt(Section.STEPS, 1, 1, AttemptEnd.FAILED))
     assert [each.end for each in store.attempts(incident_id)] == [AttemptEnd.SUCCEEDED]
-
-
-def test_hourly_limits_hold_across_incidents_and_pass_with_the_hour(
-    store: Store, clock: FakeClock, incident_id: str
-) -> None:
-    hourly = {EffectClass.CACHE_OPERATION: 1}
-    other = store.open_manual(Alert("manual", "m-2", "Redis connection timeout"))
-    assert begin(store, key(incident_id), FLUSH, hourly=hourly) == Begun()
-    refusal = begin(store, key(other), FLUSH, hourly=hourly)
-    assert isinstance(refusal, Refusal)
-    assert "limits.per_hour.cache_operations" in refusal.reason
-    clock.sleep(3601)
-    third = store.open_manual(Alert("manual", "m-3", "Redis connection timeout"))
-    assert begin(store, key(third), FLUSH, hourly=hourly) == Begun()
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -23,6 +23,7 @@ from agent.domain.alert import Alert, Urgency
 from agent.domain.command import PricedCommand, Script
 from agent.domain.incident import Incident
 from agent.domain.outbox import Channel
+from agent.domain.runbook import Action
 from agent.domain.source_event import EventType, SourceEvent
 from agent.library import Library
 from agent.pipeline.context import Context
@@ -63,6 +64,54 @@ class HookedSandbox(FakeSandbox):
         return [" ".join(argv) for ran in self.ran for argv in ran.argvs]
 
 
+class Pods:
+    """Counts a cluster of which a test says how many pods each workload has; nobody knows any other."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, int] = {}
+
+    def workload_pods(self, namespace: str, kind: str, name: str) -> int | None:
+        return self.pods.get(f"{namespace}/{kind}/{name}")
+
+    def workload_replicas(self, namespace: str, kind: str, name: str) -> int | None:
+        return self.pods.get(f"{namespace}/{kind}/{name}")
+
+    def selected_pods(self, namespace: str, labels: str, fields: str) -> tuple[str, ...] | None:
+        return None
+
+    def node_pods(self, node: str) -> tuple[tuple[str, str], ...] | None:
+        return None
+
+    def release_workloads(self, namespace: str, release: str) -> tuple[tuple[str, str, int], ...] | None:
+        return None
+
+    def autoscaling_instances(self, region: str, group: str) -> int | None:
+        return None
+
+    def service_tasks(self, region: str, cluster: str, service: str) -> int | None:
+        return None
+
+
+class PreparedActions:
+    """Carries out nothing: answers as prepared, and remembers what was asked."""
+
+    def __init__(self, *answers: CommandResult) -> None:
+        self.answers = list(answers)
+        self.ran: list[tuple[Action, PricedCommand]] = []
+
+    def run(
+        self,
+        action: Action,
+        *,
+        command: PricedCommand,
+        marker: str,
+        timeout_s: float,
+        should_stop: Callable[[], bool],
+    ) -> CommandResult:
+        self.ran.append((action, command))
+        return self.answers.pop(0)
+
+
 @dataclass
 class World:
     """What one test sees."""
@@ -80,6 +129,8 @@ class World:
     tables: EffectTables = field(default_factory=EffectTables.load)
     channels: frozenset[Channel] = frozenset(Channel)
     on_wait: Callable[[str], bool] = lambda _: False
+    counter: Pods | None = None
+    actions: PreparedActions | None = None
     _context: Context | None = None
 
     @property
@@ -96,6 +147,8 @@ class World:
                 desk=self.desk if self.has_desk else None,
                 channels=self.channels,
                 gate=self.gate,
+                counter=self.counter,
+                actions=self.actions,
             )
         return self._context
 

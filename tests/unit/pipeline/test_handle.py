@@ -11,6 +11,7 @@ from agent.domain.decisions import Section, StandDown
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Status
+from agent.domain.limits import Charge
 from agent.domain.outbox import Channel
 from agent.domain.records import AttemptKey, Decision
 from agent.domain.source_event import EventType, SourceEvent
@@ -544,10 +545,7 @@ def test_an_attempt_that_ran_before_a_restart_is_known_even_past_the_deadline(wo
     world.store.begin_attempt(
         key,
         title="Step 1",
-        effects=[effect],
-        limits=BlastRadius({EffectClass.CACHE_OPERATION: 1}),
-        hourly_limits={},
-        read_only=False,
+        charge=Charge((effect,), 1, BlastRadius({EffectClass.CACHE_OPERATION: 1})),
     )
     world.configure(execution={"incident_deadline_s": 0.001})
     incident = world.handle(incident_id)

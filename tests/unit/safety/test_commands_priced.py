@@ -16,6 +16,18 @@ class Replicas:
     def workload_pods(self, namespace, kind, name):
         return 5 if namespace == "production" else None
 
+    def selected_pods(self, namespace, labels, fields):
+        return None
+
+    def release_workloads(self, namespace, release):
+        return [("deployment", "api", 5)] if namespace == "production" else None
+
+    def node_pods(self, node):
+        return None
+
+    def workload_replicas(self, namespace, kind, name):
+        return None
+
 
 def price(command):
     return TABLES.price(shlex.split(command), counter=Replicas())
@@ -188,7 +200,7 @@ CHANGES = [
     ("logrotate -f /etc/logrotate.d/nginx", [("log_rotation", 1)]),
     ("certbot renew --cert-name example.com", [("certificate_renewal", 1)]),
     ("docker restart api worker", [("service_restart", 2)]),
-    ("helm rollback api 3 -n production", [("rollout", 1)]),
+    ("helm rollback api 3 -n production", [("rollout", 1), ("pod_restart", 5)]),
     ("kubectl delete pod api-1 -n production", [("pod_restart", 1)]),
     ("kubectl delete pods a b c -n production", [("pod_restart", 3)]),
     ("kubectl delete pod/a pod/b -n production --wait=false", [("pod_restart", 2)]),
@@ -238,7 +250,6 @@ sudo systemctl restart nginx
 xargs rm
 ssh host reboot
 find / -delete
-timeout 5 curl localhost
 nohup sleep 5
 eval id
 python3 -c 'print(1)'
@@ -251,7 +262,6 @@ busybox sh
 rm -rf /
 dd if=/dev/zero of=/dev/sda
 kill -9 1
-aws s3 ls
 psql -c 'SELECT 1'
 /tmp/curl http://localhost
 ./curl http://localhost
@@ -477,10 +487,8 @@ kubectl proxy
 kubectl attach api-1
 kubectl debug node/x
 kubectl drain node-1
-kubectl cordon node-1
 kubectl taint nodes a b
 kubectl set image deploy/api a=b
-kubectl delete deploy/api -n production
 kubectl delete namespace production
 kubectl delete pod -l app=api -n production
 kubectl delete pods --all -n production
@@ -488,8 +496,6 @@ kubectl delete pod api-1
 kubectl delete pod -n production
 kubectl delete pod api-1 -n production --force
 kubectl delete pod api-1 -n production --grace-period=0
-kubectl delete pod/a deploy/b -n production
-kubectl delete pod,deploy a -n production
 kubectl delete -f x.yaml
 kubectl rollout restart deploy/api
 kubectl rollout restart deploy/api -n staging

@@ -2,8 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.domain.effects import BlastRadius, EffectClass
+from agent.config.sections import Allowance
+from agent.domain.command import PricedCommand, Refusal
+from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.safety import language, policy
+from agent.safety.analysis import Analysis
 from agent.safety.budget import Limit, over
 from agent.safety.effects import EffectTables
 
@@ -206,3 +209,98 @@ def test_a_budget_refuses_exactly_what_does_not_fit(maximum, used, asked):
 def test_a_refused_budget_tells_limit_used_by_whom_and_asked():
     refusal = over(Limit("max_rollouts", 3), used=2, asked=4, by="inc-1")
     assert refusal.reason == "max_rollouts is 3, 2 used by inc-1, this asks for 4"
+
+
+SECRET = "aws ssm get-parameter --name /prod/flag"
+ALLOWANCES = {"audit": Allowance(effects=("secret_read",), runbooks=("show-flag",))}
+
+
+def secret_reasons(
+    *, limits=None, allowance="audit", runbook="show-flag", allowances=ALLOWANCES, text=SECRET
+):
+    named = {EffectClass(name): count for name, count in (limits or {"secret_read": 1}).items()}
+    radius = BlastRadius(limits=named, allowance=allowance)
+    guard = policy.Guard(TABLES, radius, runbook_id=runbook, allowances=allowances)
+    ((command,),) = policy.price_plan([script(text)], guard)
+    return str(command.refusal or "")
+
+
+def test_an_allowance_in_config_and_runbook_with_a_limit_grants_what_no_limit_grants_alone():
+    assert secret_reasons() == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"allowance": ""}, "the runbook's Blast Radius names no allowance"),
+        ({"allowance": "other"}, "execution.allowances has no other"),
+        ({"allowances": {}}, "execution.allowances has no audit"),
+        ({"runbook": "another"}, "execution.allowances.audit.runbooks does not list another"),
+        ({"text": "curl -X POST http://h/x"}, "execution.allowances.audit.effects does not list opaque"),
+        ({"limits": {"rollout": 1}}, "max_secret_reads is 0, this asks for 1"),
+    ],
+)
+def test_a_refusal_tells_what_of_the_allowance_is_missing(setting, words):
+    assert words in secret_reasons(**setting)
+
+
+def test_what_an_allowance_grants_needs_an_approval_whatever_the_autonomy():
+    assert policy.needs_approval(judge(SECRET))
+    assert not policy.needs_approval(judge("redis-cli FLUSHDB; df -h"))
+
+
+def test_a_runbook_can_limit_how_many_commands_there_are():
+    guard = policy.Guard(TABLES, BlastRadius(max_commands=3))
+    first, second = policy.price_plan([script("df -h | head -2"), script("true; true")], guard)
+    assert [command.refusal for command in first] == [None, None]
+    assert second[0].refusal is None
+    assert str(second[1].refusal).startswith("max_commands is 3, 3 used by earlier commands, this asks for 1")
+
+
+def test_a_step_that_is_no_script_is_held_to_the_same_limits():
+    restart = Analysis((Effect(EffectClass.ROLLOUT, "a/deployment/b"),), namespaces=("a",))
+    steps = [policy.Judged(("kubernetes.rollout_restart",), restart)] * 2
+    guard = policy.Guard(TABLES, BlastRadius({EffectClass.ROLLOUT: 1}, namespaces=("a",)))
+    (first,), (second,) = policy.price_plan(steps, guard)
+    assert first.refusal is None
+    assert "max_rollouts is 1, 1 used" in str(second.refusal)
+    elsewhere = policy.Guard(TABLES, BlastRadius({EffectClass.ROLLOUT: 1}, namespaces=("c",)))
+    assert "namespace a is not in" in str(policy.price_plan(steps, elsewhere)[0][0].refusal)
+    unknown = policy.Judged(("kubernetes.explode",), Refusal("it is not known"))
+    assert policy.price_plan([unknown], guard)[0][0].refusal == Refusal("it is not known")
+
+
+def priced(*effects, argv=("kubectl",)):
+    return PricedCommand(argv, tuple(effects))
+
+
+def pods(count, target="production/deployment/api"):
+    return Effect(EffectClass.POD_RESTART, target, count, "production")
+
+
+ROLLOUT = Effect(EffectClass.ROLLOUT, "production/deployment/api", 1, "production")
+
+
+@pytest.mark.parametrize("now", [(ROLLOUT, pods(3)), (ROLLOUT, pods(2)), (pods(1), pods(2)), ()])
+def test_the_same_or_less_than_planned_may_run(now):
+    assert policy.grown(priced(ROLLOUT, pods(3)), priced(*now)) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        ((ROLLOUT, pods(5)), "production/deployment/api has 5 pods now, 3 were planned"),
+        ((pods(2), pods(2)), "production/deployment/api has 4 pods now, 3 were planned"),
+        ((ROLLOUT, ROLLOUT), "production/deployment/api: 2 × rollout now, 1 was planned"),
+        ((pods(3, "production/deployment/web"),), "web: 3 × pod_restart now, which was not planned"),
+        ((Effect(EffectClass.DELETE, "x"),), "x: 1 × delete now, which was not planned"),
+    ],
+)
+def test_what_grew_since_the_plan_is_refused_with_both_numbers(now, words):
+    refusal = policy.grown(priced(ROLLOUT, pods(3)), priced(*now))
+    assert words in refusal.reason
+    assert "anew" in refusal.hint
+
+
+def test_another_command_than_the_planned_one_is_refused():
+    assert policy.grown(priced(argv=("a",)), priced(argv=("b",))) is not None

@@ -1,0 +1,91 @@
+"""System calls that Python has no function for: what a process gives up for good. OSError when refused."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+#: More than any kernel has; the first one that it does not know ends the loop (capabilities(7)).
+_MOST_CAPABILITIES = 64
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def syscall(number: int, *arguments: int | bytes | None) -> int:
+    """Any system call, by number."""
+    converted = [ctypes.c_long(given) if isinstance(given, int) else given for given in arguments]
+    return _checked(_libc().syscall(ctypes.c_long(number), *converted))
+
+
+def _prctl(option: int, *arguments: int) -> int:
+    padded = [*arguments, 0, 0, 0, 0][:4]
+    return _checked(_libc().prctl(option, *(ctypes.c_ulong(given) for given in padded)))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Get this signal when the parent ends; forgotten when the user changes, so to be said after that."""
+    _prctl(_PR_SET_PDEATHSIG, signal_number)
+
+
+def hide() -> None:
+    """Nobody of our own user reads our memory or environment, or traces us."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def become_subreaper() -> None:
+    """Become the parent of every descendant whose own parent has ended."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def no_new_privileges() -> None:
+    """From here on no program has more rights than the one that starts it."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_bounding_set() -> None:
+    """No program started from here on can get a capability from a file."""
+    for capability in range(_MOST_CAPABILITIES):
+        try:
+            _prctl(_PR_CAPBSET_DROP, capability)
+        except OSError as error:
+            if not capability or error.errno != errno.EINVAL:
+                raise
+            return
+
+
+def drop_capabilities() -> None:
+    """Keep none: neither ambient, nor inheritable, permitted or effective."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _checked(_libc().capset(header, bytes(24)))
+
+
+def install_filter(program: bytes) -> None:
+    """Load a seccomp filter; it stays with every program started from here on."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    held = ctypes.create_string_buffer(header, len(header))
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(held))

@@ -1,0 +1,76 @@
+"""The weights of the features, and how a lead becomes a probability; fitted to public pairs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.ranking.features import FEATURES
+
+Values = npt.NDArray[np.float64]
+
+#: What the calibration looks at besides the best candidate's own features.
+LEAD = ("share", "odds", "lead", "score")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One set of weights: for alerts with a name, or for those that only have text."""
+
+    weights: Values
+    bias: float
+    calibration: Values
+
+    def scores(self, rows: Values) -> Values:
+        """How much speaks for each candidate, on an open scale."""
+        found: Values = rows @ self.weights
+        return found
+
+    def probability(self, rows: Values, scores: Values) -> float:
+        """How probable it is that the best candidate is the right one, and that there is a right one."""
+        logit = self.bias + float(calibration_row(rows, scores) @ self.calibration)
+        return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
+
+
+def shares(scores: Values) -> Values:
+    """The candidates' scores as shares of one."""
+    raised = np.exp(scores - scores.max())
+    found: Values = raised / raised.sum()
+    return found
+
+
+def calibration_row(rows: Values, scores: Values) -> Values:
+    """What tells a safe lead from an unsafe one: the lead, and the best candidate's features."""
+    order = np.argsort(-scores)
+    best = int(order[0])
+    share = float(shares(scores)[best])
+    second = float(scores[order[1]]) if len(order) > 1 else float(scores[best]) - 3.0
+    lead = [share, math.log(share / (1 - share + 1e-6)), float(scores[best]) - second, float(scores[best])]
+    return np.concatenate([np.array(lead), rows[best]])
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Mapping[bool, Model]:
+    """The shipped weights, by whether the alert has a name."""
+    text = (resources.files("agent.ranking") / "weights.json").read_text(encoding="utf-8")
+    data = json.loads(text)
+    return {True: _model(data["named"]), False: _model(data["unnamed"])}
+
+
+def _model(data: Mapping[str, Mapping[str, float]]) -> Model:
+    return Model(
+        _in_order(data["weights"], tuple(FEATURES)),
+        float(data["calibration"]["bias"]),
+        _in_order(data["calibration"], (*LEAD, *FEATURES)),
+    )
+
+
+def _in_order(values: Mapping[str, float], names: Sequence[str]) -> Values:
+    return np.array([float(values[name]) for name in names])

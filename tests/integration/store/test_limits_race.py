@@ -1,0 +1,124 @@
+"""Two processes ask for the last unit of a limit at the same moment: never both get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.domain.alert import Alert
+
+ROUNDS = 40
+
+#: One process of the race: each line names the incident to charge and the kind of limit to race for.
+RACER = """
+import sys
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.domain.decisions import Section
+from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.limits import Charge, Scope, WindowLimit
+from agent.domain.records import AttemptKey
+
+FLUSH, ROLLOUT = EffectClass.CACHE_OPERATION, EffectClass.ROLLOUT
+store = Store(sys.argv[1], SystemClock())
+for line in sys.stdin:
+    kind, incident, number, round_ = line.split()
+    radius = BlastRadius({FLUSH: 1 if kind == "incident" else 99, ROLLOUT: 99}, max_commands=99)
+    last = WindowLimit("limits.per_service.per_hour.cache_operations", FLUSH, Scope.SERVICE, 3600, 1)
+    effect = Effect(ROLLOUT if kind == "exclusive" else FLUSH, "it", 1, f"{kind}-{round_}")
+    charge = Charge(
+        (effect,), 1, radius, windows=(last,) if kind == "window" else (), exclusive=frozenset({ROLLOUT}),
+        service=f"{kind}-{round_}", lasts_s=60,
+    )
+    begun = store.begin_attempt(
+        AttemptKey(incident, Section.STEPS, 1, int(number)), title="Fix", charge=charge
+    )
+    print(type(begun).__name__, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A server of its own, with a default that would let a transaction see an old state."""
+    pytest.importorskip("psycopg")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs:
+        pytest.skip("PostgreSQL's server is not installed")
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory() as directory, socket.socket() as free:
+        if user:
+            shutil.chown(directory, user)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        quiet: dict[str, Any] = {"check": True, "user": user, "cwd": directory, "capture_output": True}
+        data = f"{directory}/data"
+        subprocess.run([programs[-1] / "initdb", "-D", data, "-A", "trust", "-U", "agent"], **quiet)
+        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {directory} -c fsync=off"
+        options += " -c default_transaction_isolation=repeatable\\ read"
+        control = [programs[-1] / "pg_ctl", "-D", data, "-w"]
+        subprocess.run([*control, "-l", f"{directory}/log", "-o", options, "start"], **quiet)
+        yield f"postgresql://agent@127.0.0.1:{port}/postgres"
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+
+
+@contextmanager
+def racer(url: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", RACER, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parent.parent.parent.parent,
+    ) as process:  # fmt: skip
+        yield process
+
+
+def race(url: str, kind: str, *, same_incident: bool) -> list[tuple[str, str]]:
+    """What both processes were told in each round, sorted."""
+    store = Store(url, SystemClock())
+    store.migrate()
+    told = []
+    with racer(url) as one, racer(url) as other:
+        for number in range(1, ROUNDS + 1):
+            first = store.open_manual(Alert("manual", "a", "a"))
+            second = first if same_incident else store.open_manual(Alert("manual", "b", "b"))
+            for process, incident, attempt in ((one, first, 1), (other, second, 2)):
+                assert process.stdin is not None
+                process.stdin.write(f"{kind} {incident} {attempt} {number}\n")
+            for process in (one, other):
+                assert process.stdin is not None
+                process.stdin.flush()
+            words = sorted(process.stdout.readline().strip() for process in (one, other) if process.stdout)
+            told.append((words[0], words[1]))
+    store.close()
+    return told
+
+
+RACES = pytest.mark.parametrize(
+    ("kind", "same_incident", "other"),
+    [("incident", True, "Refusal"), ("window", False, "Refusal"), ("exclusive", False, "Busy")],
+)
+
+
+@RACES
+def test_never_do_two_processes_get_the_last_unit(
+    tmp_path: Path, kind: str, same_incident: bool, other: str
+) -> None:
+    told = race(f"sqlite:///{tmp_path}/oncall.db", kind, same_incident=same_incident)
+    assert told == [tuple(sorted(("Begun", other)))] * ROUNDS
+
+
+@RACES
+def test_nor_do_they_on_postgresql(postgres: str, kind: str, same_incident: bool, other: str) -> None:
+    told = race(postgres, kind, same_incident=same_incident)
+    assert told == [tuple(sorted(("Begun", other)))] * ROUNDS

@@ -1,0 +1,102 @@
+"""A database of an earlier version is brought up to date with what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import pytest
+import sqlalchemy as sa
+
+import agent.adapters
+from agent.adapters.database import stamp
+from agent.adapters.fake_clock import FakeClock
+from agent.adapters.store import Store
+from agent.domain.alert import Alert
+from agent.domain.command import Refusal
+from agent.domain.decisions import Section
+from agent.domain.effects import BlastRadius, Effect, EffectClass
+from agent.domain.limits import Charge, Scope, WindowLimit
+from agent.domain.records import AttemptKey, Unfinished
+
+FLUSH = EffectClass.CACHE_OPERATION
+KEY = AttemptKey("inc-1", Section.STEPS, 1, 1)
+
+
+def migrate_to(store: Store, revision: str) -> None:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(agent.adapters.__path__[0]) / "migrations"))
+    with store.database.writing() as connection:
+        config.attributes["connection"] = connection
+        if revision == "0001":
+            alembic.command.upgrade(config, revision)
+        else:
+            alembic.command.downgrade(config, "0001")
+
+
+@pytest.fixture
+def old(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+    """An incident of the first version in the middle of an attempt that was charged."""
+    store = Store(f"sqlite:///{tmp_path}/oncall.db", clock)
+    migrate_to(store, "0001")
+    at = stamp(clock.now())
+    rows = {
+        "incidents": {
+            "id": "inc-1", "source": "pagerduty", "source_id": "P1", "title": "Redis", "service": "shop",
+            "alert": '{"source":"pagerduty","source_id":"P1","title":"Redis"}', "status": "running",
+            "received_at": at, "runbook_id": "redis-timeout",
+        },
+        "attempts": {
+            "incident_id": "inc-1", "section": "steps", "step": 1, "number": 1, "title": "Flush",
+            "read_only": False, "marker": KEY.marker, "begun_at": at,
+        },
+        "charges": {
+            "incident_id": "inc-1", "marker": KEY.marker, "effect_class": FLUSH.value, "target": "redis",
+            "count": 1, "at": at,
+        },
+    }  # fmt: skip
+    with store.database.writing() as connection:
+        for table, row in rows.items():
+            columns = [sa.column(name) for name in row]
+            connection.execute(sa.table(table, *columns).insert().values(**row))
+    yield store
+    store.close()
+
+
+def charge(**limits: int) -> Charge:
+    window = WindowLimit("limits.per_service.per_hour.cache_operations", FLUSH, Scope.SERVICE, 3_600, 1)
+    return Charge(
+        (Effect(FLUSH, "redis"),), 1, BlastRadius({FLUSH: 9}, **limits), windows=(window,), service="shop"
+    )
+
+
+def test_what_was_charged_before_an_upgrade_still_counts(old: Store) -> None:
+    old.migrate()
+    other = AttemptKey(old.open_manual(Alert("manual", "m", "m")), Section.STEPS, 1, 1)
+    refusal = old.begin_attempt(other, title="Flush", charge=charge())
+    assert isinstance(refusal, Refusal)
+    assert "1 used in the last hour for service shop by redis-timeout (inc-1)" in refusal.reason
+
+
+def test_what_was_under_way_before_an_upgrade_is_still_known(old: Store) -> None:
+    old.migrate()
+    assert old.begin_attempt(KEY, title="Flush", charge=charge()) == Unfinished()
+    assert old.charged("inc-1") == {FLUSH.value: 1}
+
+
+def test_commands_that_ran_before_an_upgrade_count(old: Store) -> None:
+    old.migrate()
+    key = AttemptKey("inc-1", Section.STEPS, 1, 2)
+    asked = Charge((), 1, BlastRadius({}, max_commands=1))
+    assert isinstance(old.begin_attempt(key, title="Look", charge=asked), Refusal)
+
+
+def test_the_upgrade_can_be_taken_back(old: Store) -> None:
+    old.migrate()
+    migrate_to(old, "down")
+    with old.database.reading() as connection:
+        names = {each["name"] for each in sa.inspect(connection).get_columns("charges")}
+    assert "namespace" not in names
+    old.migrate()
