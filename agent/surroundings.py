@@ -6,19 +6,20 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agent.adapters import aws_secrets, kubernetes_credentials
-from agent.adapters.aws_actions import AwsActions
-from agent.adapters.aws_client import AwsApi
-from agent.adapters.aws_counting import AwsCounting
+from agent.adapters.aws import secrets as aws_secrets
+from agent.adapters.aws.actions import AwsActions
+from agent.adapters.aws.client import AwsApi
+from agent.adapters.aws.counting import AwsCounting
 from agent.adapters.clock import SystemClock
-from agent.adapters.gateways import LiveGateways
-from agent.adapters.kubernetes_actions import KubernetesActions
-from agent.adapters.kubernetes_client import KubernetesApi
-from agent.adapters.kubernetes_counting import KubernetesCounting
-from agent.adapters.kubernetes_preflight import KubernetesPreflight
+from agent.adapters.kubernetes import credentials as kubernetes_credentials
+from agent.adapters.kubernetes.actions import KubernetesActions
+from agent.adapters.kubernetes.client import KubernetesApi
+from agent.adapters.kubernetes.counting import KubernetesCounting
+from agent.adapters.kubernetes.preflight import KubernetesPreflight
 from agent.adapters.live_actions import LiveActions
 from agent.adapters.live_counter import LiveCounter
-from agent.adapters.sandbox import LauncherSandbox
+from agent.adapters.proxies.gateways import LiveGateways
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.config import Config, SecretReference, open_vault
 from agent.domain.errors import ServiceError
 from agent.ports import Actions, Cluster, Counter

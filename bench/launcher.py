@@ -10,12 +10,15 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from agent.adapters import sandbox_child, sandbox_kernel, sandbox_landlock, sandbox_seccomp
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import LauncherSandbox
-from agent.adapters.sandbox_host import Users
-from agent.adapters.sandbox_process import LauncherProcess
-from agent.adapters.sandbox_wire import Request, Spawn
+from agent.adapters.sandbox import child as sandbox_child
+from agent.adapters.sandbox import kernel as sandbox_kernel
+from agent.adapters.sandbox import landlock as sandbox_landlock
+from agent.adapters.sandbox import seccomp as sandbox_seccomp
+from agent.adapters.sandbox.host import Users
+from agent.adapters.sandbox.process import LauncherProcess
+from agent.adapters.sandbox.runner import LauncherSandbox
+from agent.adapters.sandbox.wire import Request, Spawn
 from agent.domain.access import Access
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 

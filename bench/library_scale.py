@@ -24,12 +24,37 @@ from agent.library.trigger_index import TriggerIndex
 from agent.ranking import Ranker, document
 from agent.ranking.questions import question_of
 
-SYSTEMS = "redis postgres kafka nginx etcd rabbitmq consul vault elastic mysql envoy cassandra minio haproxy".split()
-AREAS = "checkout billing search media login cart export audit fraud stock".split()
-SYMPTOMS = (
-    "connection timeout|replication lag|disk filling|memory pressure|queue growing|leader missing|"
-    "certificate expiring|pods restarting|latency high|error rate high|backup failing|pool exhausted"
-).split("|")
+SYSTEMS = [
+    "redis",
+    "postgres",
+    "kafka",
+    "nginx",
+    "etcd",
+    "rabbitmq",
+    "consul",
+    "vault",
+    "elastic",
+    "mysql",
+    "envoy",
+    "cassandra",
+    "minio",
+    "haproxy",
+]
+AREAS = ["checkout", "billing", "search", "media", "login", "cart", "export", "audit", "fraud", "stock"]
+SYMPTOMS = [
+    "connection timeout",
+    "replication lag",
+    "disk filling",
+    "memory pressure",
+    "queue growing",
+    "leader missing",
+    "certificate expiring",
+    "pods restarting",
+    "latency high",
+    "error rate high",
+    "backup failing",
+    "pool exhausted",
+]
 PROSE = (
     "The {system} of {area} answers slowly or not at all and {symptom} is seen on its dashboard. Callers retry, "
     "which makes it worse. Look at the last deployment first. If a human has taken over, do not go on. "
@@ -45,7 +70,7 @@ def text_of(number: int, rng: random.Random) -> str:
     contains = (
         f'"{symptom}", "{system}"',
         f'"{symptom}" AND ({system} OR "{area} store") AND NOT "maintenance window"',
-        f"{system.capitalize()}{''.join(word.capitalize() for word in symptom.split())} OR \"{symptom}\"",
+        f'{system.capitalize()}{"".join(word.capitalize() for word in symptom.split())} OR "{symptom}"',
     )[number % 3]
     return f"""---
 id: {service}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from agent.adapters.sandbox_output import CappedOutput
+from agent.adapters.sandbox.output import CappedOutput
 from agent.safety.redaction import Redactor
 
 HOSTILE = {

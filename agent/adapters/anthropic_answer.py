@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from agent.adapters.anthropic_prompt import LEFT_OPEN, NONE
@@ -16,10 +15,13 @@ _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Unusable(Exception):  # noqa: N818  (never leaves this module)
-    reason: NoAdviceReason
-    detail: str
+class _UnusableError(Exception):
+    """The answer cannot be used; never leaves this module."""
+
+    def __init__(self, reason: NoAdviceReason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(detail)
 
 
 def tokens_of(body: object) -> Usage:
@@ -56,33 +58,33 @@ def read_answer(request: AdviceRequest, body: object, usage: Usage) -> Advice | 
     """The advice in a message of the API; what it means is still to be checked."""
     try:
         return _advice(request, _object_in(_text_of(body)), usage)
-    except _Unusable as error:
+    except _UnusableError as error:
         return NoAdvice(error.reason, error.detail, usage)
 
 
 def _text_of(body: object) -> str:
     if text_at(body, "type") != "message":
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "it is no message; check llm.base_url and any proxy")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "it is no message; check llm.base_url and any proxy")
     stopped = text_at(body, "stop_reason")
     if stopped == "refusal":
-        raise _Unusable(NoAdviceReason.REFUSED, "the model declined to answer")
+        raise _UnusableError(NoAdviceReason.REFUSED, "the model declined to answer")
     if stopped in _CUT:
-        raise _Unusable(NoAdviceReason.CUT, "the answer was cut; raise llm.max_output_tokens")
+        raise _UnusableError(NoAdviceReason.CUT, "the answer was cut; raise llm.max_output_tokens")
     blocks = [block for block in items_at(body, "content") if text_at(block, "type") not in _THOUGHTS]
     if not blocks:
-        raise _Unusable(NoAdviceReason.EMPTY, "the answer is empty")
+        raise _UnusableError(NoAdviceReason.EMPTY, "the answer is empty")
     text = child(blocks[0], "text")
     if stopped != "end_turn" or len(blocks) > 1 or text_at(blocks[0], "type") != "text":
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "the answer is not one finished text")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "the answer is not one finished text")
     if not isinstance(text, str) or not text.strip():
-        raise _Unusable(NoAdviceReason.EMPTY, "the answer is empty")
+        raise _UnusableError(NoAdviceReason.EMPTY, "the answer is empty")
     return text
 
 
 def _object_in(text: str) -> Mapping[str, object]:
     found = decoded(text)
     if not isinstance(found, dict):
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "the answer is no JSON object")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "the answer is no JSON object")
     return found
 
 
@@ -90,12 +92,12 @@ def _advice(request: AdviceRequest, given: Mapping[str, object], usage: Usage) -
     expected = {"candidate", "confidence", "reason"} | ({"parameters"} if request.wanted() else set())
     if given.keys() != expected:
         wrong = "has fields that were not asked for" if given.keys() - expected else "lacks a field"
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, f"the answer {wrong}")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, f"the answer {wrong}")
     candidate, confidence, reason = given["candidate"], given["confidence"], given["reason"]
     if not isinstance(candidate, str) or not candidate or not isinstance(reason, str):
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "the answer's candidate or reason is no text")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "the answer's candidate or reason is no text")
     if not isinstance(confidence, int | float) or isinstance(confidence, bool):
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "the answer's confidence is no number")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "the answer's confidence is no number")
     return Advice(
         candidate="" if candidate == NONE else candidate,
         confidence=_number(confidence),
@@ -109,11 +111,11 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise _Unusable(NoAdviceReason.OUT_OF_RANGE, "the confidence is far from 0 to 1") from None
+        raise _UnusableError(NoAdviceReason.OUT_OF_RANGE, "the confidence is far from 0 to 1") from None
 
 
 def _parameters(given: object) -> dict[str, str]:
     """What it gave a value; a name that it left open is none."""
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise _Unusable(NoAdviceReason.BAD_ANSWER, "the answer's parameters are no texts by name")
+        raise _UnusableError(NoAdviceReason.BAD_ANSWER, "the answer's parameters are no texts by name")
     return {name: value for name, value in given.items() if value != LEFT_OPEN}

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import structlog
 
-from agent.adapters.aws_counting import AwsCounting
-from agent.adapters.kubernetes_counting import KubernetesCounting
+from agent.adapters.aws.counting import AwsCounting
+from agent.adapters.kubernetes.counting import KubernetesCounting
 from agent.domain.errors import ServiceError
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ import typer
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.pagerduty_rest import PagerDutyDesk
-from agent.adapters.sandbox import LauncherSandbox
-from agent.adapters.sandbox_selftest import ALL_GAPS
-from agent.adapters.sandbox_selftest import Grade as Walls
+from agent.adapters.sandbox.runner import LauncherSandbox
+from agent.adapters.sandbox.selftest import ALL_GAPS
+from agent.adapters.sandbox.selftest import Grade as Walls
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
 from agent.cli.output import (

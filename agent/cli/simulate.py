@@ -16,7 +16,7 @@ import typer
 from agent.cli.output import console, fail, plain
 
 if TYPE_CHECKING:
-    from agent.simulators.kubernetes import KubernetesSimulator
+    from agent.simulators.kubernetes.simulator import KubernetesSimulator
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
 
@@ -73,7 +73,7 @@ def _cluster(port: int | None) -> Iterator[KubernetesSimulator | None]:
     if port is None:
         yield None
         return
-    from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+    from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 
     try:
         cluster = KubernetesSimulator(port=port)

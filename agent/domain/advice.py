@@ -15,7 +15,7 @@ MAX_REASON_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """One candidate as the advisor sees it: `id` is opaque, `wanted` are the parameters that have no value."""
+    """One candidate as the advisor sees it: `id` is opaque, `wanted` are parameters that have no value."""
 
     id: str
     title: str

@@ -125,7 +125,7 @@ def _block(source: Source, token: Token, heading: Token | None, containers: tupl
     kind = Kind.HEADING if heading is not None else _MAKERS[token.type]
     lines = tuple(token.content.removesuffix("\n").split("\n"))
     first = begin + (1 if kind is Kind.FENCE else _blank_lines(source, begin, end))
-    numbers = tuple(_number(source, first + offset) for offset in range(len(lines)))
+    numbers = _numbers(source, first, len(lines))
     return Block(
         kind=kind,
         line=_number(source, begin),
@@ -142,6 +142,11 @@ def _block(source: Source, token: Token, heading: Token | None, containers: tupl
 
 def _number(source: Source, index: int) -> int:
     return source.numbers[min(index, len(source.numbers) - 1)]
+
+
+def _numbers(source: Source, first: int, count: int) -> tuple[int, ...]:
+    numbers = source.numbers[first : first + count]
+    return numbers if len(numbers) == count else (*numbers, *source.numbers[-1:] * (count - len(numbers)))
 
 
 def _blank_lines(source: Source, begin: int, end: int) -> int:

@@ -40,6 +40,8 @@ def runaway_line(block: Block) -> int | None:
 
 def mended(source: Source, blocks: Sequence[Block], level: int, problems: Problems) -> Source:
     """The source with its runaway shell blocks closed; a block that cannot be told apart is a problem."""
+    if not any(map(_can_mend, blocks)):
+        return source
     lines: list[tuple[int, str]] = []
     position = 0
     section: Name | None = None

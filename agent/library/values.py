@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from agent.library import regexes
 from agent.library.problems import NotUnderstoodError
@@ -124,8 +125,20 @@ def next_separator(
         elif found := separator.match(text, position):
             return found
         else:
-            position += 1
+            position = _next_place(text, position + 1, separator)
     return None
+
+
+def _next_place(text: str, start: int, separator: re.Pattern[str]) -> int:
+    """Where the next separator or quoted text could begin: nothing before it needs a look."""
+    found = _places(separator).search(text, start)
+    return found.start() if found is not None else len(text)
+
+
+@lru_cache(maxsize=16)
+def _places(separator: re.Pattern[str]) -> re.Pattern[str]:
+    marks = "".join(map(re.escape, (*QUOTES, "/")))
+    return re.compile(rf"{separator.pattern}|[{marks}]", separator.flags)
 
 
 def opens_literal(text: str, position: int) -> bool:

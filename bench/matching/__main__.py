@@ -47,12 +47,18 @@ def report(found: list[Case], *, named: bool) -> dict:
     print("all fields" if named else "without alert_name")
     for word, chosen in (("specific", specific), ("all pairs", ~negative)):
         of = rank[chosen]
-        print(f"  {word:10} {len(of)}: top-1 {(of < 1).mean():.3f}  top-3 {(of < 3).mean():.3f}  MRR {(1 / (of + 1)).mean():.3f}")
+        print(
+            f"  {word:10} {len(of)}: top-1 {(of < 1).mean():.3f}  top-3 {(of < 3).mean():.3f}  MRR {(1 / (of + 1)).mean():.3f}"
+        )
     for corpus in sorted({case.corpus for case in found if not case.negative}):
         of = rank[np.array([case.corpus == corpus and case.specific for case in found])]
         print(f"    {corpus:30} {len(of):4}: top-1 {(of < 1).mean():.3f}  top-3 {(of < 3).mean():.3f}")
     bins = np.clip((sure * 10).astype(int), 0, 9)
-    ece = sum(abs(sure[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean() for b in range(10) if (bins == b).any())
+    ece = sum(
+        abs(sure[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
+        for b in range(10)
+        if (bins == b).any()
+    )
     print(f"  ECE {ece:.3f}  AUC {auc(sure, right):.3f}")
     for at in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
         alone = sure >= at

@@ -64,7 +64,9 @@ def fit_calibration(weights: np.ndarray, cases: Sequence[Case]) -> tuple[float, 
 def as_json(model: Model) -> dict:
     names = (*LEAD, *FEATURES)
     return {
-        "weights": {name: round(float(value), 5) for name, value in zip(FEATURES, model.weights, strict=True)},
+        "weights": {
+            name: round(float(value), 5) for name, value in zip(FEATURES, model.weights, strict=True)
+        },
         "calibration": {
             "bias": round(model.bias, 5),
             **{name: round(float(value), 5) for name, value in zip(names, model.calibration, strict=True)},

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 from tests.acceptance.conftest import Agent, RedisServer, wait_until
 
 ARTICLE = """# Runbook: Redis Connection Timeout

@@ -16,7 +16,7 @@ from moto.elasticache.responses import ElastiCacheResponse
 from moto.rds.models import RDSBackend
 from moto.server import ThreadedMotoServer
 
-from agent.adapters.aws_client import AwsApi
+from agent.adapters.aws.client import AwsApi
 from agent.simulators.server import Simulator
 
 REGION = "eu-west-1"

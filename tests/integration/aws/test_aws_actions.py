@@ -5,9 +5,9 @@ import json
 import pytest
 from botocore.session import get_session
 
-from agent.adapters.aws_actions import AwsActions
-from agent.adapters.aws_client import AwsApi
-from agent.adapters.aws_counting import AwsCounting
+from agent.adapters.aws.actions import AwsActions
+from agent.adapters.aws.client import AwsApi
+from agent.adapters.aws.counting import AwsCounting
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.live_actions import LiveActions
 from agent.adapters.live_counter import LiveCounter

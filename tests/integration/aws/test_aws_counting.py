@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.adapters.aws_client import AwsApi
-from agent.adapters.aws_counting import AwsCounting
+from agent.adapters.aws.client import AwsApi
+from agent.adapters.aws.counting import AwsCounting
 from agent.adapters.live_counter import LiveCounter
 
 REGION = "eu-west-1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.adapters.aws_secrets import fetch
+from agent.adapters.aws.secrets import fetch
 from agent.config import close_vault, parse
 from agent.config.secrets import SecretReference
 from agent.domain.errors import Reason, ServiceError

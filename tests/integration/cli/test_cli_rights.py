@@ -14,8 +14,8 @@ import yaml
 
 from agent.library import Library
 from agent.safety import language
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
-from agent.simulators.kubernetes_objects import SERVICE_ACCOUNTS, STORED
+from agent.simulators.kubernetes.objects import SERVICE_ACCOUNTS, STORED
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 from tests.integration.cli.conftest import HELLO, Shell
 
 ROOT = Path(__file__).parents[3]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.kubernetes_actions import KubernetesActions
-from agent.adapters.kubernetes_client import KubernetesApi
-from agent.adapters.kubernetes_counting import KubernetesCounting
-from agent.adapters.kubernetes_credentials import ClusterCredentials
+from agent.adapters.kubernetes.actions import KubernetesActions
+from agent.adapters.kubernetes.client import KubernetesApi
+from agent.adapters.kubernetes.counting import KubernetesCounting
+from agent.adapters.kubernetes.credentials import ClusterCredentials
 from agent.adapters.live_actions import LiveActions
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.effects import BlastRadius, EffectClass
@@ -23,7 +23,7 @@ from agent.safety import actions, language, least_role
 from agent.safety.effects import EffectTables
 from agent.safety.least_rights import rights_of
 from agent.safety.policy import Guard
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 
 TABLES = EffectTables.load()
 EVERYTHING = BlastRadius(dict.fromkeys(EffectClass, 100))

@@ -1,10 +1,10 @@
 """A simulated cluster with the real Kubernetes client in front of it, and the price of an action there."""
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.kubernetes_actions import KubernetesActions
-from agent.adapters.kubernetes_client import KubernetesApi
-from agent.adapters.kubernetes_counting import KubernetesCounting
-from agent.adapters.kubernetes_credentials import ClusterCredentials
+from agent.adapters.kubernetes.actions import KubernetesActions
+from agent.adapters.kubernetes.client import KubernetesApi
+from agent.adapters.kubernetes.counting import KubernetesCounting
+from agent.adapters.kubernetes.credentials import ClusterCredentials
 from agent.adapters.live_actions import LiveActions
 from agent.adapters.live_counter import LiveCounter
 from agent.domain.command import PricedCommand, Refusal

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kubernetes_words import PROGRAMS, Kubectl
 
-from agent.simulators.kubernetes import KubernetesSimulator
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 WEB_SOCKET_EXEC = (1, 30)  # the first kubectl that speaks it unasked
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from kubernetes import client
 from kubernetes.stream import stream
 
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 
 PROGRAMS = ContainerPrograms(path=("/usr/bin", "/bin"), env={"POD_VARIABLE": "from the pod"})
 

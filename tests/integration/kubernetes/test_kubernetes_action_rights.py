@@ -5,7 +5,7 @@ from adapter_world import AdapterWorld
 
 from agent.adapters.fake_clock import FakeClock
 from agent.domain.access import ChangeForm, ClusterRight
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 
 AGENT = {"kind": "ServiceAccount", "name": "oncall-agent", "namespace": "production"}
 API = "rbac.authorization.k8s.io"

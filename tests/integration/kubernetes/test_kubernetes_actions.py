@@ -8,8 +8,8 @@ from adapter_world import AdapterWorld
 from agent.adapters.fake_clock import FakeClock
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.runbook import Action
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
-from agent.simulators.kubernetes_objects import DEPLOYMENTS, NODES
+from agent.simulators.kubernetes.objects import DEPLOYMENTS, NODES
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 RESTART = {"namespace": "production", "deployment": "api"}
 

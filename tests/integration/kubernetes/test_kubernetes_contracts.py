@@ -10,7 +10,7 @@ from agent.adapters.fake_counter import FakeCounter
 from agent.domain.access import Access, ChangeForm, ClusterChange, ClusterRight
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.runbook import Action
-from agent.simulators.kubernetes import KubernetesSimulator
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 API = ("production", "deployment", "api")
 RESTART = Action("kubernetes.rollout_restart", {"namespace": "production", "deployment": "api"})

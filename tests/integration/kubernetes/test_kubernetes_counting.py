@@ -6,14 +6,14 @@ import pytest
 from adapter_world import AdapterWorld
 from flask import Flask, redirect
 
-from agent.adapters.kubernetes_client import KubernetesApi
-from agent.adapters.kubernetes_counting import KubernetesCounting
-from agent.adapters.kubernetes_credentials import ClusterCredentials, credentials
+from agent.adapters.kubernetes.client import KubernetesApi
+from agent.adapters.kubernetes.counting import KubernetesCounting
+from agent.adapters.kubernetes.credentials import ClusterCredentials, credentials
 from agent.adapters.live_counter import LiveCounter
 from agent.config.sections import Kubernetes
 from agent.domain.errors import Reason, ServiceError
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
-from agent.simulators.kubernetes_objects import PODS
+from agent.simulators.kubernetes.objects import PODS
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 from agent.simulators.server import Simulator
 
 

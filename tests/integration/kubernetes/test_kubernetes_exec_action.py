@@ -3,15 +3,15 @@
 import pytest
 from adapter_world import AdapterWorld
 
-from agent.adapters.kubernetes_credentials import credentials
-from agent.adapters.kubernetes_exec import run_in_pod
-from agent.adapters.kubernetes_objects import list_pods
+from agent.adapters.kubernetes.credentials import credentials
+from agent.adapters.kubernetes.exec import run_in_pod
+from agent.adapters.kubernetes.objects import list_pods
 from agent.adapters.live_job import Job, OutcomeUnknownError
 from agent.config.sections import Kubernetes
 from agent.domain.command import PricedCommand
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.runbook import Action
-from agent.simulators.kubernetes import ContainerPrograms, Disturbance, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, Disturbance, KubernetesSimulator
 
 PROGRAMS = ContainerPrograms(
     programs={

@@ -3,11 +3,11 @@
 import pytest
 from adapter_world import AdapterWorld
 
-from agent.adapters.kubernetes_client import missing_right
-from agent.adapters.kubernetes_preflight import KubernetesPreflight
+from agent.adapters.kubernetes.client import missing_right
+from agent.adapters.kubernetes.preflight import KubernetesPreflight
 from agent.domain.access import ClusterRight
 from agent.domain.errors import Reason, ServiceError
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 ROLE = """
 apiVersion: rbac.authorization.k8s.io/v1

@@ -4,7 +4,7 @@ import pytest
 from kubernetes import client, watch
 from kubernetes_words import connected, core_v1, exec_stream
 
-from agent.simulators.kubernetes import Disturbance
+from agent.simulators.kubernetes.simulator import Disturbance
 
 
 def test_reads_writes_and_scales(cluster):

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from kubernetes_words import core_v1, exec_stream
 
-from agent.simulators.kubernetes import ContainerPrograms, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 
 pytestmark = pytest.mark.usefixtures("needs_web_socket_exec")
 

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from kubernetes_words import Kubectl, budget, lines
 
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
-from agent.simulators.kubernetes_objects import DEPLOYMENTS, NODES
+from agent.simulators.kubernetes.objects import DEPLOYMENTS, NODES
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 
 def names(sim: KubernetesSimulator, selector: str = "app=api") -> set[str]:

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from kubernetes_words import budget
 
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
-from agent.simulators.kubernetes_objects import DEPLOYMENTS, EVENTS, REPLICA_SETS, is_ready, is_terminating
+from agent.simulators.kubernetes.objects import DEPLOYMENTS, EVENTS, REPLICA_SETS, is_ready, is_terminating
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 RESTART = {"spec": {"template": {"metadata": {"annotations": {"restartedAt": "now"}}}}}
 

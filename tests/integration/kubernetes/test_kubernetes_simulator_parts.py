@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.simulators.kubernetes_errors import ApiError
-from agent.simulators.kubernetes_patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, patched
-from agent.simulators.kubernetes_protobuf import decode
-from agent.simulators.kubernetes_selectors import field_selector, label_selector
+from agent.simulators.kubernetes.errors import ApiError
+from agent.simulators.kubernetes.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, patched
+from agent.simulators.kubernetes.protobuf import decode
+from agent.simulators.kubernetes.selectors import field_selector, label_selector
 
 VALUES = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3),

@@ -5,8 +5,8 @@ import pytest
 import yaml
 from kubernetes_words import PROGRAMS, binding, lines, role, rule
 
-from agent.simulators.kubernetes import KubernetesSimulator
-from agent.simulators.kubernetes_rbac import User
+from agent.simulators.kubernetes.rbac import User
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 READ = rule("", "pods", "get list")
 RESTART = rule("apps", "deployments", "get list watch patch", "api")

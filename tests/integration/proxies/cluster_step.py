@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.adapters.gateways import KUBECONFIG, LiveGateways
-from agent.adapters.sandbox_gateways import Opening
+from agent.adapters.proxies.gateways import KUBECONFIG, LiveGateways
+from agent.adapters.sandbox.gateways import Opening
 from agent.domain.access import Access
 from agent.domain.command import PricedCommand
-from agent.simulators.kubernetes import ContainerPrograms
+from agent.simulators.kubernetes.simulator import ContainerPrograms
 
 #: What the pods of these tests can run.
 PROGRAMS = ContainerPrograms(programs={"say": ("/bin/echo",), "echo": ("/bin/echo",)})

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from cluster_step import PROGRAMS, OpenStep, Step, step_with
 
-from agent.adapters.gateways import LiveGateways
+from agent.adapters.proxies.gateways import LiveGateways
 from agent.config.sections import Kubernetes
 from agent.domain.access import Access
-from agent.simulators.kubernetes import KubernetesSimulator
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 ADMIN_GROUP = "system:masters"
 

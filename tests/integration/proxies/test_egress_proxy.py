@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 from raw_origin import origin
 
-from agent.adapters.egress_proxy import EgressProxy
-from agent.adapters.gateways import LiveGateways
+from agent.adapters.proxies.egress_proxy import EgressProxy
+from agent.adapters.proxies.gateways import LiveGateways
 from agent.config.sections import Kubernetes
 from agent.domain.access import Access, Network
 from agent.domain.command import PricedCommand

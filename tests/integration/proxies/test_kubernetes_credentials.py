@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.adapters.gateways import LiveGateways
-from agent.adapters.kubernetes_credentials import ClusterCredentials, credentials
+from agent.adapters.kubernetes.credentials import ClusterCredentials, credentials
+from agent.adapters.proxies.gateways import LiveGateways
 from agent.config.sections import Kubernetes
 from agent.domain.access import Access, Network
 from agent.domain.command import PricedCommand
 from agent.domain.errors import ConfigError
-from agent.simulators.kubernetes import KubernetesSimulator
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 DATA = base64.b64encode(PEM.encode()).decode()

@@ -9,15 +9,15 @@ import httpx
 import pytest
 from cluster_step import PROGRAMS, OpenStep, step_with
 
-from agent.adapters.gateways import LiveGateways
-from agent.adapters.kubernetes_client import KubernetesApi
-from agent.adapters.kubernetes_counting import KubernetesCounting
-from agent.adapters.kubernetes_credentials import credentials
+from agent.adapters.kubernetes.client import KubernetesApi
+from agent.adapters.kubernetes.counting import KubernetesCounting
+from agent.adapters.kubernetes.credentials import credentials
+from agent.adapters.proxies.gateways import LiveGateways
 from agent.config.sections import Kubernetes
 from agent.domain.access import Access, ChangeForm, ClusterRight
 from agent.domain.command import Refusal
 from agent.safety.effects import EffectTables
-from agent.simulators.kubernetes import KubernetesSimulator
+from agent.simulators.kubernetes.simulator import KubernetesSimulator
 
 pytestmark = pytest.mark.usefixtures("needs_kubectl")
 TABLES = EffectTables.load()

@@ -9,8 +9,8 @@ import pytest
 from cluster_step import OpenStep
 
 from agent.domain.access import Access, ChangeForm, ClusterChange, ClusterRight, Network
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
-from agent.simulators.kubernetes_objects import DEPLOYMENTS
+from agent.simulators.kubernetes.objects import DEPLOYMENTS
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 pytestmark = pytest.mark.usefixtures("needs_kubectl")
 

@@ -18,11 +18,11 @@ import pytest
 from raw_origin import origin
 from structlog.testing import capture_logs
 
-from agent.adapters.kubernetes_credentials import ClusterCredentials
-from agent.adapters.metering_proxy import MeteringProxy
-from agent.adapters.metering_upstream import ApiServer
+from agent.adapters.kubernetes.credentials import ClusterCredentials
+from agent.adapters.proxies.metering_proxy import MeteringProxy
+from agent.adapters.proxies.metering_upstream import ApiServer
 from agent.domain.access import Access, ChangeForm, ClusterChange, ClusterRight, Network
-from agent.simulators.kubernetes import Disturbance, KubernetesSimulator
+from agent.simulators.kubernetes.simulator import Disturbance, KubernetesSimulator
 
 TOKEN = "canary-token-of-the-agent"
 PODS = "/api/v1/namespaces/production/pods"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hostile_world import HERE, PYTHON, SECRET, Agent, users
 
-from agent.adapters import sandbox_landlock, sandbox_seccomp
+from agent.adapters.sandbox import landlock as sandbox_landlock
+from agent.adapters.sandbox import seccomp as sandbox_seccomp
 
 
 @pytest.fixture(scope="session")

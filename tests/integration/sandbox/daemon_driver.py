@@ -7,9 +7,9 @@ import os
 import struct
 import sys
 
-from agent.adapters import sandbox_kernel
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import LauncherSandbox
+from agent.adapters.sandbox import kernel as sandbox_kernel
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.access import Access, Network
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 from agent.domain.effects import Effect, EffectClass

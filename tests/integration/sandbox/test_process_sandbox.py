@@ -11,8 +11,8 @@ import pytest
 from hostile_world import PYTHON
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import LauncherSandbox
-from agent.adapters.sandbox_hunt import MARKER_VARIABLE, Prey
+from agent.adapters.sandbox.hunt import MARKER_VARIABLE, Prey
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.safety.effects import TRUSTED_PATH
 

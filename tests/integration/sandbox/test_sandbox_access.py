@@ -12,8 +12,8 @@ import pytest
 from hostile_world import PYTHON
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import LauncherSandbox
-from agent.adapters.sandbox_gateways import Opening
+from agent.adapters.sandbox.gateways import Opening
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.access import Access, Network
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 from agent.safety.effects import TRUSTED_PATH

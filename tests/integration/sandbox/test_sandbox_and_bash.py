@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.adapters.clock import SystemClock
-from agent.adapters.sandbox import LauncherSandbox
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.safety import language
 
 BASH = shutil.which("bash")

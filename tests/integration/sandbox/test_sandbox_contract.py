@@ -4,7 +4,7 @@ import pytest
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.fake_sandbox import FakeSandbox
-from agent.adapters.sandbox import LauncherSandbox
+from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Script, SimpleCommand
 from agent.ports import CommandResult
 from agent.safety import language

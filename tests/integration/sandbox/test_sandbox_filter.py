@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.adapters import sandbox_syscalls as calls
-from agent.adapters.sandbox_seccomp import Doors, program
+from agent.adapters.sandbox import syscalls as calls
+from agent.adapters.sandbox.seccomp import Doors, program
 
 ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000

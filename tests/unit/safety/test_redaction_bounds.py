@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.adapters.sandbox_output import CappedOutput
+from agent.adapters.sandbox.output import CappedOutput
 from agent.safety.redaction import MASK, Redactor
 from agent.safety.redaction_bounds import MOST_CHARACTERS, MOST_PLACES
 

@@ -1,0 +1,150 @@
+"""Advice from Anthropic's Messages API: one question, one try, over within the deadline whatever happens."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import anthropic
+import httpx2
+
+from agent.adapters.anthropic_answer import decoded, read_answer, tokens_of
+from agent.adapters.anthropic_failures import failure_of
+from agent.adapters.anthropic_prices import Price, cost_usd, price_of
+from agent.adapters.anthropic_prompt import prompt_of
+from agent.adapters.http import is_loopback
+from agent.domain.advice import (
+    Advice,
+    AdviceRequest,
+    NoAdvice,
+    NoAdviceReason,
+    Usage,
+    WhyNotAllowed,
+    checked,
+)
+
+API_URL = "https://api.anthropic.com"
+#: The longest answer that can be meant: every token of the largest limit, written out.
+_ANSWER_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How to ask: `price` overrides what is built in."""
+
+    model: str
+    deadline_s: float = 20.0
+    max_output_tokens: int = 4_096
+    price: Price | None = None
+
+
+class AnthropicAdvisor:
+    """Implements ports.Advisor on the official SDK.
+
+    Every question has its own connection and thread: name resolution, a trickling answer or a proxy that
+    hangs are all over at the deadline. There is no second try, since the SDK would wait as long as a
+    Retry-After says; and nothing is read from the environment but proxies and certificates.
+    """
+
+    def __init__(
+        self, api_key: str, asking: Asking, *, why_not_allowed: WhyNotAllowed, base_url: str = API_URL
+    ) -> None:
+        self._api_key = api_key
+        self._asking = asking
+        self._why_not_allowed = why_not_allowed
+        self._base_url = base_url
+
+    def __repr__(self) -> str:
+        return f"AnthropicAdvisor({self._asking.model!r}, {self._base_url!r})"
+
+    def advise(self, request: AdviceRequest) -> Advice | NoAdvice:
+        """One question; whatever is not exactly an answer to it is NoAdvice."""
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            detail = "llm.api_key holds a line break or a character outside ASCII; write it anew"
+            return NoAdvice(NoAdviceReason.AUTH, detail)
+        began = time.monotonic()
+        said = self._ask(request)
+        latency_s = time.monotonic() - began
+        if isinstance(said, NoAdvice):
+            return replace(said, usage=Usage(latency_s=latency_s))
+        body = decoded(said)
+        usage = self._usage(body, latency_s)
+        answer = read_answer(request, body, usage)
+        if isinstance(answer, NoAdvice):
+            return answer
+        return checked(request, answer, self._why_not_allowed)
+
+    def _usage(self, body: object, latency_s: float) -> Usage:
+        usage = tokens_of(body)
+        price = self._asking.price or price_of(self._asking.model)
+        return replace(usage, cost_usd=cost_usd(usage, price), latency_s=latency_s)
+
+    def _ask(self, request: AdviceRequest) -> str | NoAdvice:
+        """The answer's body as it came, or why there is none, at the latest when the deadline is over."""
+        deadline_s = self._asking.deadline_s
+        client = self._client()
+        answers: queue.SimpleQueue[str | NoAdvice] = queue.SimpleQueue()
+        asks = threading.Thread(
+            target=lambda: answers.put(self._exchange(client, request)), name="advisor", daemon=True
+        )
+        asks.start()
+        try:
+            return answers.get(timeout=deadline_s)
+        except queue.Empty:
+            return NoAdvice(NoAdviceReason.TIMEOUT, f"no answer within llm.deadline_s ({deadline_s:g} s)")
+        finally:
+            client.close()  # a thread that still waits finds its connection closed
+
+    def _exchange(self, client: anthropic.Anthropic, request: AdviceRequest) -> str | NoAdvice:
+        prompt = prompt_of(request)
+        try:
+            response = client.messages.with_raw_response.create(
+                model=self._asking.model,
+                max_tokens=self._asking.max_output_tokens,
+                system=prompt.system,
+                messages=[{"role": "user", "content": prompt.content}],
+                output_config={"format": {"type": "json_schema", "schema": prompt.schema}},
+            )
+        except anthropic.AnthropicError as error:
+            return failure_of(error, self._asking.deadline_s)
+        return response.http_response.text
+
+    def _client(self) -> anthropic.Anthropic:
+        transport = anthropic.DefaultHttpxClient(
+            timeout=self._asking.deadline_s,
+            follow_redirects=False,
+            trust_env=not is_loopback(self._base_url),  # a proxy never stands between us and a simulator
+            event_hooks={"response": [_bound]},
+        )
+        return anthropic.Anthropic(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            timeout=self._asking.deadline_s,
+            max_retries=0,
+            http_client=transport,
+        )
+
+
+def _bound(response: httpx2.Response) -> None:
+    """Let no more of an answer in than one can be long."""
+    if isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = _ANSWER_MAX_BYTES
+        for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                raise httpx2.DecodingError("the answer is too long")
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()

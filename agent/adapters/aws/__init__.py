@@ -1,0 +1,1 @@
+"""AWS: counting, typed actions, and secrets that it keeps."""

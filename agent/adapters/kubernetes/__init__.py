@@ -1,0 +1,1 @@
+"""The Kubernetes API: counting, asking beforehand, and typed actions."""

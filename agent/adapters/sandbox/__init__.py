@@ -1,0 +1,1 @@
+"""The sandbox: the agent's side hands attempts to a launcher process, which puts up the walls."""

@@ -1,0 +1,170 @@
+"""Between fork and exec: a launcher's child gives up what its program must not have, and becomes it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from agent.adapters.sandbox import kernel, landlock, probe, seccomp
+from agent.adapters.sandbox.wire import Request, Spawn
+
+#: Programs, libraries and their data.
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+#: What the C library, resolvers, TLS and language runtimes read at their start; nothing secret stands here.
+_SYSTEM_FILES = (
+    *(
+        f"/etc/{name}"
+        for name in ("ld.so.cache", "ld.so.preload", "ld.so.conf", "ld.so.conf.d", "alternatives")
+    ),
+    *(f"/etc/{name}" for name in ("passwd", "group", "nsswitch.conf", "host.conf", "hosts", "resolv.conf")),
+    *(
+        f"/etc/{name}"
+        for name in ("gai.conf", "services", "protocols", "localtime", "timezone", "os-release")
+    ),
+    *(f"/etc/{name}" for name in ("locale.alias", "mime.types", "terminfo", "ca-certificates", "ssl/certs")),
+    *(
+        f"/etc/{name}"
+        for name in ("ssl/openssl.cnf", "pki/tls/certs", "pki/tls/openssl.cnf", "crypto-policies")
+    ),
+    *(f"/etc/{name}" for name in ("pki/ca-trust/extracted", "pki/tls/cert.pem", "ssl/cert.pem")),
+    *(
+        f"/proc/{name}"
+        for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems")
+    ),
+    *(
+        f"/proc/sys/kernel/{name}"
+        for name in ("osrelease", "ostype", "ngroups_max", "cap_last_cap", "pid_max")
+    ),
+    *("/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/random", "/proc/sys/net/core/somaxconn"),
+    *("/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu", "/sys/fs/cgroup"),
+    *("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
+)
+_MOST_DESCRIPTORS = 65_536
+_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def become(spawn: Spawn, request: Request, *, streams: Sequence[int], errors: int) -> NoReturn:
+    """Confine, and exec; what went wrong is written to `errors`, which a program that starts closes."""
+    try:
+        parent = os.getppid()
+        errors = _take_streams(streams, errors)
+        _surroundings(spawn, request)
+        if request.layers:
+            confine(spawn, request)
+        kernel.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            raise ProcessLookupError(errno.ESRCH, "the launcher has gone")
+        _start(spawn)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        words = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+        os.write(errors, f"{spawn.argv[0]}: {words}".encode(errors="replace")[:4096])
+    finally:
+        os._exit(126)
+
+
+def _take_streams(streams: Sequence[int], errors: int) -> int:
+    """0, 1, 2 are the command's, 3 is where errors go; nothing else stays open."""
+    held = [os.dup(fd) if fd <= 3 else fd for fd in streams]
+    os.dup2(errors, 3, inheritable=False)
+    for number, fd in enumerate(held):
+        os.dup2(fd, number)
+    os.closerange(4, _MOST_DESCRIPTORS)
+    return 3
+
+
+def _surroundings(spawn: Spawn, request: Request) -> None:
+    os.setsid()
+    os.umask(0o077)
+    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    for number in _RESTORED:
+        signal.signal(number, signal.SIG_DFL)
+    for which, value in request.limits:
+        hard = resource.getrlimit(which)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(which, (most, most))
+    os.chdir(spawn.directory)
+
+
+def confine(spawn: Spawn, request: Request) -> None:
+    """Every layer, in the order in which each still may be put on; the filter comes last."""
+    put_up = _tolerant if request.tolerant else _strict
+    ruleset = landlock.open_ruleset(ground(spawn), local_sockets=spawn.local_sockets)
+    put_up(kernel.no_new_privileges)
+    if not spawn.keeps_user:
+        if request.uid is not None:
+            put_up(kernel.drop_bounding_set)
+        put_up(lambda: change_user(request))
+        put_up(kernel.drop_capabilities)
+    if ruleset is not None:
+        put_up(lambda: landlock.restrict(ruleset))
+    put_up(lambda: kernel.install_filter(seccomp.program(doors(spawn, request))))
+
+
+def _strict(layer: Callable[[], None]) -> None:
+    layer()
+
+
+def _tolerant(layer: Callable[[], None]) -> None:
+    """A host that is known to lack it; the self-test found what that means."""
+    with contextlib.suppress(OSError):
+        layer()
+
+
+def change_user(request: Request) -> None:
+    """Its processes are counted against the limit from here on: for an unused user, these alone."""
+    uid = request.uid
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+    _limit_processes(request)
+    if uid is not None:
+        os.setresuid(uid, uid, uid)
+
+
+def _limit_processes(request: Request) -> None:
+    if request.processes:
+        resource.setrlimit(resource.RLIMIT_NPROC, (request.processes, request.processes))
+
+
+def doors(spawn: Spawn, request: Request) -> seccomp.Doors:
+    """What its filter leaves open; an unused user owns nothing outside, so its modes are its own affair."""
+    return seccomp.Doors(
+        internet=spawn.internet,
+        datagrams=spawn.datagrams,
+        local_sockets=spawn.local_sockets,
+        ownership=bool(spawn.writes) or spawn.keeps_user or request.uid is not None,
+    )
+
+
+def ground(spawn: Spawn) -> landlock.Ground:
+    """All that it may open or connect to."""
+    paths = [
+        *((path, landlock.RUN) for path in (*_PROGRAMS, *spawn.runs)),
+        *((path, landlock.READ) for path in (*_SYSTEM_FILES, "/proc/self", *spawn.reads)),
+        *((path, landlock.WRITE) for path in (spawn.directory, *spawn.writes)),
+        ("/dev/null", landlock.DEVICE),
+    ]
+    return landlock.Ground(paths, spawn.ports)
+
+
+def identity_of(path: str) -> tuple[int, ...]:
+    """What tells one executable from another that was put in its place."""
+    seen = os.stat(path)  # noqa: PTH116
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+
+
+def _start(spawn: Spawn) -> None:
+    if spawn.probe is not None:
+        probe.run(spawn.probe)
+        sys.stdout.flush()
+        os._exit(0)
+    if identity_of(spawn.executable) != tuple(spawn.identity):
+        raise OSError(errno.ETXTBSY, "the program was replaced after it was looked at; nothing was run")
+    os.execve(spawn.executable, spawn.argv, dict(spawn.environment))  # noqa: S606  (never a shell)

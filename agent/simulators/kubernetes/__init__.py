@@ -1,0 +1,1 @@
+"""A stateful Kubernetes API server on loopback, good enough for kubectl and client libraries."""
