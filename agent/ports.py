@@ -15,7 +15,7 @@ from agent.domain.advice import Advice, AdviceRequest, NoAdvice
 from agent.domain.alert import Severity, Urgency
 from agent.domain.command import PricedCommand, Refusal, Script
 from agent.domain.decisions import Attempt, Plan, StandDown
-from agent.domain.incident import Entry, Incident, TimelineEvent
+from agent.domain.incident import Entry, Incident, Status, TimelineEvent
 from agent.domain.limits import Charge
 from agent.domain.outbox import Channel, Letter, Message
 from agent.domain.records import (
@@ -412,6 +412,22 @@ class IncidentStore(Protocol):
         ...
 
 
+class HistoryStore(Protocol):
+    """What earlier incidents teach."""
+
+    def same_before(self, incident_id: str, *, since: datetime) -> Sequence[Incident]:
+        """Earlier incidents of the same alert, received since then or resolved since then, oldest first."""
+        ...
+
+    def lately_resolved(self, limit: int) -> Sequence[Incident]:
+        """Incidents that a runbook resolved, newest first."""
+        ...
+
+    def run_ends(self, runbook_id: str, revision: str, *, limit: int) -> Sequence[Status]:
+        """How the last runs of this revision ended, newest first: resolved or escalated after a step ran."""
+        ...
+
+
 class OutboxStore(Protocol):
     """Letters that wait for a sender."""
 
@@ -460,5 +476,5 @@ class OutboxStore(Protocol):
         ...
 
 
-class Records(IntakeStore, IncidentStore, Protocol):
+class Records(IntakeStore, IncidentStore, HistoryStore, Protocol):
     """What the pipeline needs of the store."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.adapters.database import Database
+from agent.adapters.store_history import StoredHistory
 from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_intake import StoredIntake
 from agent.adapters.store_journal import StoredJournal
@@ -11,8 +12,8 @@ from agent.adapters.store_views import StoredViews
 from agent.ports import Clock
 
 
-class Store(StoredIntake, StoredIncidents, StoredJournal, StoredOutbox, StoredViews):
-    """Everything the agent must not forget; implements IntakeStore, IncidentStore and OutboxStore."""
+class Store(StoredIntake, StoredIncidents, StoredHistory, StoredJournal, StoredOutbox, StoredViews):
+    """Everything the agent must not forget; implements every store of the ports."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.database = Database(url)

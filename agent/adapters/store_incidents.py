@@ -239,6 +239,7 @@ class StoredIncidents:
             "approved": decision.approved,
             "by": decision.by,
             "at": stamp(decision.at),
+            "choice": decision.choice,
         }
         with self.database.writing() as connection:
             return self.database.insert_once(connection, decisions, row)
@@ -250,7 +251,7 @@ class StoredIncidents:
         )
         with self.database.reading() as connection:
             row = connection.execute(query).first()
-        return Decision(row.plan_hash, row.approved, row.by, moment(row.at)) if row else None
+        return Decision(row.plan_hash, row.approved, row.by, moment(row.at), row.choice) if row else None
 
 
 def _columns(changes: Changes) -> dict[str, Any]:
@@ -263,6 +264,7 @@ def _columns(changes: Changes) -> dict[str, Any]:
             "alert": codec.dump(changes.alert),
             "service": changes.alert.service,
             "title": changes.alert.title,
+            "identity": changes.alert.identity,
         }
     if changes.match is not None:
         values |= {

@@ -94,6 +94,7 @@ class StoredIntake:
             "alert": codec.dump(alert),
             "status": Status.RECEIVED.value,
             "received_at": stamp(now),
+            "identity": alert.identity,
         }
         if not self.database.insert_once(connection, incidents, row):
             # another delivery of the same trigger won between our look and our insert (PostgreSQL)

@@ -49,8 +49,11 @@ incidents = sa.Table(
     sa.Column("result", sa.Text, nullable=False, server_default=""),
     sa.Column("stood_down_by", sa.Text, nullable=False, server_default=""),
     sa.Column("stood_down_how", sa.Text, nullable=False, server_default=""),
+    sa.Column("identity", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("source", "source_id"),
     sa.Index("incidents_status", "status", "received_at"),
+    sa.Index("incidents_identity", "identity", "received_at"),
+    sa.Index("incidents_runbook", "runbook_id", "ended_at"),
 )
 
 revisions = sa.Table(
@@ -148,6 +151,7 @@ decisions = sa.Table(
     sa.Column("by", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("told_at", sa.Text),
+    sa.Column("choice", sa.Text, nullable=False, server_default=""),
 )
 
 escalations = sa.Table(

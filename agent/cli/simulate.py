@@ -1,4 +1,4 @@
-"""`simulate`: PagerDuty, Slack and Kubernetes on loopback, to try `serve` before anything is connected."""
+"""`simulate`: vendors on loopback, to try `serve` before anything is connected."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import typer
 from agent.cli.output import console, fail, plain
 
 if TYPE_CHECKING:
+    from agent.simulators.anthropic import AnthropicSimulator
     from agent.simulators.kubernetes.simulator import KubernetesSimulator
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
@@ -46,8 +47,12 @@ def simulate(
     kubeconfig: Annotated[
         Path | None, typer.Option(help="Write the cluster's kubeconfig to this new file.")
     ] = None,
+    anthropic_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Also play the Messages API; 0 takes any free port."),
+    ] = None,
 ) -> None:
-    """Play PagerDuty and Slack on loopback until Ctrl-C, and print what arrives; Kubernetes too, if asked."""
+    """Play PagerDuty and Slack on loopback until Ctrl-C, and print what arrives; others too, if asked."""
     from agent.demo.processes import ended_by_signals
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
@@ -59,8 +64,16 @@ def simulate(
         fail(f"{ports} is in use; choose others with --pagerduty-port and --slack-port")
     if kubeconfig is not None and kubernetes_port is None:
         fail("--kubeconfig is for the simulated cluster; add --kubernetes-port 9103")
-    with pagerduty, slack, _cluster(kubernetes_port) as cluster, ended_by_signals():
+    with (
+        pagerduty,
+        slack,
+        _cluster(kubernetes_port) as cluster,
+        _model(anthropic_port) as model,
+        ended_by_signals(),
+    ):
         pagerduty.subscribe(deliver_to)
+        if model is not None:
+            _explain_model(model)
         if cluster is not None:
             _explain_cluster(cluster, kubeconfig)
         _explain(pagerduty, slack, deliver_to, write_config)
@@ -87,6 +100,29 @@ def _cluster(port: int | None) -> Iterator[KubernetesSimulator | None]:
                 "production", name, replicas=replicas, programs=ContainerPrograms(programs=programs)
             )
         yield cluster
+
+
+@contextmanager
+def _model(port: int | None) -> Iterator[AnthropicSimulator | None]:
+    """A model that chooses the runbook with most words of the alert, if it was asked for."""
+    if port is None:
+        yield None
+        return
+    from agent.simulators.anthropic import AnthropicSimulator
+
+    try:
+        model = AnthropicSimulator(port=port)
+    except (OSError, SystemExit):
+        fail(f"port {port} is in use; choose another with --anthropic-port")
+    with model:
+        yield model
+
+
+def _explain_model(model: AnthropicSimulator) -> None:
+    _heading("0. The model: add to config.yaml, and set its key")
+    where = f"model: {model.models[0]}, base_url: {model.url}, api_key: {{env: ANTHROPIC_API_KEY}}"
+    console.print(plain(f"llm: {{provider: anthropic, {where}}}"))
+    console.print(plain(f"export ANTHROPIC_API_KEY={model.api_key}\n"))
 
 
 def _explain_cluster(cluster: KubernetesSimulator, path: Path | None) -> None:

@@ -251,10 +251,29 @@ def _effect_class(name: str) -> EffectClass:
     return EffectClass(name.removesuffix("s"))
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Incomplete(_Section):
+    """When a runbook that mostly escalates runs alone no more: over this share of its last runs."""
+
+    runs: Annotated[int, Field(ge=5, le=1000)] = 10
+    escalated_share: Share = 0.8
+
+
+class Matching(_Section):
+    """Which runbook answers an alert. Rules decide; scores rank where several rules hold."""
+
+    min_confidence: Share = 0.8
+    without_rules: Literal["none", "match"] = "none"
+    trusted_runbook_urls: tuple[str, ...] = ()
+    incomplete: Incomplete = Incomplete()
+
+
 class Flapping(_Section):
     """How often the same alert may come back."""
 
-    count: Positive = 3
+    count: Annotated[int, Field(ge=2)] = 3
     window_s: Seconds = 3600
 
 
@@ -262,6 +281,7 @@ class EscalationSection(_Section):
     """When a human is called although nothing failed."""
 
     flapping: Flapping = Flapping()
+    recurrence_window_s: Seconds = 1200
     critical_downtime_s: Seconds = 300
     approval_timeout_s: Seconds = 900
 
@@ -285,6 +305,7 @@ class Config(_Section):
     kubernetes: Kubernetes = Kubernetes()
     aws: Aws = Aws()
     limits: Limits = Limits()
+    matching: Matching = Matching()
     escalation: EscalationSection = EscalationSection()
     audit: Audit = Audit()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,6 +43,27 @@ class Alert:
     url: str = ""
     dedup_key: str = ""
     fired_at: datetime | None = None
+    links: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """What makes two alerts the same one: the source's own key, else the service and what the title says.
+
+        A key that only names the source's incident is new each time and tells nothing.
+        """
+        if self.dedup_key and self.dedup_key != self.source_id:
+            return f"{self.source} key {self.dedup_key}"
+        return f"{self.source} title {self.service.casefold()} {_steady(self.title)}"
+
+
+def _steady(title: str) -> str:
+    """A title without what differs from time to time: case, spaces, and numbers that stand alone."""
+    words = title[:_TITLE_MAX].casefold().split()
+    return " ".join("#" if _NUMBER.fullmatch(word) else word for word in words)
+
+
+_TITLE_MAX = 1_024
+_NUMBER = re.compile(r"[(\[]?[0-9][0-9.,:]*[a-z%]{0,2}[)\],;:]?", re.ASCII)
 
 
 #: Runbook words and what satisfies them (either the severity or, where named, the urgency).

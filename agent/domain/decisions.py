@@ -18,16 +18,18 @@ class Candidate:
     runbook_id: str
     confidence: float
     reasons: tuple[str, ...] = ()
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Exactly one runbook answers the alert."""
+    """Exactly one runbook answers the alert. `parameters`: values that the advisor gave to those left open."""
 
     runbook_id: str
     revision: str
     confidence: float
     reasons: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,8 @@ class EscalationTrigger(StrEnum):
 
     NO_MATCH = "no_match"
     AMBIGUOUS = "ambiguous"
+    FLAPPING = "flapping"
+    RECURRENCE = "recurrence"
     REFUSED = "refused"
     STEP_FAILED = "step_failed"
     STOPPED_BY_RUNBOOK = "stopped_by_runbook"

@@ -44,6 +44,8 @@ class EventKind(StrEnum):
     MATCHED = "matched"
     NO_MATCH = "no_match"
     AMBIGUOUS = "ambiguous"
+    CHOSEN = "chosen"
+    RECURRING = "recurring"
     PLANNED = "planned"
     REFUSED = "refused"
     APPROVAL_REQUESTED = "approval_requested"

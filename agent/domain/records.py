@@ -75,12 +75,13 @@ BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal | Busy
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A human's answer to one plan hash."""
+    """A human's answer to one plan hash; `choice` is the runbook chosen, where that was the question."""
 
     plan_hash: str
     approved: bool
     by: str
     at: datetime
+    choice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,19 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from agent.domain.alert import Alert
 from agent.domain.errors import RunbookProblem
 from agent.domain.runbook import Runbook
+from agent.library.folder import Folder, path_of, reason
 from agent.library.markdown import MAX_BYTES, parse
 from agent.library.results import Broken, Documentation, Parsed, ParseResult
-
-MAX_FILES = 5_000
-MAX_DEPTH = 16
+from agent.library.trigger_index import TriggerIndex
+from agent.library.trigger_verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,11 @@ class Library:
     def __init__(self, root: Path | str) -> None:
         self._root = Path(root)
         self._lock = threading.Lock()
-        self._files: dict[Path, _File] = {}
+        self._files: dict[str, _File] = {}
         self._snapshot = Snapshot()
+        self._swap = threading.Lock()  # held for milliseconds, unlike `_lock`
+        self._triggers = TriggerIndex()
+        self._problems: tuple[RunbookProblem, ...] = ()
         self.reload()
 
     @property
@@ -89,98 +93,65 @@ class Library:
         """Every problem of every broken file."""
         return tuple(problem for broken in self.broken for problem in broken.problems)
 
+    def eligible(self, alert: Alert) -> tuple[tuple[Runbook, Verdict], ...]:
+        """The runbooks whose Trigger Conditions all hold, in the order of their ids, each with its reasons.
+
+        The same as evaluating every runbook; of 10,000 only those are looked at that can hold.
+        """
+        with self._swap:
+            held = self._triggers.eligible(alert)
+            return tuple((self._snapshot.runbooks[key], verdict) for key, verdict in held)
+
     def reload(self) -> Changes:
         """Take in what changed on disk; a file that became broken is taken out and reported."""
         with self._lock:
-            before = self._snapshot
-            found = _Folder(self._root)
-            self._files = {path: _read(path, self._files.get(path)) for path in found.files()}
-            results = [file.result for file in self._files.values()]
-            self._snapshot = _snapshot(results, found.problems)
-            return _changes(before, self._snapshot)
+            before, known = self._snapshot, self._files
+            found = Folder(self._root)
+            self._files = {
+                path: _read(path, entry, known.get(path))
+                for entry in found.files()
+                for path in (path_of(entry),)
+            }
+            if self._is_as_before(known, found.problems):
+                return Changes(broken=tuple(broken.path for broken in before.broken))
+            self._problems = tuple(found.problems)
+            after = _snapshot([file.result for file in self._files.values()], found.problems)
+            changes = _changes(before, after)
+            self._take(after, changes)
+            return changes
 
+    def _is_as_before(self, known: Mapping[str, _File], problems: Sequence[RunbookProblem]) -> bool:
+        same_files = len(known) == len(self._files) and all(
+            path in known and known[path].result is file.result for path, file in self._files.items()
+        )
+        return same_files and tuple(problems) == self._problems
 
-class _Folder:
-    """Finds the Markdown files below a root; whatever leads out of it is a problem, not a runbook."""
-
-    def __init__(self, root: Path) -> None:
-        self.problems: list[RunbookProblem] = []
-        self._root = root
-        self._count = 0
-
-    def files(self) -> list[Path]:
-        """Every file to read, in a fixed order."""
-        real_root = self._real(self._root)
-        return list(self._below(self._root, real_root, 0)) if real_root is not None else []
-
-    def _below(self, folder: Path, real_root: Path, depth: int) -> Iterator[Path]:
-        for entry in self._entries(folder):
-            if entry.name.startswith("."):
-                continue  # also the ..data folders of a mounted ConfigMap, whose files are linked beside them
-            if entry.is_dir():
-                yield from self._below_entry(entry, real_root, depth)
-            elif entry.suffix.lower() == ".md" and self._may_read(entry, real_root):
-                yield entry
-
-    def _entries(self, folder: Path) -> list[Path]:
-        try:
-            return sorted(folder.iterdir())
-        except OSError as error:
-            self._problem(folder, f"the folder cannot be read: {_reason(error)}", "check its permissions")
-            return []
-
-    def _real(self, path: Path) -> Path | None:
-        """Where the path really leads; a loop of links leads nowhere (RuntimeError before Python 3.13)."""
-        try:
-            return path.resolve(strict=True)
-        except (OSError, RuntimeError) as error:
-            self._problem(path, f"cannot be read: {_reason(error)}", "check that it exists (runbooks.path)")
-            return None
-
-    def _below_entry(self, entry: Path, real_root: Path, depth: int) -> Iterator[Path]:
-        if entry.is_symlink():
-            self._problem(entry, "a link to a folder is not followed", "put the folder itself there")
-        elif depth >= MAX_DEPTH:
-            self._problem(entry, f"folders nested more than {MAX_DEPTH} deep", "make them flatter")
-        else:
-            yield from self._below(entry, real_root, depth + 1)
-
-    def _may_read(self, entry: Path, real_root: Path) -> bool:
-        self._count += 1
-        if self._count > MAX_FILES:
-            if self._count == MAX_FILES + 1:
-                self._problem(entry, f"more than {MAX_FILES} files", "split the folder")
-            return False
-        real = self._real(entry)
-        if real is None:
-            return False
-        if not real.is_relative_to(real_root):
-            self._problem(
-                entry, "a link that leads out of the folder of runbooks", "copy the file into the folder"
-            )
-            return False
-        return True
-
-    def _problem(self, path: Path, message: str, fix: str) -> None:
-        self.problems.append(RunbookProblem(path.as_posix(), 1, message, fix))
+    def _take(self, after: Snapshot, changes: Changes) -> None:
+        """Runbooks and the index of their triggers change at one moment."""
+        with self._swap:
+            for key in changes.removed:
+                self._triggers.remove(key)
+            for key in (*changes.added, *changes.changed):
+                self._triggers.put(key, after.runbooks[key].trigger)
+            self._snapshot = after
 
 
 def read_file(path: Path) -> ParseResult:
     """What one file is, read as the library reads it."""
-    return _read(path, None).result
+    return _read(path.as_posix(), path, None).result
 
 
-def _read(path: Path, known: _File | None) -> _File:
+def _read(path: str, place: os.DirEntry[str] | Path, known: _File | None) -> _File:
     """The file's result; unchanged stamps are not read again, unchanged bytes not parsed again."""
     try:
-        status = path.stat()
+        status = place.stat()
         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
         if known is not None and known.stamp == stamp:
             return known
         content = _content(path)
     except OSError as error:
         return _File(
-            (0, 0, 0, 0), "", _broken(path, f"cannot be read: {_reason(error)}", "check its permissions")
+            (0, 0, 0, 0), "", _broken(path, f"cannot be read: {reason(error)}", "check its permissions")
         )
     digest = hashlib.sha256(content).hexdigest()
     if known is not None and known.digest == digest:
@@ -188,7 +159,7 @@ def _read(path: Path, known: _File | None) -> _File:
     return _File(stamp, digest, _parsed(path, content))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: str) -> bytes:
     """At most one byte more than is accepted; opening never waits, as a named pipe would make it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123  (an open descriptor, not a path)
@@ -197,7 +168,7 @@ def _content(path: Path) -> bytes:
         return file.read(MAX_BYTES + 1)
 
 
-def _parsed(path: Path, content: bytes) -> ParseResult:
+def _parsed(path: str, content: bytes) -> ParseResult:
     if len(content) > MAX_BYTES:
         return _broken(path, f"larger than {MAX_BYTES} bytes", "split the file")
     try:
@@ -205,15 +176,11 @@ def _parsed(path: Path, content: bytes) -> ParseResult:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return _broken(path, "not valid UTF-8", "save the file as UTF-8", line=line)
-    return parse(text, path=path.as_posix())
+    return parse(text, path=path)
 
 
-def _broken(path: Path, message: str, fix: str, *, line: int = 1) -> Broken:
-    return Broken((RunbookProblem(path.as_posix(), line, message, fix),), path.as_posix())
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def _broken(path: str, message: str, fix: str, *, line: int = 1) -> Broken:
+    return Broken((RunbookProblem(path, line, message, fix),), path)
 
 
 def _snapshot(results: Sequence[ParseResult], problems: Sequence[RunbookProblem]) -> Snapshot:
@@ -246,7 +213,12 @@ def _changes(before: Snapshot, after: Snapshot) -> Changes:
     kept = before.runbooks.keys() & after.runbooks.keys()
     return Changes(
         added=tuple(sorted(after.runbooks.keys() - before.runbooks.keys())),
-        changed=tuple(sorted(key for key in kept if before.runbooks[key] != after.runbooks[key])),
+        changed=tuple(sorted(key for key in kept if _differ(before.runbooks[key], after.runbooks[key]))),
         removed=tuple(sorted(before.runbooks.keys() - after.runbooks.keys())),
         broken=tuple(broken.path for broken in after.broken),
     )
+
+
+def _differ(before: Runbook, after: Runbook) -> bool:
+    """Most are the same object; looking into 10,000 equal ones would take longer than the rest."""
+    return before is not after and before != after

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.domain.advice import Advice, AdviceRequest, NoAdvice, Offered, checked
+from agent.domain.advice import Advice, AdviceRequest, NoAdvice, NoAdviceReason, Offered, checked
 from agent.domain.alert import Alert
 from agent.domain.command import Refusal
 from agent.domain.decisions import Candidate
@@ -78,10 +78,14 @@ def request_of(
 ) -> AdviceRequest:
     """The question: at most `max_candidates`, named c1, c2, … in order; every text redacted, then cut."""
     offered = tuple(
-        _offered(f"c{at}", each, runbooks[each.runbook_id], alert, parts.redactor)
-        for at, each in enumerate(candidates[: parts.max_candidates], 1)
+        _offered(_name(place), each, runbooks[each.runbook_id], alert, parts.redactor)
+        for place, each in enumerate(candidates[: parts.max_candidates])
     )
     return AdviceRequest(offered, alert_text(redacted_alert(parts.redactor, alert)))
+
+
+def _name(place: int) -> str:
+    return f"c{place + 1}"
 
 
 def _offered(name: str, candidate: Candidate, runbook: Runbook, alert: Alert, redactor: Redactor) -> Offered:
@@ -110,8 +114,11 @@ def applied(
     """The candidates weighed anew by the answer; without advice they stay as they are."""
     if isinstance(answer, NoAdvice):
         return replace(stand, answer=answer)
+    places = {_name(place): place for place in range(len(stand.candidates))}
+    if answer.candidate and answer.candidate not in places:
+        return replace(stand, answer=NoAdvice(NoAdviceReason.NOT_OFFERED, usage=answer.usage))
     answer = replace(answer, reason=redactor.text(answer.reason))
-    at = int(answer.candidate[1:]) - 1 if answer.candidate else None
+    at = places[answer.candidate] if answer.candidate else None
     before = [candidate.confidence for candidate in stand.candidates]
     after = reweighed(before, at, answer.confidence, max_raise=max_raise)
     weighed = [

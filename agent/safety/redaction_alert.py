@@ -24,5 +24,6 @@ def redacted_alert(redactor: Redactor, alert: Alert) -> Alert:
         team=redactor.text(alert.team),
         environment=redactor.text(alert.environment),
         url=redactor.text(alert.url),
+        links=tuple(redactor.text(link) for link in alert.links),
         labels={str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {},
     )

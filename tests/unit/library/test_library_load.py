@@ -5,7 +5,8 @@ import pytest
 from library_texts import QUEUE, QUEUE_AS_PUBLISHED
 
 from agent.library import Library
-from agent.library.load import MAX_DEPTH, Changes
+from agent.library.folder import MAX_DEPTH
+from agent.library.load import Changes
 from agent.library.markdown import MAX_BYTES
 
 
@@ -160,7 +161,7 @@ def test_endless_folders_are_not_followed(root):
 
 
 def test_too_many_files_are_told_once(root, monkeypatch):
-    monkeypatch.setattr("agent.library.load.MAX_FILES", 2)
+    monkeypatch.setattr("agent.library.folder.MAX_FILES", 2)
     for name in "abcd":
         (root / f"{name}.md").write_text("# x")
     library = Library(root)
