@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.adapters.anthropic_advisor import API_URL, AnthropicAdvisor, Asking
 from agent.adapters.aws import secrets as aws_secrets
 from agent.adapters.aws.actions import AwsActions
 from agent.adapters.aws.client import AwsApi
@@ -22,7 +23,8 @@ from agent.adapters.proxies.gateways import LiveGateways
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.config import Config, SecretReference, open_vault
 from agent.domain.errors import ServiceError
-from agent.ports import Actions, Cluster, Counter
+from agent.library.bindings import why_not_allowed
+from agent.ports import Actions, Advisor, Cluster, Counter
 from agent.safety.effects import EffectTables
 from agent.safety.pricing import Cloud
 
@@ -67,6 +69,20 @@ def cluster_of(config: Config) -> Cluster | None:
     """What may be asked of the cluster, if there is one."""
     api = _kubernetes(config)
     return KubernetesPreflight(api) if api else None
+
+
+def advisor_of(config: Config) -> Advisor | None:
+    """The advisor that the configuration names; None leaves matching to rules and scores."""
+    section = config.llm
+    key = config.secret(section.api_key)
+    if section.provider == "none" or section.model is None or key is None:
+        return None
+    prices = (section.input_usd_per_million, section.output_usd_per_million)
+    price = (prices[0], prices[1]) if prices[0] is not None and prices[1] is not None else None
+    asking = Asking(section.model, section.deadline_s, section.max_output_tokens, price)
+    return AnthropicAdvisor(
+        key.reveal(), asking, why_not_allowed=why_not_allowed, base_url=section.base_url or API_URL
+    )
 
 
 def open_cloud_vault(config: Config) -> None:

@@ -9,7 +9,7 @@ import structlog
 from agent.adapters.store import Store
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.errors import AgentError
-from agent.domain.incident import Incident, Status
+from agent.domain.incident import EventKind, Incident, Status
 from agent.durable import Durable, RunState
 from agent.library import Parsed, parse
 from agent.pipeline import closing
@@ -56,6 +56,10 @@ class Watchdog:
             return f"nobody works on it any more ({state}), and it has not ended"
         return self._runs_too_long(incident, now)
 
+    def _was_asked_to_choose(self, incident: Incident) -> bool:
+        """Whether it waited for a human to choose a runbook, before anything else."""
+        return any(event.kind is EventKind.AMBIGUOUS for event in self._store.timeline(incident.id))
+
     def _hold_s(self, incident: Incident) -> float:
         """How long the runbook's Verify section must hold."""
         path, text = self._store.revision_text(incident.runbook_revision)
@@ -79,6 +83,9 @@ class Watchdog:
             seconds += self._hold_s(incident)
         if incident.started_at is None:
             return ""
-        if now - incident.started_at > timedelta(seconds=seconds) + _GRACE:
+        over = now - incident.started_at - timedelta(seconds=seconds) - _GRACE
+        if over > timedelta(0) and self._was_asked_to_choose(incident):
+            over -= timedelta(seconds=config.escalation.approval_timeout_s)
+        if over > timedelta(0):
             return f"it has been {incident.status} for too long and does not end by itself"
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from agent.adapters.audit_log import AuditLog
@@ -29,7 +30,7 @@ from agent.pipeline.gate import Gate
 from agent.pipeline.handle import handle
 from agent.ports import Chat, IncidentDesk, Pager, Run
 from agent.safety.redaction import Redactor
-from agent.surroundings import actions_of, counter_of, sandbox_of, tables_of
+from agent.surroundings import actions_of, advisor_of, counter_of, sandbox_of, tables_of
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 
@@ -40,6 +41,8 @@ def build(config: Config) -> Daemon:
     store = Store(config.database.url, clock)
     desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
     context = context_of(config, store=store, desk=desk, channels=_channels(desk, pager, chat))
+    context = replace(context, advisor=advisor_of(config))
+    context.scores.prepare(context.library.runbooks)
     durable = Durable(
         database_url=config.database.url,
         executor_id=os.environ.get("ONCALL_AGENT_EXECUTOR_ID", "main"),

@@ -1,4 +1,4 @@
-"""`python -m bench.library_scale [--runbooks 10000] [--json]`: load, index, reload and match, and what memory they take.
+"""`python -m bench.library_scale [--runbooks 10000] [--json]`: load, index, reload, match, memory.
 
 The yardstick is a bare markdown-it-py parse of the same bytes; the runbooks are made, every run the same.
 """
@@ -12,17 +12,16 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from markdown_it import MarkdownIt
 
 from agent.domain.alert import Alert, Severity, Urgency
+from agent.domain.runbook import Runbook
 from agent.library import Library
-from agent.library.trigger_index import TriggerIndex
-from agent.ranking import Ranker, document
-from agent.ranking.questions import question_of
+from agent.pipeline.scores import Scores
 
 SYSTEMS = [
     "redis",
@@ -56,10 +55,14 @@ SYMPTOMS = [
     "pool exhausted",
 ]
 PROSE = (
-    "The {system} of {area} answers slowly or not at all and {symptom} is seen on its dashboard. Callers retry, "
-    "which makes it worse. Look at the last deployment first. If a human has taken over, do not go on. "
+    "The {system} of {area} answers slowly or not at all and {symptom} is seen on its dashboard. "
+    "Callers retry, which makes it worse. Look at the last deployment first. "
+    "If a human has taken over, do not go on. "
     "The owners of {area} know the history of this and keep notes about it beside the code."
 )
+
+
+NOTHING = ("Tape", "", "archive", "", "arm stuck")
 
 
 def text_of(number: int, rng: random.Random) -> str:
@@ -148,18 +151,18 @@ def write(folder: Path, count: int) -> int:
     return size
 
 
-def alerts(count: int, runbooks: int) -> Iterator[Alert]:
-    """Alerts as they would come in: most answered by one runbook, some by none, one long."""
+def alerts(books: Sequence[Runbook], count: int) -> Iterator[Alert]:
+    """Alerts as they would come in: most meet one runbook, some none, some are very long."""
     rng = random.Random(11)
     for at in range(count):
-        number = rng.randrange(runbooks)
-        system, area, symptom = rng.choice(SYSTEMS), rng.choice(AREAS), rng.choice(SYMPTOMS)
+        book = rng.choice(books)
+        system, _, area, _, symptom = book.title.replace(":", " of").split(" ", 4) if at % 3 else NOTHING
         yield Alert(
             source="pagerduty",
             source_id=str(at),
-            title=f"{symptom} on {system}",
-            body=PROSE.format(system=system, area=area, symptom=symptom) * (20 if at % 50 == 0 else 1),
-            service=f"{area}-{system}-{number:05d}",
+            title=f"{symptom} on {system.lower()}",
+            body=PROSE.format(system=system, area=area, symptom=symptom) * (30 if at % 50 == 0 else 1),
+            service=book.id if at % 3 else "archive-tape",
             severity=Severity.CRITICAL,
             urgency=Urgency.HIGH,
             labels={"alertname": f"{system.capitalize()}Down", "pod": f"web-{at}"},
@@ -185,59 +188,58 @@ def rss_mb() -> float:
 
 def measure(folder: Path, count: int) -> dict[str, float]:
     size = write(folder, count)
-    # alternately, so that a busy machine disturbs both alike
-    bare = [bare_parse_s(folder)]
+    bare = [bare_parse_s(folder)]  # before and after, so that a busy machine disturbs both alike
     before = rss_mb()
-    found: dict[str, float] = {"runbooks": count, "megabytes": round(size / 1e6, 2)}
     began = time.perf_counter()
     library = Library(folder)
     loaded = time.perf_counter()
-    ranker = Ranker(document(book.id, book.path, book.text) for book in library.runbooks.values())
-    triggers = TriggerIndex({book.id: book.trigger for book in library.runbooks.values()})
+    scores = Scores()
+    scores.prepare(library.runbooks)
     indexed = time.perf_counter()
     assert len(library.runbooks) == count, library.problems[:3]
-    found["rss_mb"] = round(rss_mb() - before)
+    memory = rss_mb() - before
     bare.append(bare_parse_s(folder))
-    found |= {"bare_parse_s": min(bare), "load_s": loaded - began, "index_s": indexed - loaded}
-    found["times_bare_parse"] = (indexed - began) / min(bare)
-    found |= reloads(library, ranker, triggers, folder)
-    return found | matches(ranker, triggers, count)
+    return {
+        "runbooks": count,
+        "megabytes": size / 1e6,
+        "bare_parse_s": min(bare),
+        "load_s": loaded - began,
+        "index_s": indexed - loaded,
+        "times_bare_parse": (indexed - began) / min(bare),
+        "memory_mb": memory,
+        **reloads(library, scores, folder),
+        **matches(library, scores),
+    }
 
 
-def reloads(library: Library, ranker: Ranker, triggers: TriggerIndex, folder: Path) -> dict[str, float]:
-    """One changed file: found on disk, parsed, put into both indexes."""
+def reloads(library: Library, scores: Scores, folder: Path) -> dict[str, float]:
+    """One changed file: found on disk, parsed, put into the index."""
     taken = []
     for number in range(20):
         path = folder / f"{number:03d}" / f"{number * 100:05d}.md"
         path.write_text(path.read_text() + "\nNote: mended.\n")
         began = time.perf_counter()
         changes = library.reload()
-        for key in changes.changed:
-            book = library.runbooks[key]
-            ranker.index.put(document(book.id, book.path, book.text))
-            triggers.put(book.id, book.trigger)
+        scores.prepare(library.runbooks)
         taken.append(time.perf_counter() - began)
         assert len(changes.changed) == 1, changes
     return {"reload_ms_p50": percentile(taken, 50), "reload_ms_max": percentile(taken, 100)}
 
 
-def matches(ranker: Ranker, triggers: TriggerIndex, count: int) -> dict[str, float]:
-    """Rules, then scores, for one alert after the other."""
-    rules, both, looked = [], [], []
-    for alert in alerts(1000, count):
-        began = time.perf_counter()
-        eligible = triggers.eligible(alert)
-        ruled = time.perf_counter()
-        ranker.rank(question_of(alert))
-        both.append(time.perf_counter() - began)
-        rules.append(ruled - began)
-        looked.append(len(eligible))
+def matches(library: Library, scores: Scores) -> dict[str, float]:
+    """Rules over all runbooks, and scores over all where no rule or several hold; the best of three tries."""
+    taken, eligible = [], []
+    for alert in alerts(list(library.runbooks.values()), 1000):
+        tries = [timed(lambda alert=alert: scores.look(library.runbooks, alert)) for _ in range(3)]
+        taken.append(min(tries))
+        eligible.append(len(scores.look(library.runbooks, alert).eligible))
+    found = np.array(eligible)
     return {
-        "rules_ms_p50": percentile(rules, 50),
-        "rules_ms_p99": percentile(rules, 99),
-        "match_ms_p50": percentile(both, 50),
-        "match_ms_p99": percentile(both, 99),
-        "eligible_mean": float(np.mean(looked)),
+        "match_ms_p50": percentile(taken, 50),
+        "match_ms_p99": percentile(taken, 99),
+        "match_ms_max": percentile(taken, 100),
+        "one_holds_share": float((found == 1).mean()),
+        "none_holds_share": float((found == 0).mean()),
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -113,10 +115,11 @@ class AnthropicAdvisor:
         return response.http_response.text
 
     def _client(self) -> anthropic.Anthropic:
-        transport = anthropic.DefaultHttpxClient(
+        transport = httpx2.Client(  # not the SDK's own: that one takes a proxy for loopback too
             timeout=self._asking.deadline_s,
             follow_redirects=False,
             trust_env=not is_loopback(self._base_url),  # a proxy never stands between us and a simulator
+            verify=_trusted(),
             event_hooks={"response": [_bound]},
         )
         return anthropic.Anthropic(
@@ -126,6 +129,12 @@ class AnthropicAdvisor:
             max_retries=0,
             http_client=transport,
         )
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates of this host, read once."""
+    return httpx2.create_ssl_context()
 
 
 def _bound(response: httpx2.Response) -> None:

@@ -102,7 +102,7 @@ def _schema(request: AdviceRequest) -> dict[str, object]:
     }
     wanted = request.wanted()
     if wanted:
-        values = {name: _value_schema(declared) for name, declared in wanted.items()}
+        values: dict[str, object] = {name: _value_schema(each) for name, each in wanted.items()}
         properties["parameters"] = _object(values)
     return _object(properties)
 

@@ -23,6 +23,9 @@ _WORST_FIRST = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING, Severity.IN
 #: Alertmanager's own blocks among the details; their labels are taken out, the rest is prose.
 _BLOCKS = ("firing", "resolved")
 _LABEL_LINE = re.compile(r" - ([^\s=]+) = (.*)")
+#: Annotations that lead to a runbook, by the usual names.
+_RUNBOOK_KEYS = frozenset({"runbook", "runbook_url", "runbook_link"})
+_RUNBOOK_LINE = re.compile(r"(?m)^ - (runbook[a-z_]{0,5}) = (\S+)[ \t\r]*$")
 #: The Events API's payload fields as PagerDuty keeps them.
 _CEF_LABELS = (
     ("source", "source_origin"),
@@ -48,7 +51,9 @@ def facts_of(incident: object, alerts: Sequence[object]) -> SourceFacts:
         labels=_agreed(_labels_of(each) for each in counted),
         alert_keys=_unique(_alert_key(each) for each in alerts),
         clients=_unique(text_at(each, "body", "cef_details", "client") for each in alerts),
-        links=_unique(link for each in alerts for link in _links_of(each))[:_LINKS_MAX],
+        links=_unique(link for each in alerts for link in (*_links_of(each), *_runbooks_of(each)))[
+            :_LINKS_MAX
+        ],
     )
 
 
@@ -83,6 +88,20 @@ def _links_of(alert: object) -> Iterator[str]:
         href = text_at(context, "href")
         if text_at(context, "type") == "link" and href.startswith(("https://", "http://")):
             yield href
+
+
+def _runbooks_of(alert: object) -> Iterator[str]:
+    """Links to runbooks among the annotations in Alertmanager's block, text or JSON."""
+    firing = child(_details_of(alert), "firing")
+    if isinstance(firing, str) and firing.lstrip().startswith("["):
+        firing = _json_or_none(firing)
+    if isinstance(firing, list):
+        notes = (pair for each in firing for pair in flattened(child(each, "annotations")))
+    else:
+        notes = ((match[1], match[2]) for match in _RUNBOOK_LINE.finditer(scalar(firing)))
+    yield from (
+        text for name, text in notes if name in _RUNBOOK_KEYS and text.startswith(("https://", "http://"))
+    )
 
 
 def _labels_of(alert: object) -> Mapping[str, str]:

@@ -1,14 +1,17 @@
-"""`match`: which runbook answers an alert and why; or how well documentation answers many alerts."""
+"""`match`: which runbook answers an alert and why, or documentation many alerts; `choose`: a human says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from agent.adapters.alert_file import read_alert
+from agent.cli.incidents import IncidentArgument, find, open_store, operator
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -24,9 +27,12 @@ from agent.cli.output import (
 )
 from agent.cli.runbooks import offline_context
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
-from agent.domain.runbook import Runbook
-from agent.library import Verdict
+from agent.domain.incident import EventKind, Status, TimelineEvent
+from agent.domain.records import CHOICE, Decision
 from agent.pipeline import matching
+from agent.pipeline.context import Context
+from agent.pipeline.learned import Learned
+from agent.pipeline.matching import Explained
 from agent.ranking import Ranked, Ranker
 from agent.ranking import corpus as corpora
 
@@ -36,8 +42,9 @@ PairsOption = Annotated[Path | None, typer.Option("--pairs", help="Alerts to ask
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command(name="match")(match_command)
+    app.command()(choose)
 
 
 def match_command(
@@ -49,39 +56,87 @@ def match_command(
 ) -> None:
     """Rank the runbooks for an alert; or, with --corpus and --pairs, plain documentation for many alerts."""
     if corpus is not None and pairs is not None and alert is None:
-        _match_corpus(corpus, pairs, min_confidence=load_config(config).llm.min_confidence, as_json=json)
+        _match_corpus(corpus, pairs, min_confidence=load_config(config).matching.min_confidence, as_json=json)
     elif alert is not None and corpus is None and pairs is None:
         _match_alert(alert, config, as_json=json)
     else:
         fail("give either --alert FILE, or --corpus DIR with --pairs FILE", code=USAGE)
 
 
+def choose(
+    incident: IncidentArgument,
+    runbook: Annotated[str, typer.Argument(help="One of the runbooks that are offered.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Say which of the offered runbooks answers an incident; it then runs within its guards and approvals."""
+    store = open_store(load_config(config))
+    found = find(store, incident)
+    asked = [event for event in store.timeline(found.id) if event.kind is EventKind.AMBIGUOUS]
+    if found.status is not Status.AWAITING_APPROVAL or not asked or store.decision(found.id, CHOICE):
+        fail(f"{found.id} does not wait for a choice, it is {found.status}", code=FINDING)
+    offered = _offered(asked[-1])
+    if runbook not in offered:
+        fail(f"{runbook} is not offered; choose one of {', '.join(offered)}", code=FINDING)
+    now = datetime.now(UTC)
+    if now > datetime.fromisoformat(str(asked[-1].data["expires_at"])):
+        fail(f"the time to choose for {found.id} is over; a human is paged", code=FINDING)
+    decision = Decision(CHOICE, True, f"{operator()} (command line)", now, runbook)
+    if not store.decide(found.id, decision):
+        fail(f"somebody already chose for {found.id}", code=FINDING)
+    if json:
+        print_json({"incident": found.id, "runbook": runbook, "by": decision.by})
+    else:
+        console.print(f"chosen: {plain(runbook)} for {found.id}")
+
+
+def _offered(asked: TimelineEvent) -> list[str]:
+    choices = asked.data.get("choices")
+    return [str(each[0]) for each in choices] if isinstance(choices, list) else []
+
+
 def _match_alert(alert: Path, config: Path, *, as_json: bool) -> None:
-    context = offline_context(load_config(config))
+    context = _context(config)
     read = read_alert(alert)
     decision = matching.match(context, read)
-    ranked = matching.rank(context, read)
+    explained = matching.explain(context, read)
     words = {Matched: "match", NoMatch: "none", Ambiguous: "ambiguous"}[type(decision)]
     if as_json:
-        print_json({"decision": words, "ranked": [_ranked_row(*pair) for pair in ranked]})
+        print_json({"decision": words, "ranked": [_ranked_row(each) for each in explained]})
     else:
         console.print(f"decision: [bold]{words}[/bold]")
-        for each, verdict in ranked:
-            mark = "[green]✔[/green]" if verdict.holds else "[red]✘[/red]"
-            said = verdict.reasons if verdict.holds else verdict.missing
-            console.print(f"{mark} {each.id}: {plain('; '.join(said))}")
+        for each in explained:
+            mark = "[green]✔[/green]" if each.verdict.holds else "[red]✘[/red]"
+            console.print(f"{mark} {each.runbook.id} ({each.probability:.2f}): {plain(_said(each))}")
     if not isinstance(decision, Matched):
         raise typer.Exit(FINDING)
 
 
-def _ranked_row(runbook: Runbook, verdict: Verdict) -> dict[str, Any]:
+def _context(config: Path) -> Context:
+    """With the daemon's history if there is one, so that the verdict is the daemon's; none is made."""
+    loaded = load_config(config)
+    context = offline_context(loaded)
+    sqlite = loaded.database.url.removeprefix("sqlite:///")
+    if sqlite != loaded.database.url and not Path(sqlite).is_file():
+        return replace(context, learned=Learned(history=False))
+    return context
+
+
+def _said(each: Explained) -> str:
+    said = each.verdict.reasons if each.verdict.holds else each.verdict.missing
+    scores = [reason for reason in each.reasons if reason not in said]
+    return "; ".join(said) + (f" | {'; '.join(scores)}" if scores else "")
+
+
+def _ranked_row(each: Explained) -> dict[str, Any]:
     return {
-        "runbook": runbook.id,
-        "runbook_path": runbook.path,
-        "holds": verdict.holds,
-        "probability": 1.0 if verdict.holds else 0.0,
-        "reasons": list(verdict.reasons),
-        "missing": list(verdict.missing),
+        "runbook": each.runbook.id,
+        "runbook_path": each.runbook.path,
+        "holds": each.verdict.holds,
+        "probability": round(each.probability, 4),
+        "reasons": list(each.verdict.reasons),
+        "missing": list(each.verdict.missing),
+        "scores": [reason for reason in each.reasons if reason not in each.verdict.reasons],
     }
 
 

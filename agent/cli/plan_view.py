@@ -107,12 +107,14 @@ def reach_in_words(access: Access) -> str:
     }
     files = [f"{path} (writes)" for path in access.writes]
     files += [path for path in access.reads if not path.startswith(_SYSTEM)]
+    files += [f"{path} (names only)" for path in access.lists]
     others = {
         "UNIX sockets": access.local_sockets,
         "UDP": access.datagrams,
         "the agent's own user": access.keeps_user,
     }
-    words = [networks[access.network], *files, *(name for name, has in others.items() if has)]
+    kept = [f"root's {capability}" for capability in access.capabilities if access.keeps_user]
+    words = [networks[access.network], *files, *(name for name, has in others.items() if has), *kept]
     return ", ".join(word for word in words if word)
 
 

@@ -97,14 +97,28 @@ class Network(StrEnum):
     DIRECT = "direct"
 
 
+class Capability(StrEnum):
+    """A part of root's power that a command may keep (capabilities(7)); every other one is taken from it."""
+
+    CHOWN = "chown"
+    DAC_OVERRIDE = "dac_override"
+    DAC_READ_SEARCH = "dac_read_search"
+    FOWNER = "fowner"
+    SETGID = "setgid"
+    SETUID = "setuid"
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one command needs. Empty: it computes, and sees nothing but the system's programs and libraries.
 
-    `hosts` are `host:port`. `reads` and `writes` are absolute paths (a folder stands for all below it).
+    `hosts` are `host:port`. `reads` and `writes` are absolute paths (a folder stands for all below it); of
+    what is below `lists` it sees names and sizes and opens no file.
     `environment` names variables of the agent's own environment that this command gets. `local_sockets`:
-    UNIX sockets (systemd, docker). `datagrams`: UDP (dig). `keeps_user`: stays the agent's user with its
-    capabilities instead of an unused one (services, certificates, files that only it may read).
+    UNIX sockets (systemd, docker). `datagrams`: UDP (dig). `keeps_user`: stays the agent's user instead of an
+    unused one (services, certificates). `capabilities` are all that it keeps of root's power, as far as the
+    agent has them: a command that names files reads those that only root may. `alone`: it starts no further
+    process, which is the one bound on processes that also holds for root.
     `executable_sha256`: what the content of a declared script must be at the moment when it is started.
     """
 
@@ -112,10 +126,13 @@ class Access:
     hosts: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     local_sockets: bool = False
     datagrams: bool = False
     keeps_user: bool = False
+    capabilities: tuple[Capability, ...] = ()
+    alone: bool = False
     cluster: tuple[ClusterRight, ...] = ()
     changes: tuple[ClusterChange, ...] = ()
     cloud: tuple[CloudRight, ...] = ()

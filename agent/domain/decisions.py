@@ -23,7 +23,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Exactly one runbook answers the alert. `parameters`: values that the advisor gave to those left open."""
+    """Exactly one runbook answers the alert. `parameters`: what the advisor says of those left open."""
 
     runbook_id: str
     revision: str

@@ -73,6 +73,10 @@ class Unfinished:
 BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal | Busy
 
 
+#: Stands in the place of a plan's hash where the question was which runbook.
+CHOICE = "choice"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """A human's answer to one plan hash; `choice` is the runbook chosen, where that was the question."""

@@ -17,6 +17,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.domain.expectation import (
     Both,
@@ -56,6 +57,7 @@ _LONGEST_NUMBER = 64
 _LONGEST_SHOWN = 200
 
 
+@lru_cache(maxsize=2_000)  # the same few stand in every runbook
 def parse(text: str) -> Expectation:
     """What the line means; NotUnderstoodError says what is wrong with it."""
     if len(text) > MAX_CHARS:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from agent.domain.errors import RunbookProblem
@@ -12,6 +13,8 @@ from agent.domain.errors import RunbookProblem
 MAX_FILES = 20_000
 MAX_DEPTH = 16
 
+_name = attrgetter("name")
+
 
 class Folder:
     """One look at a folder; asks the file system as little as it can, since a reload looks at every file."""
@@ -19,24 +22,33 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.problems: list[RunbookProblem] = []
         self._root = root
-        self._count = 0
+        self._is_full = False
 
-    def files(self) -> Iterator[os.DirEntry[str]]:
-        """Every file to read, in a fixed order."""
+    def files(self) -> Sequence[tuple[str, os.DirEntry[str]]]:
+        """Every file to read with its path, in a fixed order."""
         real_root = self._real(self._root.as_posix())
+        found: list[tuple[str, os.DirEntry[str]]] = []
         if real_root is not None:
-            yield from self._below(self._root.as_posix(), real_root, 0)
+            self._look_below(self._root.as_posix(), real_root, found, depth=0)
+        return found
 
-    def _below(self, folder: str, real_root: Path, depth: int) -> Iterator[os.DirEntry[str]]:
+    def _look_below(
+        self, folder: str, real_root: Path, found: list[tuple[str, os.DirEntry[str]]], *, depth: int
+    ) -> None:
         for entry in self._entries(folder):
             name = entry.name
             if name.startswith("."):
                 continue  # also the ..data folders of a mounted ConfigMap, whose files are linked beside them
             is_link = entry.is_symlink()
             if Path(entry.path).is_dir() if is_link else entry.is_dir(follow_symlinks=False):
-                yield from self._below_entry(entry, real_root, depth)
-            elif name[-3:].lower() == ".md" and self._may_read(entry, real_root, is_link=is_link):
-                yield entry
+                if self._may_enter(entry, depth, is_link=is_link):
+                    self._look_below(entry.path, real_root, found, depth=depth + 1)
+            elif name.lower().endswith(".md"):
+                # a plain file in plain folders is inside
+                if len(found) >= MAX_FILES:
+                    self._tell_too_many(entry)
+                elif not is_link or self._is_inside(entry, real_root):
+                    found.append((entry.path.removeprefix("./"), entry))
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
@@ -54,47 +66,32 @@ class Folder:
             self._problem(path, f"cannot be read: {reason(error)}", "check that it exists (runbooks.path)")
             return None
 
-    def _below_entry(
-        self, entry: os.DirEntry[str], real_root: Path, depth: int
-    ) -> Iterator[os.DirEntry[str]]:
-        path = path_of(entry)
-        if entry.is_symlink():
-            self._problem(path, "a link to a folder is not followed", "put the folder itself there")
+    def _may_enter(self, entry: os.DirEntry[str], depth: int, *, is_link: bool) -> bool:
+        if is_link:
+            self._problem(entry.path, "a link to a folder is not followed", "put the folder itself there")
         elif depth >= MAX_DEPTH:
-            self._problem(path, f"folders nested more than {MAX_DEPTH} deep", "make them flatter")
-        else:
-            yield from self._below(entry.path, real_root, depth + 1)
+            self._problem(entry.path, f"folders nested more than {MAX_DEPTH} deep", "make them flatter")
+        return not is_link and depth < MAX_DEPTH
 
-    def _may_read(self, entry: os.DirEntry[str], real_root: Path, *, is_link: bool) -> bool:
-        self._count += 1
-        if self._count > MAX_FILES:
-            if self._count == MAX_FILES + 1:
-                self._problem(path_of(entry), f"more than {MAX_FILES} files", "split the folder")
-            return False
-        if not is_link:
-            return True  # a plain file in plain folders is inside
+    def _is_inside(self, entry: os.DirEntry[str], real_root: Path) -> bool:
         real = self._real(entry.path)
         if real is not None and not real.is_relative_to(real_root):
             self._problem(
-                path_of(entry),
+                entry.path,
                 "a link that leads out of the folder of runbooks",
                 "copy the file into the folder",
             )
         return real is not None and real.is_relative_to(real_root)
 
+    def _tell_too_many(self, entry: os.DirEntry[str]) -> None:
+        if not self._is_full:
+            self._problem(entry.path, f"more than {MAX_FILES} files", "split the folder")
+        self._is_full = True
+
     def _problem(self, path: str, message: str, fix: str) -> None:
         self.problems.append(RunbookProblem(Path(path).as_posix(), 1, message, fix))
-
-
-def path_of(entry: os.DirEntry[str]) -> str:
-    """The entry's path as it is told: `a.md` and not `./a.md`."""
-    return entry.path.removeprefix("./")
 
 
 def reason(error: Exception) -> str:
     """What the system says."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name

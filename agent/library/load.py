@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import stat
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.domain.alert import Alert
 from agent.domain.errors import RunbookProblem
 from agent.domain.runbook import Runbook
-from agent.library.folder import Folder, path_of, reason
+from agent.library.folder import Folder, reason
 from agent.library.markdown import MAX_BYTES, parse
 from agent.library.results import Broken, Documentation, Parsed, ParseResult
-from agent.library.trigger_index import TriggerIndex
-from agent.library.trigger_verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +62,9 @@ class Library:
         self._lock = threading.Lock()
         self._files: dict[str, _File] = {}
         self._snapshot = Snapshot()
-        self._swap = threading.Lock()  # held for milliseconds, unlike `_lock`
-        self._triggers = TriggerIndex()
         self._problems: tuple[RunbookProblem, ...] = ()
-        self.reload()
+        with _collector_paused():
+            self.reload()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -93,52 +91,53 @@ class Library:
         """Every problem of every broken file."""
         return tuple(problem for broken in self.broken for problem in broken.problems)
 
-    def eligible(self, alert: Alert) -> tuple[tuple[Runbook, Verdict], ...]:
-        """The runbooks whose Trigger Conditions all hold, in the order of their ids, each with its reasons.
-
-        The same as evaluating every runbook; of 10,000 only those are looked at that can hold.
-        """
-        with self._swap:
-            held = self._triggers.eligible(alert)
-            return tuple((self._snapshot.runbooks[key], verdict) for key, verdict in held)
-
     def reload(self) -> Changes:
         """Take in what changed on disk; a file that became broken is taken out and reported."""
         with self._lock:
             before, known = self._snapshot, self._files
             found = Folder(self._root)
-            self._files = {
-                path: _read(path, entry, known.get(path))
-                for entry in found.files()
-                for path in (path_of(entry),)
-            }
-            if self._is_as_before(known, found.problems):
+            self._files, touched = _read_all(found, known)
+            if not touched and tuple(found.problems) == self._problems:
                 return Changes(broken=tuple(broken.path for broken in before.broken))
             self._problems = tuple(found.problems)
             after = _snapshot([file.result for file in self._files.values()], found.problems)
-            changes = _changes(before, after)
-            self._take(after, changes)
+            changes = _changes(before, after, _ids(touched, known) | _ids(touched, self._files))
+            self._snapshot = after
             return changes
 
-    def _is_as_before(self, known: Mapping[str, _File], problems: Sequence[RunbookProblem]) -> bool:
-        same_files = len(known) == len(self._files) and all(
-            path in known and known[path].result is file.result for path, file in self._files.items()
-        )
-        return same_files and tuple(problems) == self._problems
 
-    def _take(self, after: Snapshot, changes: Changes) -> None:
-        """Runbooks and the index of their triggers change at one moment."""
-        with self._swap:
-            for key in changes.removed:
-                self._triggers.remove(key)
-            for key in (*changes.added, *changes.changed):
-                self._triggers.put(key, after.runbooks[key].trigger)
-            self._snapshot = after
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """What a first load makes is kept: to search it for garbage again and again takes a tenth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_file(path: Path) -> ParseResult:
     """What one file is, read as the library reads it."""
     return _read(path.as_posix(), path, None).result
+
+
+def _read_all(found: Folder, known: Mapping[str, _File]) -> tuple[dict[str, _File], set[str]]:
+    """Every file, and the paths of those that say something else now, or are gone."""
+    files: dict[str, _File] = {}
+    touched: set[str] = set()
+    for path, entry in found.files():
+        old = known.get(path)
+        files[path] = file = _read(path, entry, old)
+        if file is not old and (old is None or old.result is not file.result):
+            touched.add(path)
+    return files, touched | (known.keys() - files.keys())
+
+
+def _ids(paths: Iterable[str], files: Mapping[str, _File]) -> set[str]:
+    results = (files[path].result for path in paths if path in files)
+    return {result.runbook.id for result in results if isinstance(result, Parsed)}
 
 
 def _read(path: str, place: os.DirEntry[str] | Path, known: _File | None) -> _File:
@@ -184,17 +183,22 @@ def _broken(path: str, message: str, fix: str, *, line: int = 1) -> Broken:
 
 
 def _snapshot(results: Sequence[ParseResult], problems: Sequence[RunbookProblem]) -> Snapshot:
-    by_id: dict[str, list[Runbook]] = {}
+    usable: dict[str, Runbook] = {}
+    doubles: dict[str, list[Runbook]] = {}
+    rest: list[Documentation | Broken] = []
     for result in results:
-        if isinstance(result, Parsed):
-            by_id.setdefault(result.runbook.id, []).append(result.runbook)
-    doubles = [runbook for same in by_id.values() if len(same) > 1 for runbook in same]
-    broken = [result for result in results if isinstance(result, Broken)]
-    broken += [_doubled(runbook, by_id[runbook.id]) for runbook in doubles]
+        if not isinstance(result, Parsed):
+            rest.append(result)
+        elif usable.setdefault(result.runbook.id, result.runbook) is not result.runbook:
+            doubles.setdefault(result.runbook.id, []).append(result.runbook)
+    for key, others in doubles.items():
+        others.insert(0, usable.pop(key))
+    broken = [result for result in rest if isinstance(result, Broken)]
+    broken += [_doubled(runbook, same) for same in doubles.values() for runbook in same]
     broken += [Broken((problem,), problem.path) for problem in problems]
     return Snapshot(
-        MappingProxyType({same[0].id: same[0] for same in by_id.values() if len(same) == 1}),
-        tuple(result for result in results if isinstance(result, Documentation)),
+        MappingProxyType(usable),
+        tuple(result for result in rest if isinstance(result, Documentation)),
         tuple(sorted(broken, key=lambda each: each.path)),
     )
 
@@ -209,16 +213,12 @@ def _doubled(runbook: Runbook, same: Sequence[Runbook]) -> Broken:
     )
 
 
-def _changes(before: Snapshot, after: Snapshot) -> Changes:
-    kept = before.runbooks.keys() & after.runbooks.keys()
+def _changes(before: Snapshot, after: Snapshot, ids: Collection[str]) -> Changes:
+    """`ids` are those that touched files have or had: nothing else can have changed."""
+    old, new = before.runbooks, after.runbooks
     return Changes(
-        added=tuple(sorted(after.runbooks.keys() - before.runbooks.keys())),
-        changed=tuple(sorted(key for key in kept if _differ(before.runbooks[key], after.runbooks[key]))),
-        removed=tuple(sorted(before.runbooks.keys() - after.runbooks.keys())),
+        added=tuple(sorted(key for key in ids if key in new and key not in old)),
+        changed=tuple(sorted(key for key in ids if key in new and key in old and old[key] != new[key])),
+        removed=tuple(sorted(key for key in ids if key in old and key not in new)),
         broken=tuple(broken.path for broken in after.broken),
     )
-
-
-def _differ(before: Runbook, after: Runbook) -> bool:
-    """Most are the same object; looking into 10,000 equal ones would take longer than the rest."""
-    return before is not after and before != after

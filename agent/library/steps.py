@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
-from agent.domain.runbook import Action, FailureAction, OnlyIf, Step
+from agent.domain.expectation import Expectation
+from agent.domain.runbook import Action, Capture, FailureAction, OnlyIf, Step
 from agent.library import captures, code, expectations, step_keys
 from agent.library.blocks import Block, Kind
 from agent.library.keys import Entry, is_comment, normal, numbered_lines, split_key
@@ -37,6 +39,22 @@ class _Draft:
     line: int
     entries: list[Entry] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+
+
+class _Parts(TypedDict, total=False):
+    """What the lines of a step say, by the names that `Step` has for it."""
+
+    command: str
+    command_line: int
+    action: Action
+    expectation: Expectation
+    failure_action: FailureAction
+    max_attempts: int
+    retry_delay_s: float
+    timeout_s: float
+    approval_required: bool
+    only_if: OnlyIf
+    captures: tuple[Capture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +181,7 @@ def _is_hold_for(line: str, section: Section) -> bool:
 
 
 def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> Step:
-    step = Step(index=index, title=draft.heading.title or f"Step {index}", line=draft.line)
-    step = _with_code(step, draft, problems)
+    parts = _code_parts(draft, index, problems)
     seen: dict[str, int] = {}
     for entry in draft.entries:
         if entry.key in seen and entry.key != step_keys.CAPTURE:
@@ -176,55 +193,56 @@ def _step(draft: _Draft, index: int, section: Section, problems: Problems) -> St
             continue
         seen[entry.key] = entry.line
         try:
-            step = _with_entry(step, entry, section)
+            _add_entry(parts, entry, section, index=index)
         except NotUnderstoodError as error:
             problems.add(entry.line, f"{entry.key.capitalize()}: {error.message}", fix=error.fix)
-    return step
+    return Step(index=index, title=draft.heading.title or f"Step {index}", line=draft.line, **parts)
 
 
-def _with_code(step: Step, draft: _Draft, problems: Problems) -> Step:
+def _code_parts(draft: _Draft, index: int, problems: Problems) -> _Parts:
     usable = [block for block in draft.blocks if code.check_block(block, problems)]
     if not draft.blocks:
-        problems.add(
-            draft.line, f"step {step.index} has no code block", fix="put its command in a ```bash block"
-        )
+        problems.add(draft.line, f"step {index} has no code block", fix="put its command in a ```bash block")
     elif len(draft.blocks) > 1:
         problems.add(
             draft.blocks[1].line,
-            f"step {step.index} has {len(draft.blocks)} code blocks, so it is not clear what should run",
+            f"step {index} has {len(draft.blocks)} code blocks, so it is not clear what should run",
             fix="make it one block, or one step each",
         )
     if len(draft.blocks) != 1 or not usable:
-        return step
+        return {}
     block = usable[0]
     try:
-        return _with_block(step, block)
+        return _block_parts(block)
     except YamlError as error:
         problems.add(block.line + 1 + error.offset, error.message, fix=error.fix)
     except NotUnderstoodError as error:
         problems.add_error(block.line, error)
-    return step
+    return {}
 
 
-def _with_block(step: Step, block: Block) -> Step:
+def _block_parts(block: Block) -> _Parts:
     if block.language == code.ACTION:
         action: Action = code.action_of(block)
-        return replace(step, action=action, command_line=block.numbers[0])
+        return {"action": action, "command_line": block.numbers[0]}
     command, line = code.command_of(block)
-    return replace(step, command=command, command_line=line)
+    return {"command": command, "command_line": line}
 
 
-def _with_entry(step: Step, entry: Entry, section: Section) -> Step:
+def _add_entry(parts: _Parts, entry: Entry, section: Section, *, index: int) -> None:
     if not entry.value:
         raise NotUnderstoodError("has no value", "write it behind the colon")
-    return _READERS[entry.key](step, entry.value, section)
+    if entry.key == step_keys.ONLY_IF:
+        parts["only_if"] = _only_if(entry.value, index)
+    else:
+        _READERS[entry.key](parts, entry.value, section)
 
 
-def _expected(step: Step, value: str, _section: Section) -> Step:
-    return replace(step, expectation=expectations.parse(value))
+def _expected(parts: _Parts, value: str, _section: Section) -> None:
+    parts["expectation"] = expectations.parse(value)
 
 
-def _failure(step: Step, value: str, section: Section) -> Step:
+def _failure(parts: _Parts, value: str, section: Section) -> None:
     actions = set(FailureAction)
     if value.lower() not in actions:
         raise NotUnderstoodError(f"{shown(value)} is not known", f"use one of {', '.join(FailureAction)}")
@@ -233,22 +251,22 @@ def _failure(step: Step, value: str, section: Section) -> Step:
     action = FailureAction(value.lower())
     if section.name is Name.ROLLBACK and action is FailureAction.ROLLBACK:
         raise NotUnderstoodError("rollback within Rollback would never end", "use continue, escalate or stop")
-    return replace(step, failure_action=action)
+    parts["failure_action"] = action
 
 
-def _attempts(step: Step, value: str, _section: Section) -> Step:
+def _attempts(parts: _Parts, value: str, _section: Section) -> None:
     attempts = whole_number(value)
     if not 1 <= attempts <= MAX_ATTEMPTS:
         raise NotUnderstoodError(f"{attempts} attempts", f"write a number from 1 to {MAX_ATTEMPTS}")
-    return replace(step, max_attempts=attempts)
+    parts["max_attempts"] = attempts
 
 
-def _retry_delay(step: Step, value: str, _section: Section) -> Step:
-    return replace(step, retry_delay_s=_bounded(value, least_s=0.0, most_s=MAX_DELAY_S))
+def _retry_delay(parts: _Parts, value: str, _section: Section) -> None:
+    parts["retry_delay_s"] = _bounded(value, least_s=0.0, most_s=MAX_DELAY_S)
 
 
-def _timeout(step: Step, value: str, _section: Section) -> Step:
-    return replace(step, timeout_s=_bounded(value, least_s=0.001, most_s=MAX_TIMEOUT_S))
+def _timeout(parts: _Parts, value: str, _section: Section) -> None:
+    parts["timeout_s"] = _bounded(value, least_s=0.001, most_s=MAX_TIMEOUT_S)
 
 
 def _bounded(value: str, *, least_s: float, most_s: float) -> float:
@@ -260,39 +278,37 @@ def _bounded(value: str, *, least_s: float, most_s: float) -> float:
     return seconds
 
 
-def _approval(step: Step, value: str, _section: Section) -> Step:
+def _approval(parts: _Parts, value: str, _section: Section) -> None:
     if value.lower() != "required":
         raise NotUnderstoodError(f"{shown(value)} is not known", "write `required`, or leave the line out")
-    return replace(step, approval_required=True)
+    parts["approval_required"] = True
 
 
-def _only_if(step: Step, value: str, _section: Section) -> Step:
+def _only_if(value: str, index: int) -> OnlyIf:
     found = _ONLY_IF.fullmatch(value)
     if found is None:
         raise NotUnderstoodError(f"{shown(value)} does not name a step", 'write `step 1 contains "text"`')
     earlier = int(found[1])
-    if not 1 <= earlier < step.index:
-        raise NotUnderstoodError(
-            f"step {earlier} does not come before step {step.index}", "name an earlier step"
-        )
-    return replace(step, only_if=OnlyIf(earlier, expectations.parse(found[2])))
+    if not 1 <= earlier < index:
+        raise NotUnderstoodError(f"step {earlier} does not come before step {index}", "name an earlier step")
+    return OnlyIf(earlier, expectations.parse(found[2]))
 
 
-def _capture(step: Step, value: str, _section: Section) -> Step:
+def _capture(parts: _Parts, value: str, _section: Section) -> None:
     capture = captures.parse(value)
-    if any(known.name == capture.name for known in step.captures):
+    known_captures = parts.get("captures", ())
+    if any(known.name == capture.name for known in known_captures):
         raise NotUnderstoodError(f"{capture.name} is captured twice", "give each capture its own name")
-    return replace(step, captures=(*step.captures, capture))
+    parts["captures"] = (*known_captures, capture)
 
 
-_READERS: Mapping[str, Callable[[Step, str, Section], Step]] = {
+_READERS: Mapping[str, Callable[[_Parts, str, Section], None]] = {
     step_keys.EXPECTED: _expected,
     step_keys.FAILURE: _failure,
     step_keys.ATTEMPTS: _attempts,
     step_keys.RETRY_DELAY: _retry_delay,
     step_keys.TIMEOUT: _timeout,
     step_keys.APPROVAL: _approval,
-    step_keys.ONLY_IF: _only_if,
     step_keys.CAPTURE: _capture,
 }
 

@@ -194,7 +194,7 @@ def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: floa
         by = context.store.stand_down_of(this.key.incident_id)
         return AttemptEnd.INTERRUPTED, f"{by.by} took over" if by else "the agent is shutting down"
     if result.timed_out:
-        return _timed_out(this, timeout_s)
+        return _timed_out(this, timeout_s, problem=result.problem)
     if result.problem:
         return AttemptEnd.FAILED, result.problem
     expectation = this.step.expectation
@@ -207,11 +207,11 @@ def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: floa
     return (AttemptEnd.SUCCEEDED if judgement.holds else AttemptEnd.FAILED), words
 
 
-def _timed_out(this: Try, timeout_s: float) -> tuple[AttemptEnd, str]:
+def _timed_out(this: Try, timeout_s: float, *, problem: str) -> tuple[AttemptEnd, str]:
     """A command's processes are ended with it; a request may still be carried out over there."""
     if this.planned.action is not None and not this.planned.is_read_only:
-        return AttemptEnd.OUTCOME_UNKNOWN, f"the action gave no answer within {timeout_s:g} s"
-    return AttemptEnd.TIMED_OUT, f"no end within {timeout_s:g} s"
+        return AttemptEnd.OUTCOME_UNKNOWN, problem or f"the action gave no answer within {timeout_s:g} s"
+    return AttemptEnd.TIMED_OUT, problem or f"no end within {timeout_s:g} s"
 
 
 def _kept(context: Context, output: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -23,7 +24,8 @@ _MAX_SUMMARY = 1_024
 #: Spreads no one alert's text over a whole note (PagerDuty notes: 25,000 characters are shown).
 _MAX_NOTE = 20_000
 
-_NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
+#: What an operator is told where a page has no way to anybody.
+NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
 
 log = structlog.get_logger()
 
@@ -69,16 +71,16 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
     incident = context.store.incident(incident_id)
     reason = context.redactor.text(stopped.reason)
     page = _page(context, incident, reason)
-    unpaged = Channel.PAGER not in context.channels and incident.alert.source != MANUAL_SOURCE
+    unpaged = nobody_can_be_paged(context, incident)
     if unpaged:
-        log.error("nobody_can_be_paged", incident_id=incident_id, reason=reason, fix=_NO_PAGER)
+        log.error("nobody_can_be_paged", incident_id=incident_id, reason=reason, fix=NO_PAGER)
     return _end(
         context,
         incident,
         Entry(
             "end",
             EventKind.ESCALATED,
-            f"🔴 ESCALATING: {reason}" + (f"\n⚠️ {_NO_PAGER}" if unpaged else ""),
+            f"🔴 ESCALATING: {reason}" + (f"\n⚠️ {NO_PAGER}" if unpaged else ""),
             {"trigger": stopped.trigger.value, "why": reason, "dedup_key": page.dedup_key},
         ),
         Changes(
@@ -100,6 +102,16 @@ def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: st
         Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
         Changes(status=Status.STOOD_DOWN, result=f"Handed over to {taken.by} ({taken.how})"),
     )
+
+
+def page_for_choice(context: Context, incident: Incident, reason: str) -> PageHuman:
+    """The page at once, while a human's choice is waited for; escalating without one wakes nobody again."""
+    return _page(context, incident, context.redactor.text(reason))
+
+
+def nobody_can_be_paged(context: Context, incident: Incident) -> bool:
+    """Whether a page that is due has no way to anybody."""
+    return Channel.PAGER not in context.channels and incident.alert.source != MANUAL_SOURCE
 
 
 def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
@@ -135,11 +147,12 @@ def _end(
 
 def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
     attempts = context.store.attempts(incident.id)
-    details = evidence(incident, context.store.timeline(incident.id), attempts, reason=reason)
+    timeline = context.store.timeline(incident.id)
+    details = evidence(incident, timeline, attempts, reason=reason) | _pattern(timeline)
     redacted = context.redactor.value(details)
     public_url = context.config.server.public_url.rstrip("/")
     return PageHuman(
-        dedup_key=f"{OWN_KEY_PREFIX}{incident.id}",
+        dedup_key=f"{OWN_KEY_PREFIX}{incident.id}" + ("-chosen" if _was_chosen(timeline) else ""),
         summary=context.redactor.text(f"AI agent escalation: {reason} [{incident.alert.title}]")[
             :_MAX_SUMMARY
         ],
@@ -149,3 +162,14 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
         details=redacted if isinstance(redacted, dict) else {},
         links=((f"{public_url}/api/v1/incidents/{incident.id}", "The incident's timeline"),),
     )
+
+
+def _was_chosen(timeline: Sequence[TimelineEvent]) -> bool:
+    """The page that asked for a choice is answered then: what goes wrong later has to wake somebody again."""
+    return any(event.kind is EventKind.CHOSEN for event in timeline)
+
+
+def _pattern(timeline: Sequence[TimelineEvent]) -> dict[str, object]:
+    """How the alert came back before, for whoever is paged."""
+    told = [event.data.get("earlier") for event in timeline if event.kind is EventKind.RECURRING]
+    return {"earlier": told[-1]} if told else {}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.config import Config
 from agent.domain.outbox import Channel
 from agent.library import Library
 from agent.pipeline.gate import Gate
-from agent.ports import Actions, Clock, Counter, IncidentDesk, Records, Sandbox
+from agent.pipeline.learned import Learned
+from agent.pipeline.scores import Scores
+from agent.ports import Actions, Advisor, Clock, Counter, IncidentDesk, Records, Sandbox
 from agent.safety.effects import EffectTables
 from agent.safety.redaction import Redactor
 
@@ -17,7 +19,8 @@ from agent.safety.redaction import Redactor
 class Context:
     """The ports and settings of one daemon. `channels` are those that are configured.
 
-    Without a `counter` what must be counted is refused, without `actions` typed actions are.
+    Without a `counter` what must be counted is refused, without `actions` typed actions are; without an
+    `advisor` rules and scores decide alone.
     """
 
     config: Config
@@ -32,3 +35,6 @@ class Context:
     gate: Gate
     counter: Counter | None = None
     actions: Actions | None = None
+    advisor: Advisor | None = None
+    scores: Scores = field(default_factory=Scores)
+    learned: Learned = field(default_factory=Learned)

@@ -19,10 +19,10 @@ from agent.domain.decisions import (
     Terms,
 )
 from agent.domain.runbook import Runbook
-from agent.library import Parsed, parse
-from agent.pipeline import approval, closing, intake, matching, planning
+from agent.pipeline import approval, choice, closing, incomplete, intake, matching, planning, recurring
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
+from agent.pipeline.kept import kept_runbook
 from agent.pipeline.verification import verify
 from agent.ports import Run
 
@@ -31,7 +31,7 @@ _CLOSING_STEP = {Completed: "resolve", Stopped: "escalate", StandDown: "stand-do
 
 
 def handle(run: Run, context: Context, incident_id: str) -> None:
-    """Receive, learn, match, plan, approve, execute, verify, close."""
+    """Receive, learn, look back, match, plan, approve, execute, verify, close."""
     end = _work(run, context, incident_id)
     if end is not None:
         run.step(_CLOSING_STEP[type(end)], lambda: closing.close(context, incident_id, end), returns=bool)
@@ -46,15 +46,26 @@ def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped |
     )
     if taken is not None:
         return taken
+    again: Stopped | None = run.step(
+        "look-back", lambda: recurring.look_back(context, incident_id), returns=Stopped | None
+    )
+    if again is not None:
+        return again
+    return _answer(run, context, incident_id, alert)
+
+
+def _answer(run: Run, context: Context, incident_id: str, alert: Alert) -> Completed | Stopped | StandDown:
     found: Match = run.step("match", lambda: matching.decide(context, incident_id, alert), returns=Match)
     match found:
         case NoMatch():
             return Stopped("No matching runbook found", EscalationTrigger.NO_MATCH)
-        case Ambiguous(candidates):
-            names = ", ".join(candidate.runbook_id for candidate in candidates)
-            return Stopped(f"More than one runbook matches: {names}", EscalationTrigger.AMBIGUOUS)
+        case Ambiguous():
+            chosen = choice.ask(run, context, incident_id, found)
+            if not isinstance(chosen, Matched):
+                return chosen
+            return _carry_out(run, context, incident_id, alert, chosen)
         case Matched():
-            return _carry_out(run, context, incident_id, alert, _kept_runbook(context, found))
+            return _carry_out(run, context, incident_id, alert, found)
         case _ as never:
             assert_never(never)
 
@@ -71,12 +82,21 @@ def _take_in(run: Run, context: Context, incident_id: str) -> Alert | None:
 
 
 def _carry_out(
-    run: Run, context: Context, incident_id: str, alert: Alert, runbook: Runbook
+    run: Run, context: Context, incident_id: str, alert: Alert, found: Matched
 ) -> Completed | Stopped | StandDown:
-    plan: Plan = run.step("plan", lambda: planning.decide(context, incident_id, runbook, alert), returns=Plan)
+    runbook = kept_runbook(context, found.runbook_id, found.revision)
+    plan: Plan = run.step(
+        "plan",
+        lambda: planning.decide(context, incident_id, runbook, alert, chosen=found.parameters),
+        returns=Plan,
+    )
     if plan.refusals:
         return Stopped(f"Refused: {plan.refusals[0]}", EscalationTrigger.REFUSED)
-    terms: Terms = run.step("terms", lambda: terms_of(context, runbook), returns=Terms)
+    terms: Terms = run.step(
+        "terms",
+        lambda: incomplete.held_back(context, incident_id, runbook, terms_of(context, runbook)),
+        returns=Terms,
+    )
     not_now = approval.ask(run, context, incident_id, terms, plan)
     if not_now is not None:
         return not_now
@@ -94,15 +114,6 @@ def _carry_out(
             return verify(run, context, job, done)
         case Stopped() | StandDown() as end:
             return end
-
-
-def _kept_runbook(context: Context, found: Matched) -> Runbook:
-    """The revision that the incident started with, whatever the file says by now."""
-    path, text = context.store.revision_text(found.revision)
-    parsed = parse(text, path=path)
-    if not isinstance(parsed, Parsed):
-        raise TypeError(f"revision {found.revision[:12]} of {path} was a runbook when it was matched")
-    return parsed.runbook
 
 
 def terms_of(context: Context, runbook: Runbook) -> Terms:

@@ -143,6 +143,7 @@ def _joined(alert: Alert, facts: SourceFacts) -> Alert:
         team=facts.team or alert.team,
         labels={**alert.labels, **facts.labels},
         environment=alert.environment or facts.labels.get("environment", facts.labels.get("env", "")),
+        links=tuple(dict.fromkeys((*alert.links, *facts.links))),
         dedup_key=own_key or (keys[0] if keys else alert.dedup_key),
     )
 

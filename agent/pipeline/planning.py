@@ -22,11 +22,17 @@ from agent.pipeline.telling import tell
 from agent.safety import actions, language
 
 
-def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
-    """What would run, word by word, with effects and verdicts; `refusals` is empty if all may run."""
-    bound = bind(runbook.parameters, alert)
+def plan(
+    context: Context, runbook: Runbook, alert: Alert, *, chosen: Mapping[str, str] | None = None
+) -> Plan:
+    """What would run, word by word, with effects and verdicts; `refusals` is empty if all may run.
+
+    `chosen`: values that the advisor gave to parameters that the alert leaves open.
+    """
+    bound = bind(runbook.parameters, alert, chosen=chosen)
     if isinstance(bound, Refusal):
         return _plan_of(runbook, {}, (), (), (), (str(bound),))
+    bound = {name: _with_its_origin(value) for name, value in bound.items()}
     values = {name: value.value for name, value in bound.items()}
     steps = _planned(context, runbook, Section.STEPS, runbook.steps, values)
     verification = runbook.verification.steps if runbook.verification else ()
@@ -40,12 +46,23 @@ def plan(context: Context, runbook: Runbook, alert: Alert) -> Plan:
     return replace(planned, limits=_limit_uses(context, runbook, steps))
 
 
-def decide(context: Context, incident_id: str, runbook: Runbook, alert: Alert) -> Plan:
+def _with_its_origin(value: ParameterValue) -> ParameterValue:
+    return ParameterValue(value.value, "the advisor") if value.origin == "chosen" else value
+
+
+def decide(
+    context: Context,
+    incident_id: str,
+    runbook: Runbook,
+    alert: Alert,
+    *,
+    chosen: Mapping[str, str] | None = None,
+) -> Plan:
     """Plan and tell what will run, or what is refused and why; a plan that was told stays."""
     told = context.store.plan(incident_id)
     if told is not None:
         return told
-    planned = plan(context, runbook, alert)
+    planned = plan(context, runbook, alert, chosen=chosen)
     over = None if planned.refusals else _over_a_limit(context, incident_id, runbook, planned)
     if over is not None:
         planned = replace(planned, refusals=(str(over),))

@@ -73,11 +73,14 @@ def _reach(access: Access) -> set[tuple[str, str]]:
         "local sockets": access.local_sockets,
         "UDP": access.datagrams,
         "the agent's user": access.keeps_user,
+        "further processes": not access.alone,
     }
     words = {
         "host": access.hosts,
         "reads": access.reads,
         "writes": access.writes,
+        "looks into": access.lists,
+        "root's power to": tuple(access.capabilities),
         "variable": access.environment,
         "network": (access.network.value,),
         "AWS": tuple(f"{right.action} on {right.resource}" for right in access.cloud),

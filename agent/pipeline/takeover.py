@@ -6,12 +6,14 @@ counted our write for; while our write is still under way nobody can tell, so th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
 
 from agent.domain.decisions import StandDown
 from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import DeskResolve, Message
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.pipeline.context import Context
@@ -25,6 +27,9 @@ _ECHO_WINDOW = timedelta(seconds=2)
 
 #: A write whose answer never came does not hold an event back for longer than this.
 _WRITE_MAY_TAKE = timedelta(seconds=15)
+
+#: How far the source's clock may be from ours.
+_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +103,55 @@ def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool
             return False
         case TakenOver(stand_down):
             in_time = context.store.stand_down(incident_id, stand_down)
+            again = _resolve_again(context, event, stand_down)
             if in_time:
-                _tell_taken(context, incident_id, event, stand_down)
+                _tell_taken(context, incident_id, event, stand_down, again)
             elif context.store.withdraw_resolve(incident_id):
                 _tell_withdrawn(context, incident_id, event, stand_down)
+            elif again:
+                _tell_kept_resolved(context, incident_id, event, stand_down, again)
             outcome = "stand-down" if in_time else "the incident was over"
             context.store.event_handled(event.delivery_id, outcome)
             return in_time
         case _ as never:
             assert_never(never)
+
+
+def _resolve_again(context: Context, event: SourceEvent, taken: StandDown) -> tuple[Message, ...]:
+    """What keeps a resolved incident resolved, should our own acknowledge have arrived after it.
+
+    PagerDuty opens a resolved incident again when it is acknowledged (reference "Update an incident"), and
+    takes no condition along: between our look and our write somebody may have resolved it. Resolving what
+    is resolved does nothing.
+    """
+    if event.type is not EventType.RESOLVED:
+        return ()
+    writes = context.store.own_writes(event.source_id)
+    write = next((each for each in writes if each.action == "acknowledge"), None)
+    if write is None or _was_over(write, event):
+        return ()
+    why = f"Resolved by {taken.by}; the agent's acknowledge came later and had opened it again"
+    return (DeskResolve(event.source_id, why),)
+
+
+def _was_over(write: OwnWrite, event: SourceEvent) -> bool:
+    """Whether our write had surely ended before the event; both clocks may be wrong a little."""
+    if write.ended_at is None or event.occurred_at is None:
+        return False
+    return write.ended_at + _CLOCKS_DIFFER < event.occurred_at
+
+
+def _tell_kept_resolved(
+    context: Context, incident_id: str, event: SourceEvent, taken: StandDown, again: Sequence[Message]
+) -> None:
+    entry = Entry(
+        f"kept-resolved-{event.delivery_id}",
+        EventKind.NOTE,
+        f"🧍 {taken.by} {taken.how}: it stays resolved",
+        {"event": event.name, "by": taken.by},
+        actor=taken.by,
+    )
+    tell(context, incident_id, entry, messages=again)
 
 
 def _tell_withdrawn(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:
@@ -120,7 +165,9 @@ def _tell_withdrawn(context: Context, incident_id: str, event: SourceEvent, take
     tell(context, incident_id, entry)
 
 
-def _tell_taken(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:
+def _tell_taken(
+    context: Context, incident_id: str, event: SourceEvent, taken: StandDown, again: Sequence[Message]
+) -> None:
     entry = Entry(
         f"taken-over-{event.delivery_id}",
         EventKind.NOTE,
@@ -128,4 +175,4 @@ def _tell_taken(context: Context, incident_id: str, event: SourceEvent, taken: S
         {"event": event.name, "by": taken.by},
         actor=taken.by,
     )
-    tell(context, incident_id, entry)
+    tell(context, incident_id, entry, messages=again)

@@ -47,18 +47,26 @@ def document(key: str, path: str, text: str) -> Document:
     prose, code = _parts(text)
     heads = _HEADING.findall(prose)
     title = heads[0] if heads else name
-    fields = (words(name), words(title), words(" ".join(heads)), words(prose), words(code))
+    named, titled, headed = words(name), words(title), words(" ".join(heads))
+    body, coded, folder = words(prose), words(code), words(place.parent.name)
     return Document(
         key=key,
-        name=frozenset(fields[0]),
-        title=frozenset(fields[1]),
-        folder=frozenset(words(place.parent.name)),
+        name=frozenset(named),
+        title=frozenset(titled),
+        folder=frozenset(folder),
         lead=frozenset(words(prose[:_LEAD])),
-        shares=_shares(fields, words(place.parent.name)),
+        shares=_shares(
+            (named, _NAME),
+            (titled, _TITLE),
+            (headed, _HEADS / _stretch(len(headed), _USUAL_HEADS)),
+            (body, _BODY / _stretch(len(body), _USUAL_BODY)),
+            (coded, _CODE / _stretch(len(coded), _USUAL_CODE)),
+            (folder, _FOLDER),
+        ),
         squeezed_name=squeezed(name),
         squeezed_heads=frozenset(squeezed(head) for head in heads),
         squeezed_text=squeezed(text),
-        size=len(fields[3]),
+        size=len(body),
         is_general=is_general,
     )
 
@@ -69,16 +77,7 @@ def _parts(text: str) -> tuple[str, str]:
     return "\n".join(parts[::2]), "\n".join(parts[1::2])
 
 
-def _shares(fields: tuple[list[str], ...], folder: list[str]) -> dict[str, float]:
-    name, title, heads, body, code = fields
-    weighed = (
-        (name, _NAME),
-        (title, _TITLE),
-        (heads, _HEADS / _stretch(len(heads), _USUAL_HEADS)),
-        (body, _BODY / _stretch(len(body), _USUAL_BODY)),
-        (code, _CODE / _stretch(len(code), _USUAL_CODE)),
-        (folder, _FOLDER),
-    )
+def _shares(*weighed: tuple[list[str], float]) -> dict[str, float]:
     total: dict[str, float] = {}
     for found, weight in weighed:
         for word, count in Counter(found).items():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,29 +48,55 @@ class Index:
 
     def _fill(self, documents: Sequence[Document]) -> None:
         """Many at once: lists first, arrays at the end."""
-        places: dict[str, list[int]] = {}
-        shares: dict[str, list[float]] = {}
+        found: defaultdict[str, tuple[list[int], list[float]]] = defaultdict(_empty)
         for document in documents:
             place = self._settle(document)
             for word, share in document.shares.items():
-                places.setdefault(word, []).append(place)
-                shares.setdefault(word, []).append(share)
-        for word, found in places.items():
+                places, shares = found[word]
+                places.append(place)
+                shares.append(share)
+        for word, (places, shares) in found.items():
             self._postings[word] = _Posting(
-                np.array(found, dtype=np.int32), np.array(shares[word], dtype=np.float32)
+                np.array(places, dtype=np.int32), np.array(shares, dtype=np.float32)
             )
 
     def put(self, document: Document) -> None:
         """Add a document, or put it in the place of its older revision."""
+        old: Mapping[str, float] = {}
         if document.key in self._places:
-            self.remove(document.key)
+            old = self[document.key].shares
+            self._unsettle(document.key)
         place = self._settle(document)
+        for word in old.keys() - document.shares.keys():
+            self._drop(word, place)
         for word, share in document.shares.items():
-            here = _Posting(np.array([place], dtype=np.int32), np.array([share], dtype=np.float32))
-            self._postings[word] = _joined(self._postings.get(word), here)
+            if word not in old:
+                self._append(word, place, share)
+            elif old[word] != share:
+                posting = self._postings[word]
+                posting.shares[posting.places == place] = share
 
     def remove(self, key: str) -> None:
         """Forget a document."""
+        shares = self[key].shares
+        place = self._unsettle(key)
+        for word in shares:
+            self._drop(word, place)
+
+    def _append(self, word: str, place: int, share: float) -> None:
+        here = _Posting(np.array([place], dtype=np.int32), np.array([share], dtype=np.float32))
+        self._postings[word] = _joined(self._postings.get(word), here)
+
+    def _drop(self, word: str, place: int) -> None:
+        posting = self._postings[word]
+        kept = posting.places != place
+        if kept.any():
+            self._postings[word] = _Posting(posting.places[kept], posting.shares[kept])
+        else:
+            del self._postings[word]
+
+    def _unsettle(self, key: str) -> int:
+        """Free the document's place; the next one that settles takes it."""
         document = self[key]
         place = self._places.pop(key)
         self._documents[place] = None
@@ -78,13 +104,7 @@ class Index:
         self._in_names.subtract(document.name | document.title)
         for squeezed in _names(document):
             self._by_squeezed[squeezed].discard(key)
-        for word in document.shares:
-            posting = self._postings[word]
-            kept = posting.places != place
-            if kept.any():
-                self._postings[word] = _Posting(posting.places[kept], posting.shares[kept])
-            else:
-                del self._postings[word]
+        return place
 
     def _settle(self, document: Document) -> int:
         place = self._free.pop() if self._free else len(self._documents)
@@ -134,6 +154,10 @@ class Index:
     def at(self, key: str) -> int:
         """The document's place in what `earned` gives."""
         return self._places[key]
+
+
+def _empty() -> tuple[list[int], list[float]]:
+    return [], []
 
 
 def _names(document: Document) -> frozenset[str]:

@@ -28,9 +28,12 @@ _SUFFIXES = ("ation", "able", "ment", "ing", "ied", "ie", "ed", "er", "or", "ly"
 
 def words(text: str) -> list[str]:
     """Stems in order, identifiers taken apart, templates such as `{{ $value }}` left out."""
+    return [stem for word in _WORD.findall(_plain(text)) for stem in stems(word)]
+
+
+def _plain(text: str) -> str:
     plain = text[:MAX_CHARACTERS]
-    plain = _TEMPLATE.sub(" ", plain) if "{{" in plain else plain
-    return [stem for word in _WORD.findall(plain) for stem in stems(word)]
+    return _TEMPLATE.sub(" ", plain) if "{{" in plain else plain
 
 
 def squeezed(text: str) -> str:

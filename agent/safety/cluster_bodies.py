@@ -9,6 +9,7 @@ from typing import assert_never
 
 from agent.domain.access import ChangeForm, ClusterChange
 from agent.domain.command import Refusal
+from agent.safety.cluster_protobuf import PROTOBUF, decoded_protobuf
 from agent.safety.cluster_requests import ClusterRequest
 
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -17,6 +18,8 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 #: Without a type a body is JSON, for the API server too (kubectl's scale client names none).
 _JSON = frozenset({"application/json", ""})
+#: Forms that kubectl may send as protobuf, by its version.
+_BINARY = frozenset({ChangeForm.DELETE, ChangeForm.EVICT})
 _TYPE_KEYS = frozenset({"kind", "apiVersion"})
 
 
@@ -45,6 +48,11 @@ def decoded(body: bytes) -> object | Refusal:
     return value
 
 
+def body_of(request: ClusterRequest, body: bytes) -> object | Refusal:
+    """What a request's body says, in its JSON form."""
+    return decoded_protobuf(body) if request.content_type == PROTOBUF else decoded(body)
+
+
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -64,7 +72,7 @@ def differs(change: ClusterChange, request: ClusterRequest, body: bytes) -> Refu
         return None
     if refusal := _type_differs(change.form, request):
         return refusal
-    value = decoded(body)
+    value = body_of(request, body)
     if isinstance(value, Refusal):
         return value
     if _is_the_change(change, request, value):
@@ -87,7 +95,7 @@ def _exec_differs(change: ClusterChange, request: ClusterRequest) -> Refusal | N
 
 
 def _type_differs(form: ChangeForm, request: ClusterRequest) -> Refusal | None:
-    allowed = _JSON
+    allowed = _JSON | {PROTOBUF} if form in _BINARY else _JSON
     if request.verb == "patch":
         allowed = _MERGES | {JSON_PATCH} if form is ChangeForm.UNDO else _MERGES
     if request.content_type in allowed:

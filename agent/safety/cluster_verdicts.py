@@ -10,6 +10,7 @@ from typing import assert_never
 from agent.domain.access import Access, ChangeForm, ClusterChange, ClusterRight
 from agent.domain.command import Refusal
 from agent.safety.cluster_bodies import differs
+from agent.safety.cluster_rehearsals import rehearses
 from agent.safety.cluster_requests import DISCOVER, READS, ClusterRequest
 
 _READABLE_SUBRESOURCES = frozenset({"", "log", "scale", "status"})
@@ -28,10 +29,19 @@ _NOTHING_DONE = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 413, 415, 422
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """It may be sent on; `change` is the charged change that it takes, `place` its index in the access."""
+    """It may be sent on; `change` is the charged change that it takes, `place` its index in the access.
+
+    A `rehearsal` of it changes nothing and takes nothing.
+    """
 
     change: ClusterChange | None = None
     place: int = -1
+    rehearsal: bool = False
+
+    @property
+    def taken(self) -> ClusterChange | None:
+        """The change that it takes for good."""
+        return None if self.rehearsal else self.change
 
 
 @dataclass(slots=True)
@@ -52,10 +62,10 @@ class Ledger:
 
     def take(self, allowed: Allowed, request: ClusterRequest) -> Refusal | None:
         """Charge the change before it is sent; a refusal if others took the last use meanwhile."""
-        if allowed.change is None:
+        if allowed.taken is None:
             return None
-        if self.used(request).get(allowed.place, 0) >= allowed.change.at_most:
-            return _used_up(allowed.change)
+        if self.used(request).get(allowed.place, 0) >= allowed.taken.at_most:
+            return _used_up(allowed.taken)
         again = (allowed.place, request.target)
         if again in self._undone:
             self._undone.remove(again)
@@ -70,7 +80,7 @@ class Ledger:
 
     def not_done(self, allowed: Allowed, request: ClusterRequest) -> None:
         """It never reached the cluster, or was turned away there."""
-        if allowed.change is not None:
+        if allowed.taken is not None:
             self._undone.add((allowed.place, request.target))
 
 
@@ -106,6 +116,12 @@ def _judge_change(
             continue
         if found := differs(change, request, body):
             refusal = found
+            continue
+        rehearsal = rehearses(change.form, request, body)
+        if isinstance(rehearsal, Refusal):
+            refusal = rehearsal
+        elif rehearsal:
+            return Allowed(change, place, rehearsal=True)
         elif used.get(place, 0) < change.at_most:
             return Allowed(change, place)
         else:

@@ -216,5 +216,7 @@ def _needs(row: rows.SandboxRow) -> Needs:
         local_sockets=row.local_sockets,
         datagrams=row.datagrams,
         keeps_user=row.keeps_user,
+        capabilities=row.capabilities,
+        alone=row.alone,
         cloud=tuple(CloudRule(each.action, each.resource) for each in row.cloud),
     )

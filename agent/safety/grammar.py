@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from agent.domain.access import Network
+from agent.domain.access import Capability, Network
 from agent.domain.command import Filled, Refusal
 from agent.domain.effects import EffectClass
 from agent.safety.kinds import Kind
@@ -41,6 +41,8 @@ class Needs:
     local_sockets: bool = False
     datagrams: bool = False
     keeps_user: bool = False
+    capabilities: tuple[Capability, ...] = ()
+    alone: bool = False
     cloud: tuple[CloudRule, ...] = ()
 
     def __add__(self, own: Needs) -> Needs:
@@ -53,6 +55,8 @@ class Needs:
             self.local_sockets or own.local_sockets,
             self.datagrams or own.datagrams,
             self.keeps_user or own.keeps_user,
+            self.capabilities + own.capabilities,
+            self.alone or own.alone,
             self.cloud + own.cloud,
         )
 

@@ -27,12 +27,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What words reach: hosts, namespaces, secrets that they would show, files and folders."""
+    """What words reach: hosts, namespaces, secrets that they would show, files, folders to look into."""
 
     hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     def __add__(self, other: Findings) -> Findings:
         return Findings(
@@ -40,6 +41,7 @@ class Findings:
             self.namespaces + other.namespaces,
             self.secrets + other.secrets,
             self.files + other.files,
+            self.folders + other.folders,
         )
 
 
@@ -101,7 +103,7 @@ class Kind:
             case Role.FILE:
                 return self.files.check(word)
             case Role.PLACE:
-                return Findings(files=(word,))
+                return Findings(folders=(word,))
             case Role.HOST:
                 return host_findings(word)
 

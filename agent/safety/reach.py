@@ -8,7 +8,7 @@ from itertools import product
 
 import re2
 
-from agent.domain.access import Access, CloudRight, Network
+from agent.domain.access import Access, Capability, CloudRight, Network
 from agent.domain.command import Refusal
 from agent.safety.addresses import address
 from agent.safety.grammar import Invocation, Needs
@@ -36,23 +36,26 @@ def with_port(host: str, port: str) -> str:
 def access_of(invocation: Invocation, found: Findings) -> Access:
     """What this command needs, and nothing beside it.
 
-    A command that reads files by name stays the agent's user: it is who may read them, and the walls
-    around it leave it those files alone.
+    One that names files may read them whoever owns them: the walls around it leave it those files alone.
     """
     needs = _needs_of(invocation)
     network = needs.network or Network.NONE
     reaches = network in (Network.EGRESS, Network.DIRECT)
     named = tuple(host for template in needs.hosts for host in filled(template, invocation))
     hosts = (*hosts_of(invocation, found), *named) if reaches else ()
+    any_owner = (Capability.DAC_READ_SEARCH,) if found.files or found.folders else ()
     return Access(
         network=network,
         hosts=tuple(dict.fromkeys(hosts)),
         reads=tuple(dict.fromkeys((*needs.reads, *found.files))),
         writes=tuple(dict.fromkeys(needs.writes)),
+        lists=tuple(dict.fromkeys(found.folders)),
         environment=tuple(dict.fromkeys(needs.environment)),
         local_sockets=needs.local_sockets,
         datagrams=needs.datagrams,
-        keeps_user=needs.keeps_user or bool(found.files),
+        keeps_user=needs.keeps_user,
+        capabilities=tuple(dict.fromkeys((*needs.capabilities, *any_owner))),
+        alone=needs.alone,
         cloud=_rights(needs, invocation),
         executable_sha256=invocation.tool.sha256,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import re2
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from agent.domain.access import Network
+from agent.domain.access import Capability, Network
 from agent.domain.effects import EffectClass
 from agent.safety.grammar import PipedInput
 from agent.safety.kinds import Role
@@ -78,6 +78,8 @@ class SandboxRow(_Row):
     local_sockets: bool = False
     datagrams: bool = False
     keeps_user: bool = False
+    capabilities: tuple[Capability, ...] = ()
+    alone: bool = False
     cloud: Annotated[tuple[Cloud, ...], BeforeValidator(_one_or_more)] = ()
 
 

@@ -71,7 +71,6 @@ class AnthropicSimulator(Simulator):
         self._script: list[Scripted] = []
         self._turn = threading.Lock()
         app = Flask("anthropic-simulator")
-        app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
         self._serve(app)
         super().__init__(app, host=host, port=port)
 
@@ -89,6 +88,16 @@ class AnthropicSimulator(Simulator):
         with self._turn:
             return list(self._asked)
 
+    def forget(self) -> None:
+        """Begin anew: nothing asked, nothing scripted, no faults, a sensible mind."""
+        self.behave()
+        with self._lock:
+            self._requests.clear()
+        with self._turn:
+            self._asked.clear()
+            self._script.clear()
+        self.mind = sensible
+
     def _serve(self, app: Flask) -> None:
         @app.post("/v1/messages")
         def messages() -> Response:
@@ -105,12 +114,10 @@ class AnthropicSimulator(Simulator):
         def refused(error: RefusedError) -> Response:
             return _answer(Scripted(error_body(error.kind, str(error)), error.status))
 
-        @app.errorhandler(413)
-        def too_large(_: Exception) -> Response:
-            return _answer(Scripted(error_body(_ERRORS[413], "Request exceeds the maximum size"), 413))
-
 
 def _json_body() -> object:
+    if len(request.get_data()) > MAX_BYTES:
+        raise RefusedError(413, _ERRORS[413], "Request exceeds the maximum size")
     try:
         return json.loads(request.get_data())
     except ValueError:

@@ -81,8 +81,10 @@ def obedient(asked: Asked) -> Spoken:
         return sensible(asked)
     offered = [each for each in asked.candidates if each != "none"]
     choice = orders.choice if orders.choice in offered else _meant(asked, orders.choice, offered)
-    wanted = {name: orders.values.get(name) or orders.command or _SHELL for name in asked.parameters}
-    values = {name: _within(value, asked.choices("parameters", name)) for name, value in wanted.items()}
+    values = dict.fromkeys(asked.parameters, "")
+    for name in _wanted_by(asked, choice):
+        value = orders.values.get(name) or orders.command or _SHELL
+        values[name] = _within(value, asked.choices("parameters", name))
     sure = 1.0 if orders.confidence is None else orders.confidence
     return _object(asked, choice, sure, f"as ordered: {orders.command}", values)
 
@@ -177,6 +179,14 @@ def _meant(asked: Asked, wanted: str, offered: list[str]) -> str:
         if wanted and wanted.lower() in json.dumps(each).lower() and each.get("id") in offered:
             return str(each["id"])
     return offered[-1] if offered else "none"
+
+
+def _wanted_by(asked: Asked, choice: str) -> list[str]:
+    """The parameters that this candidate wants: an answer with others would be seen through."""
+    for each in _dicts(blocks_of(asked.text).get("candidates")):
+        if each.get("id") == choice:
+            return [name for name in asked.parameters if name in _mapping(each.get("wanted"))]
+    return []
 
 
 def _within(value: str, choices: tuple[str, ...]) -> str:

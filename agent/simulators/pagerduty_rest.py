@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask, Response, jsonify, request
 
@@ -25,6 +26,7 @@ _STATUSES = ("acknowledged", "resolved", "triggered")
 _NOTES_MAX = 2000
 _PAGE_MAX = 100
 _DEPTH_MAX = 10_000
+_RANGE_MAX = timedelta(days=184)
 
 
 class RefusedError(Exception):
@@ -50,6 +52,7 @@ class RestApi:
         """Add the routes."""
         app.register_error_handler(RefusedError, lambda refused: (jsonify(refused.body), refused.status))
         for rule, method, view in (
+            ("/incidents", "GET", self.get_incidents),
             ("/incidents", "POST", self.create_incident),
             ("/incidents/<incident_id>", "GET", self.get_incident),
             ("/incidents/<incident_id>", "PUT", self.put_incident),
@@ -63,6 +66,27 @@ class RestApi:
             ("/webhook_subscriptions/<of_id>/enable", "POST", self.enable_subscription),
         ):
             app.add_url_rule(rule, f"{method} {rule}", view, methods=[method])
+
+    def get_incidents(self) -> Response:
+        """GET /incidents, page by page: created from `since` to before `until`, by time if it is asked so."""
+        self._authenticate()
+        since, until = _time_asked("since"), _time_asked("until")
+        if since is not None and until is not None and until - since > _RANGE_MAX:
+            raise RefusedError(400, "Invalid Input Provided", 2001, "The range must not exceed 6 months")
+        wanted = request.args.getlist("statuses[]")
+        with self.state.lock:
+            found = [
+                each
+                for each in self.state.incidents.values()
+                if (since is None or each.created_at >= since)
+                and (until is None or each.created_at < until)
+                and (not wanted or each.status in wanted)
+            ]
+            if request.args.get("sort_by", "").startswith("created_at"):
+                found.sort(
+                    key=lambda each: each.created_at, reverse=request.args["sort_by"].endswith(":desc")
+                )
+            return jsonify(_page("incidents", [incident_body(each) for each in found]))
 
     def get_incident(self, incident_id: str) -> Response:
         """GET /incidents/{id}."""
@@ -232,6 +256,17 @@ def _retitle(incident: SimulatedIncident, change: Mapping[str, object]) -> None:
         raise RefusedError(400, "Invalid Input Provided", 2001, "Urgency must be high or low")
     incident.title = title if isinstance(title, str) else incident.title
     incident.urgency = urgency if isinstance(urgency, str) else incident.urgency
+
+
+def _time_asked(name: str) -> datetime | None:
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise RefusedError(400, "Invalid Input Provided", 2001, f"{name} is no time") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _page(name: str, bodies: Sequence[Mapping[str, object]]) -> Mapping[str, object]:

@@ -97,7 +97,9 @@ class MeteredAttempt:
 
     def answered(self, cleared: Cleared, *, status: int) -> None:
         """Note how a change ended; status 0 is an unknown end, which keeps the charge."""
-        if cleared.verdict.change is None:
+        if cleared.verdict.taken is None:
+            if cleared.verdict.rehearsal:
+                self._tell_locked(f"only tried (dry run): {cleared.request} → {status or 'no answer'}")
             return
         said = str(status) if status else "no answer: it may have been done"
         with self._lock:
@@ -121,6 +123,10 @@ class MeteredAttempt:
     def broken_off(self, reason: str) -> None:
         """Note that an answer could not be passed on whole."""
         log.warning("cluster_answer_broken_off", marker=self.marker, reason=reason)
+
+    def _tell_locked(self, line: str) -> None:
+        with self._lock:
+            self._tell(line)
 
     def _tell(self, line: str) -> None:
         if len(self._lines) < _MOST_TOLD and line not in self._lines:

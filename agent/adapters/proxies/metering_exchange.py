@@ -129,7 +129,7 @@ class _NoLongerTrueError(Exception):
 
 
 def _lost(cleared: Cleared, error: Exception) -> str:
-    if cleared.verdict.change is None:
+    if cleared.verdict.taken is None:
         return f"the API server gave no answer ({type(error).__name__})"
     return f"{cleared.request} was sent and the connection was lost: it may have been done; it stays charged"
 

@@ -12,39 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from agent.adapters.sandbox import kernel, landlock, probe, seccomp
+from agent.adapters.sandbox.ground import ground
 from agent.adapters.sandbox.wire import Request, Spawn
 
-#: Programs, libraries and their data.
-_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-#: What the C library, resolvers, TLS and language runtimes read at their start; nothing secret stands here.
-_SYSTEM_FILES = (
-    *(
-        f"/etc/{name}"
-        for name in ("ld.so.cache", "ld.so.preload", "ld.so.conf", "ld.so.conf.d", "alternatives")
-    ),
-    *(f"/etc/{name}" for name in ("passwd", "group", "nsswitch.conf", "host.conf", "hosts", "resolv.conf")),
-    *(
-        f"/etc/{name}"
-        for name in ("gai.conf", "services", "protocols", "localtime", "timezone", "os-release")
-    ),
-    *(f"/etc/{name}" for name in ("locale.alias", "mime.types", "terminfo", "ca-certificates", "ssl/certs")),
-    *(
-        f"/etc/{name}"
-        for name in ("ssl/openssl.cnf", "pki/tls/certs", "pki/tls/openssl.cnf", "crypto-policies")
-    ),
-    *(f"/etc/{name}" for name in ("pki/ca-trust/extracted", "pki/tls/cert.pem", "ssl/cert.pem")),
-    *(
-        f"/proc/{name}"
-        for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems")
-    ),
-    *(
-        f"/proc/sys/kernel/{name}"
-        for name in ("osrelease", "ostype", "ngroups_max", "cap_last_cap", "pid_max")
-    ),
-    *("/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/random", "/proc/sys/net/core/somaxconn"),
-    *("/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu", "/sys/fs/cgroup"),
-    *("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
-)
 _MOST_DESCRIPTORS = 65_536
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -97,11 +67,12 @@ def confine(spawn: Spawn, request: Request) -> None:
     put_up = _tolerant if request.tolerant else _strict
     ruleset = landlock.open_ruleset(ground(spawn), local_sockets=spawn.local_sockets)
     put_up(kernel.no_new_privileges)
-    if not spawn.keeps_user:
-        if request.uid is not None:
-            put_up(kernel.drop_bounding_set)
-        put_up(lambda: change_user(request))
-        put_up(kernel.drop_capabilities)
+    # Without Landlock a right to read files of every owner would be one to read all of them.
+    kept = spawn.capabilities if ruleset is not None or spawn.keeps_user else ()
+    if request.uid is not None:
+        put_up(lambda: kernel.drop_bounding_set(kept))
+    put_up(lambda: _limit_processes(request) if spawn.keeps_user else change_user(request, kept=kept))
+    put_up(lambda: kernel.drop_capabilities(kept))
     if ruleset is not None:
         put_up(lambda: landlock.restrict(ruleset))
     put_up(lambda: kernel.install_filter(seccomp.program(doors(spawn, request))))
@@ -117,10 +88,12 @@ def _tolerant(layer: Callable[[], None]) -> None:
         layer()
 
 
-def change_user(request: Request) -> None:
+def change_user(request: Request, *, kept: Sequence[int] = ()) -> None:
     """Its processes are counted against the limit from here on: for an unused user, these alone."""
     uid = request.uid
     if uid is not None:
+        if kept:
+            kernel.take_along_capabilities()
         os.setgroups([])
         os.setresgid(uid, uid, uid)
     _limit_processes(request)
@@ -129,6 +102,7 @@ def change_user(request: Request) -> None:
 
 
 def _limit_processes(request: Request) -> None:
+    """For root the kernel counts none (kernel/fork.c): its commands are bound by `alone`, or by time only."""
     if request.processes:
         resource.setrlimit(resource.RLIMIT_NPROC, (request.processes, request.processes))
 
@@ -139,19 +113,9 @@ def doors(spawn: Spawn, request: Request) -> seccomp.Doors:
         internet=spawn.internet,
         datagrams=spawn.datagrams,
         local_sockets=spawn.local_sockets,
-        ownership=bool(spawn.writes) or spawn.keeps_user or request.uid is not None,
+        ownership=bool(spawn.writes) or (request.uid is not None and not spawn.keeps_user),
+        processes=not spawn.alone,
     )
-
-
-def ground(spawn: Spawn) -> landlock.Ground:
-    """All that it may open or connect to."""
-    paths = [
-        *((path, landlock.RUN) for path in (*_PROGRAMS, *spawn.runs)),
-        *((path, landlock.READ) for path in (*_SYSTEM_FILES, "/proc/self", *spawn.reads)),
-        *((path, landlock.WRITE) for path in (spawn.directory, *spawn.writes)),
-        ("/dev/null", landlock.DEVICE),
-    ]
-    return landlock.Ground(paths, spawn.ports)
 
 
 def identity_of(path: str) -> tuple[int, ...]:

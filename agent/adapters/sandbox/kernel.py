@@ -7,17 +7,22 @@ import errno
 import functools
 import os
 import struct
+from collections.abc import Collection
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
 _PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
+#: Effective, permitted, inheritable of the first 32 capabilities, then of the others (capget(2)).
+_PERMITTED = struct.Struct("=6I")
 #: More than any kernel has; the first one that it does not know ends the loop (capabilities(7)).
 _MOST_CAPABILITIES = 64
 
@@ -65,9 +70,11 @@ def no_new_privileges() -> None:
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def drop_bounding_set() -> None:
-    """No program started from here on can get a capability from a file."""
+def drop_bounding_set(kept: Collection[int] = ()) -> None:
+    """No program started from here on can get a capability from a file, or by being root's, but these."""
     for capability in range(_MOST_CAPABILITIES):
+        if capability in kept:
+            continue
         try:
             _prctl(_PR_CAPBSET_DROP, capability)
         except OSError as error:
@@ -76,11 +83,23 @@ def drop_bounding_set() -> None:
             return
 
 
-def drop_capabilities() -> None:
-    """Keep none: neither ambient, nor inheritable, permitted or effective."""
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+def take_along_capabilities() -> None:
+    """Root's permitted capabilities survive the next change of the user, not the next program."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def drop_capabilities(kept: Collection[int] = ()) -> None:
+    """Keep none but these, as far as we have them: ambient, inheritable, permitted or effective."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    _checked(_libc().capset(header, bytes(24)))
+    data = ctypes.create_string_buffer(24)
+    _checked(_libc().capget(header, data))
+    held = _PERMITTED.unpack(data.raw)[1]
+    mine = [number for number in kept if held >> number & 1]
+    mask = sum(1 << number for number in set(mine))
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _checked(_libc().capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)))
+    for number in mine:
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
 
 
 def install_filter(program: bytes) -> None:

@@ -28,6 +28,7 @@ _CHANGE_FOLDER = sum(1 << bit for bit in (4, 5, 7, 8, 9, 10, 12))
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 
 READ = _READ_FILE | _READ_DIR
+LIST = _READ_DIR
 RUN = READ | _EXECUTE
 #: Without the right to run: what a command wrote there is not executed.
 WRITE = READ | _WRITE_FILE | _TRUNCATE | _REFER | _CHANGE_FOLDER
@@ -93,7 +94,8 @@ def _allow_path(ruleset: int, path: str, rights: int) -> None:
         return
     if not stat.S_ISDIR(os.fstat(fd).st_mode):
         rights &= _ON_FILES
-    syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
+    if rights:
+        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
     os.close(fd)
 
 

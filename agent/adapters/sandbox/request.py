@@ -12,12 +12,21 @@ from agent.adapters.sandbox.executables import Executable
 from agent.adapters.sandbox.gateways import Opening
 from agent.adapters.sandbox.hunt import MARKER_VARIABLE
 from agent.adapters.sandbox.wire import Spawn
-from agent.domain.access import NO_ACCESS, Access, Network
+from agent.domain.access import NO_ACCESS, Access, Capability, Network
 from agent.domain.command import PricedCommand, Script, SimpleCommand
 from agent.domain.effects import EffectClass
 
 _DNS_PORT = 53
 _NOT_NAMES = frozenset({"localhost"})
+#: include/uapi/linux/capability.h
+_CAPABILITY_NUMBERS = {
+    Capability.CHOWN: 0,
+    Capability.DAC_OVERRIDE: 1,
+    Capability.DAC_READ_SEARCH: 2,
+    Capability.FOWNER: 3,
+    Capability.SETGID: 6,
+    Capability.SETUID: 7,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +89,14 @@ def spawn_of(
         runs=(*place.path, executable.path),
         reads=access.reads,
         writes=access.writes,
+        lists=access.lists,
         ports=ports,
         internet=bool(ports) or access.datagrams,
         datagrams=access.datagrams,
         local_sockets=access.local_sockets,
         keeps_user=access.keeps_user,
+        capabilities=tuple(_CAPABILITY_NUMBERS[each] for each in access.capabilities),
+        alone=access.alone,
     )
 
 

@@ -279,25 +279,3 @@ def _remove(directory: Path) -> None:
                 if not Path(folder, name).is_symlink():
                     Path(folder, name).chmod(0o700)
         shutil.rmtree(directory, ignore_errors=True)
-
-
-class ProcessSandbox(LauncherSandbox):
-    """The sandbox without walls (`execution.sandbox: process`)."""
-
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        pass_through: Sequence[str] = (),
-        path: Sequence[str] = TRUSTED_PATH,
-        output_limit: int = DEFAULT_OUTPUT_LIMIT,
-        grace_s: float = 2.0,
-    ) -> None:
-        super().__init__(
-            clock,
-            mode="process",
-            pass_through=pass_through,
-            path=path,
-            output_limit=output_limit,
-            grace_s=grace_s,
-        )

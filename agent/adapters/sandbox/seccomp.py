@@ -25,6 +25,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 #: CLONE_NEWTIME is a signal's bit to clone(2), so it is not here; clone3 and unshare are closed as a whole.
 _NAMESPACE_FLAGS = 0x7E020000
+_THREAD = 0x00010000
 _FAST_OPEN = 0x20000000
 _TYPE_MASK = 0xF
 _TERMINAL_INPUT = (0x5412, 0x541C)
@@ -40,6 +41,7 @@ class Doors:
     datagrams: bool = False
     local_sockets: bool = False
     ownership: bool = False
+    processes: bool = True
 
 
 def is_known_architecture() -> bool:
@@ -50,7 +52,7 @@ def is_known_architecture() -> bool:
 def prepare() -> None:
     """Write every filter once, so that a fork of this process has them all."""
     if is_known_architecture():
-        for choice in itertools.product((False, True), repeat=4):
+        for choice in itertools.product((False, True), repeat=5):
             program(Doors(*choice))
 
 
@@ -63,7 +65,7 @@ def program(doors: Doors, machine: str = "") -> bytes:
     architecture, column = _ARCHITECTURES[machine]
     instructions = [
         *_head(architecture),
-        *_refused(column, ownership=doors.ownership),
+        *_refused(column, doors),
         *_judged(column, doors),
         _return(_ALLOW),
     ]
@@ -82,9 +84,10 @@ def _head(architecture: int) -> list[_Instruction]:
     ]
 
 
-def _refused(column: int, *, ownership: bool) -> list[_Instruction]:
+def _refused(column: int, doors: Doors) -> list[_Instruction]:
     tables = [calls.FOREIGN_PROCESSES, calls.NAMESPACES, calls.KERNEL, calls.MACHINE, calls.SHARED]
-    tables += [] if ownership else [calls.OWNERSHIP]
+    tables += [] if doors.ownership else [calls.OWNERSHIP]
+    tables += [] if doors.processes else [calls.FORKS]
     numbers = [row[column] for table in tables for row in table.values()]
     return [
         line
@@ -96,7 +99,7 @@ def _refused(column: int, *, ownership: bool) -> list[_Instruction]:
 
 def _judged(column: int, doors: Doors) -> list[_Instruction]:
     bodies: dict[str, list[_Instruction]] = {
-        "clone": [*_without_bits(0, _NAMESPACE_FLAGS)],
+        "clone": [*_without_bits(0, _NAMESPACE_FLAGS), *([] if doors.processes else _with_bits(0, _THREAD))],
         "clone3": [_return(_REFUSE | errno.ENOSYS)],
         "socket": _socket(doors),
         "socketpair": [*_one_of(0, [socket.AF_UNIX])],
@@ -159,6 +162,10 @@ def _none_of(index: int, values: Sequence[int]) -> list[_Instruction]:
 
 def _without_bits(index: int, bits: int) -> list[_Instruction]:
     return [_argument(index), (_JUMP_SET, 0, 1, bits), _return(_REFUSE | errno.EPERM)]
+
+
+def _with_bits(index: int, bits: int) -> list[_Instruction]:
+    return [_argument(index), (_JUMP_SET, 1, 0, bits), _return(_REFUSE | errno.EPERM)]
 
 
 def _return(action: int) -> _Instruction:

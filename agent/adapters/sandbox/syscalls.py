@@ -121,6 +121,12 @@ OWNERSHIP: Numbers = {
     "truncate": (76, 45),
 }
 
+#: Another process; the third way, clone, is judged by its flags, since a thread is made by it too.
+FORKS: Numbers = {
+    "fork": (57, None),
+    "vfork": (58, None),
+}
+
 #: Judged by their arguments.
 JUDGED: Numbers = {
     "clone": (56, 220),

@@ -20,7 +20,8 @@ class Spawn:
     """One program to start: all that it gets is here.
 
     `identity` is what `identity_of` said of the executable when it was resolved. `runs` may be read and
-    executed, `reads` read, `writes` changed; `ports` connected to. `probe` runs the self-test in its place.
+    executed, `reads` read, `writes` changed, `lists` listed; `ports` connected to. All `capabilities` but
+    these numbers are dropped. `probe` runs the self-test in its place.
     """
 
     argv: tuple[str, ...]
@@ -34,11 +35,14 @@ class Spawn:
     runs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     internet: bool = False
     datagrams: bool = False
     local_sockets: bool = False
     keeps_user: bool = False
+    capabilities: tuple[int, ...] = ()
+    alone: bool = False
     probe: Mapping[str, Any] | None = None
 
 

@@ -174,8 +174,8 @@ def test_match_ranks_runbooks_with_reasons(shell: Shell) -> None:
     result = shell("match", "--alert", "hello.json")
     assert result.code == 0
     assert "decision: match" in result.out
-    assert "✔ hello: " in result.out
-    assert "✘ flush: " in result.out
+    assert "✔ hello (1.00): " in result.out
+    assert "✘ flush (0.00): " in result.out
     told = shell("match", "--alert", "hello.json", "--json").json
     assert told["decision"] == "match"
     assert [(row["runbook"], row["probability"]) for row in told["ranked"]] == [
@@ -187,8 +187,8 @@ def test_match_ranks_runbooks_with_reasons(shell: Shell) -> None:
 
 
 def test_no_match_and_too_many_are_findings(shell: Shell) -> None:
-    shell.runbook("hello", HELLO)
-    shell.runbook("again", HELLO)
+    shell.runbook("one", HELLO)
+    shell.runbook("two", HELLO)
     result = shell("match", "--alert", "hello.json", "--json")
     assert (result.code, result.json["decision"]) == (1, "ambiguous")
     result = shell("match", "--alert", shell.alert("other", "disk full"), "--json")

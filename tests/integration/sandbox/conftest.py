@@ -59,3 +59,14 @@ def outside(user):
             os.chown(folder, user, user)
             os.chown(file, user, user)
         yield file
+
+
+@pytest.fixture
+def own_temporary(user):
+    """A temporary directory of this agent alone."""
+    with tempfile.TemporaryDirectory(prefix="own-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        if user is not None:
+            os.chown(folder, user, user)
+        yield folder

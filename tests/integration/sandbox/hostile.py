@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -134,7 +135,25 @@ def found_in(path, word):
         os.close(fd)
 
 
+def opens(*paths):
+    """Print each one that opens for reading."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            print(path)
+
+
+def thread():
+    started = threading.Thread(target=print, args=("a thread",))
+    started.start()
+    started.join()
+
+
 TRIES = {
+    "opens": opens,
+    "thread": thread,
+    "fork": lambda: os.fork() or os._exit(0),
+    "spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     "write": write,
     "read": read,
     "list": os.listdir,

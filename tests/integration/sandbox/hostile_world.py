@@ -47,7 +47,7 @@ def running_with(token):
 class Agent:
     """The stand-in's process: runs hostile programs in its sandbox, one after the other."""
 
-    def __init__(self, user, folder, *, prefix=(), **settings):
+    def __init__(self, user, folder, *, prefix=(), temporary=None, **settings):
         path = [str(folder), *TRUSTED_PATH]
         as_user = {"user": user, "group": user, "extra_groups": []} if user is not None and not prefix else {}
         self.folder = folder
@@ -60,7 +60,12 @@ class Agent:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PYTHONPATH": module_path(), "AGENT_SECRET": SECRET, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={
+                "PYTHONPATH": module_path(),
+                "AGENT_SECRET": SECRET,
+                "PYTHONDONTWRITEBYTECODE": "1",
+                **({"TMPDIR": str(temporary)} if temporary is not None else {}),
+            },
             cwd="/",
             text=True,
             **as_user,

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -232,11 +231,10 @@ def test_the_self_test_finds_every_wall_up(agent):
     assert (agent.seen["grade"], agent.seen["findings"]) == ("full", [])
 
 
-def test_a_killed_agent_leaves_nothing_running(user, programs, walls):
-    agent = Agent(user, programs)
+def test_a_killed_agent_leaves_nothing_running(user, programs, walls, own_temporary):
+    agent = Agent(user, programs, temporary=own_temporary)
     launcher = agent.launcher()
     token = "token-of-a-killed-agent"
-    before = set(Path(tempfile.gettempdir()).glob("oncall-agent-*"))
     agent.start(
         token=token, pipeline=[["hostile", token, "escape"], ["hostile", token, "sleep"]], timeout_s=90
     )
@@ -245,9 +243,7 @@ def test_a_killed_agent_leaves_nothing_running(user, programs, walls):
     agent.process.communicate()
     assert until(lambda: not [pid for pid in running_with("hostile") if pid in running_with(token)])
     assert until(lambda: not Path(f"/proc/{launcher}").exists())
-    owner = user if user is not None else os.geteuid()
-    made = [one for one in Path(tempfile.gettempdir()).glob("oncall-agent-*") if one not in before]
-    assert [one for one in made if one.stat().st_uid == owner] == []
+    assert until(lambda: not list(own_temporary.iterdir()))
 
 
 def test_a_killed_supervisor_leaves_nothing_running_either(user, programs, walls):
@@ -274,11 +270,9 @@ def test_a_killed_launcher_is_replaced(user, programs, walls):
     agent.close()
 
 
-def test_nothing_is_left_in_the_temporary_directory(agent):
-    def ours():
-        return [one for one in Path(tempfile.gettempdir()).glob("oncall-agent-*") if one.stat().st_uid == uid]
-
-    uid = Path(f"/proc/{agent.pid}").stat().st_uid
-    before = ours()
-    agent.run(pipeline=[["sh", "-c", "mkdir -p a/b; touch a/b/c; mkdir -m 000 closed"]])
-    assert [one for one in ours() if one not in before] == []
+def test_nothing_is_left_in_the_temporary_directory(user, programs, walls, own_temporary):
+    agent = Agent(user, programs, temporary=own_temporary)
+    result = agent.run(pipeline=[["sh", "-c", "mkdir -p a/b; touch a/b/c; mkdir -m 000 closed; pwd"]])
+    assert result["stdout"].startswith(f"{own_temporary}/oncall-agent-")
+    assert list(own_temporary.iterdir()) == []
+    agent.close()

@@ -162,7 +162,8 @@ def test_a_choice_is_weighed_and_told_with_its_reason():
         "The advisor says flush (0.95): memory is full [400 + 40 tokens, $0.0006, 1.2 s]"
     )
     assert advice.data_of(consulted) == {
-        "outcome": "advice", "chosen": "flush", "confidence": 0.95, "reason": "memory is full", "parameters": {},
+        "outcome": "advice", "chosen": "flush", "confidence": 0.95, "reason": "memory is full",
+        "parameters": {},
         "input_tokens": 400, "output_tokens": 40, "cost_usd": 0.0006, "latency_s": 1.25,
     }  # fmt: skip
 

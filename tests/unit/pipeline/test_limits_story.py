@@ -70,7 +70,7 @@ def test_a_limit_that_other_incidents_used_up_is_refused_before_anything_runs(wo
     world.answers(CHECK, "PONG")
     world.answers(FLUSH, "OK")
     first = world.page()
-    second = world.page(source_id="P2")
+    second = world.page(source_id="P2", title="Redis is slow")
     assert (first.status, second.status) == (Status.RESOLVED, Status.ESCALATED)
     assert refusals(world, second.id) == [
         "🛑 Refused before anything ran:\n    limits.per_hour.cache_operations is 1: 1 used in the last hour "
@@ -165,7 +165,7 @@ def test_the_same_words_with_another_count_are_another_plan(cluster: World) -> N
     first = cluster.store.plan(cluster.page().id)
     assert cluster.counter is not None
     cluster.counter.pods["production/deployment/api"] = 2
-    second = cluster.store.plan(cluster.page(source_id="P2").id)
+    second = cluster.store.plan(cluster.page(source_id="P2", title="Redis is slow").id)
     assert first is not None
     assert second is not None
     assert first.plan_hash != second.plan_hash

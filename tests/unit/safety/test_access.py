@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from agent.domain.access import NO_ACCESS, CloudRight, Network
+from agent.domain.access import NO_ACCESS, Capability, CloudRight, Network
 from agent.domain.command import Refusal
 from agent.domain.effects import BlastRadius, EffectClass
 from agent.safety import language, policy
@@ -79,16 +79,34 @@ def test_only_what_speaks_to_a_daemon_of_the_machine_has_its_sockets():
     assert sorted(talkers) == ["docker", "logrotate", "systemctl"]
 
 
-def test_a_file_named_is_a_file_read_and_by_the_user_who_may():
+def test_a_file_named_is_a_file_read_whoever_owns_it():
     found = access("grep -c error /var/log/app.log /var/log/old.log")
     assert found.reads == ("/var/log/app.log", "/var/log/old.log")
-    assert found.keeps_user
+    assert (found.keeps_user, found.capabilities) == (False, (Capability.DAC_READ_SEARCH,))
     assert found.writes == ()
 
 
-def test_a_folder_named_is_read():
-    assert "/var/log" in access("du -x /var/log").reads
-    assert "/etc/nginx" in access("ls -l /etc/nginx").reads
+def test_what_only_prints_its_input_keeps_nothing_of_roots_power():
+    assert access("grep -c error").capabilities == ()
+
+
+def test_a_folder_named_is_looked_into_and_no_file_of_it_is_read():
+    found = access("du -x /var/log")
+    assert (found.lists, found.reads) == (("/var/log",), ())
+    assert access("ls -l /etc/nginx").lists == ("/etc/nginx",)
+
+
+def test_what_stays_the_agents_user_has_its_power_only_where_it_writes():
+    keepers = {
+        name: (tool.command.needs.capabilities, tool.command.needs.alone)
+        for name, tool in TABLES.tables.tools.items()
+        if tool.command.needs.keeps_user
+    }
+    files = (Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.FOWNER)
+    assert keepers.pop("certbot") == (files, False)
+    assert keepers.pop("logrotate") == ((*files, Capability.SETGID, Capability.SETUID), False)
+    assert sorted(keepers) == ["docker", "id", "journalctl", "pg_isready", "systemctl", "whoami"]
+    assert set(keepers.values()) == {((), True)}
 
 
 def test_a_place_that_is_only_looked_at_from_outside_is_not_read():

@@ -1,0 +1,18 @@
+"""The revision that an incident runs by, whatever the file says by now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.domain.runbook import Runbook
+from agent.library import Parsed, parse
+from agent.pipeline.context import Context
+
+
+def kept_runbook(context: Context, runbook_id: str, revision: str) -> Runbook:
+    """A revision that was kept when it was matched or offered; two files of the same bytes are one revision."""
+    path, text = context.store.revision_text(revision)
+    parsed = parse(text, path=path)
+    if not isinstance(parsed, Parsed):
+        raise TypeError(f"revision {revision[:12]} of {path} was a runbook when it was matched")
+    return replace(parsed.runbook, id=runbook_id)

@@ -1,0 +1,108 @@
+"""What matching found, in the timeline: verdict, probability, strongest reasons; and read back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
+from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.records import Changes
+from agent.domain.runbook import Runbook
+from agent.pipeline.advice import Consulted, data_of, in_words
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+
+_KEY = "matched"
+
+
+def told_before(context: Context, incident_id: str) -> Matched | None:
+    """The runbook that the incident runs by, if that was settled before a crash."""
+    told = context.store.incident(incident_id)
+    if not told.runbook_revision:
+        return None
+    data = next((event.data for event in context.store.timeline(incident_id) if event.key == _KEY), {})
+    given = data.get("parameters")
+    parameters = {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+    return Matched(
+        told.runbook_id, told.runbook_revision, told.confidence or 0.0, told.match_reasons, parameters
+    )
+
+
+def tell_found(
+    context: Context,
+    incident_id: str,
+    found: Match,
+    *,
+    runbooks: Mapping[str, Runbook],
+    eligible: int,
+    consulted: Consulted | None,
+) -> None:
+    """Tell it, with what the advisor said first. A human's choice is told by whoever asks for it."""
+    said = _advice(consulted)
+    match found:
+        case Matched():
+            runbook = runbooks[found.runbook_id]
+            tell_matched(context, incident_id, runbook, found, eligible=eligible, before=said)
+        case NoMatch(reasons):
+            text = "⚠️ No runbook matched" + _lines(reasons)
+            tell(
+                context,
+                incident_id,
+                *said,
+                Entry("no_match", EventKind.NO_MATCH, text, {"why": list(reasons)}),
+            )
+        case Ambiguous(candidates):
+            for (
+                each
+            ) in candidates:  # what is offered is what will run, whatever happens to the file meanwhile
+                context.store.keep_revision(runbooks[each.runbook_id])
+            if said:
+                tell(context, incident_id, *said)
+
+
+def tell_matched(
+    context: Context,
+    incident_id: str,
+    runbook: Runbook,
+    found: Matched,
+    *,
+    eligible: int = 1,
+    before: Sequence[Entry] = (),
+) -> None:
+    """Tell which runbook it is and keep its revision."""
+    context.store.keep_revision(runbook)
+    autonomy = runbook.autonomy_or(context.config.runbooks.default_autonomy)
+    among = f", probability {found.confidence:.2f} among {eligible}" if eligible > 1 else ""
+    sure = among or (f", probability {found.confidence:.2f}" if found.confidence < 1 else "")
+    text = f"📋 Matched runbook: {runbook.id}{sure}, because {'; '.join(found.reasons)}"
+    data = {
+        "runbook": runbook.id,
+        "revision": runbook.revision,
+        "confidence": found.confidence,
+        "why": list(found.reasons),
+        "autonomy": autonomy.value,
+        "parameters": dict(found.parameters),
+    }
+    changes = Changes(
+        status=Status.MATCHED, match=found, runbook_title=runbook.title, autonomy=autonomy.value
+    )
+    tell(context, incident_id, *before, Entry(_KEY, EventKind.MATCHED, text, data), changes=changes)
+
+
+def choices_in_words(incident_id: str, candidates: Sequence[Candidate]) -> str:
+    """Ranked choices, each with the command that takes it."""
+    return _lines(
+        f"{each.runbook_id} ({each.confidence:.2f}): {'; '.join(each.reasons)}; "
+        f"`oncall-agent choose {incident_id} {each.runbook_id}`"
+        for each in candidates
+    )
+
+
+def _advice(consulted: Consulted | None) -> list[Entry]:
+    if consulted is None or consulted.answer is None:
+        return []
+    return [Entry("advice", EventKind.NOTE, f"💡 {in_words(consulted)}", {"advice": data_of(consulted)})]
+
+
+def _lines(reasons: Iterable[str]) -> str:
+    return "".join(f"\n    {reason}" for reason in reasons)
