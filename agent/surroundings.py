@@ -1,32 +1,37 @@
-"""Builds what reaches beyond this process: sandbox and gateways, cluster and cloud clients."""
+"""Builds what reaches beyond this process: sandbox and gateways, cluster and cloud clients.
+
+A vendor's library takes up to a second to load, so each is imported where it is first needed: most commands
+and most daemons need none of them.
+"""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agent.adapters.anthropic_advisor import API_URL, AnthropicAdvisor, Asking
-from agent.adapters.aws import secrets as aws_secrets
-from agent.adapters.aws.actions import AwsActions
-from agent.adapters.aws.client import AwsApi
-from agent.adapters.aws.counting import AwsCounting
 from agent.adapters.clock import SystemClock
 from agent.adapters.kubernetes import credentials as kubernetes_credentials
-from agent.adapters.kubernetes.actions import KubernetesActions
-from agent.adapters.kubernetes.client import KubernetesApi
-from agent.adapters.kubernetes.counting import KubernetesCounting
-from agent.adapters.kubernetes.preflight import KubernetesPreflight
 from agent.adapters.live_actions import LiveActions
 from agent.adapters.live_counter import LiveCounter
+from agent.adapters.live_job import Handler, Job
 from agent.adapters.proxies.gateways import LiveGateways
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.config import Config, SecretReference, open_vault
 from agent.domain.errors import ServiceError
 from agent.library.bindings import why_not_allowed
-from agent.ports import Actions, Advisor, Cluster, Counter
+from agent.ports import Actions, Advisor, Cluster, CommandResult, Counter
+from agent.safety import actions
 from agent.safety.effects import EffectTables
 from agent.safety.pricing import Cloud
+
+if TYPE_CHECKING:
+    from agent.adapters.aws.client import AwsApi
+    from agent.adapters.aws.counting import AwsCounting
+    from agent.adapters.kubernetes.client import KubernetesApi
+    from agent.adapters.kubernetes.counting import KubernetesCounting
 
 
 def sandbox_of(config: Config) -> LauncherSandbox:
@@ -52,23 +57,62 @@ def tables_of(config: Config) -> EffectTables:
 
 def counter_of(config: Config) -> Counter:
     """Counts in the cluster and in AWS; what is not configured tells None, and is refused."""
+    return LiveCounter(partial(_kubernetes_counting, config), partial(_aws_counting, config))
+
+
+def _kubernetes_counting(config: Config) -> KubernetesCounting | None:
+    from agent.adapters.kubernetes.counting import KubernetesCounting
+
     api = _kubernetes(config)
-    return LiveCounter(KubernetesCounting(api) if api else None, AwsCounting(_aws(config)))
+    return KubernetesCounting(api) if api is not None else None
+
+
+def _aws_counting(config: Config) -> AwsCounting:
+    from agent.adapters.aws.counting import AwsCounting
+
+    return AwsCounting(_aws(config))
 
 
 def actions_of(config: Config) -> Actions:
     """Typed actions; those of a cluster only where there is one."""
-    api = _kubernetes(config)
-    handlers = dict(AwsActions(_aws(config)).handlers())
-    if api is not None:
-        handlers |= KubernetesActions(api).handlers()
+    handlers = _deferred("aws.", partial(_aws_handlers, config))
+    if kubernetes_credentials.credentials(config.kubernetes) is not None:
+        handlers |= _deferred("kubernetes.", partial(_kubernetes_handlers, config))
     return LiveActions(handlers, clock=SystemClock())
+
+
+def _deferred(prefix: str, connect: Callable[[], Mapping[str, Handler]]) -> dict[str, Handler]:
+    """Handlers that connect when the first of them is used."""
+    connected = cache(connect)
+
+    def handler(name: str) -> Handler:
+        def carry_out(job: Job) -> CommandResult:
+            return connected()[name](job)
+
+        return carry_out
+
+    return {name: handler(name) for name in actions.NAMES if name.startswith(prefix)}
+
+
+def _aws_handlers(config: Config) -> Mapping[str, Handler]:
+    from agent.adapters.aws.actions import AwsActions
+
+    return AwsActions(_aws(config)).handlers()
+
+
+def _kubernetes_handlers(config: Config) -> Mapping[str, Handler]:
+    from agent.adapters.kubernetes.actions import KubernetesActions
+
+    api = _kubernetes(config)
+    return KubernetesActions(api).handlers() if api is not None else {}
 
 
 def cluster_of(config: Config) -> Cluster | None:
     """What may be asked of the cluster, if there is one."""
+    from agent.adapters.kubernetes.preflight import KubernetesPreflight
+
     api = _kubernetes(config)
-    return KubernetesPreflight(api) if api else None
+    return KubernetesPreflight(api) if api is not None else None
 
 
 def advisor_of(config: Config) -> Advisor | None:
@@ -77,12 +121,13 @@ def advisor_of(config: Config) -> Advisor | None:
     key = config.secret(section.api_key)
     if section.provider == "none" or section.model is None or key is None:
         return None
+    from agent.adapters.anthropic_advisor import API_URL, AnthropicAdvisor, Asking
+
     prices = (section.input_usd_per_million, section.output_usd_per_million)
     price = (prices[0], prices[1]) if prices[0] is not None and prices[1] is not None else None
     asking = Asking(section.model, section.deadline_s, section.max_output_tokens, price)
-    return AnthropicAdvisor(
-        key.reveal(), asking, why_not_allowed=why_not_allowed, base_url=section.base_url or API_URL
-    )
+    base_url = section.base_url or API_URL
+    return AnthropicAdvisor(key.reveal(), asking, why_not_allowed=why_not_allowed, base_url=base_url)
 
 
 def open_cloud_vault(config: Config) -> None:
@@ -91,9 +136,11 @@ def open_cloud_vault(config: Config) -> None:
 
 
 def _fetch_cloud_secret(config: Config, reference: SecretReference) -> str:
+    from agent.adapters.aws.secrets import fetch
+
     section = config.aws
     try:
-        return aws_secrets.fetch(
+        return fetch(
             reference, region=section.region, endpoint_url=section.endpoint_url, timeout_s=section.timeout_s
         )
     except ServiceError as error:
@@ -101,10 +148,14 @@ def _fetch_cloud_secret(config: Config, reference: SecretReference) -> str:
 
 
 def _kubernetes(config: Config) -> KubernetesApi | None:
+    from agent.adapters.kubernetes.client import KubernetesApi
+
     found = kubernetes_credentials.credentials(config.kubernetes)
     return KubernetesApi(found) if found is not None else None
 
 
 def _aws(config: Config) -> AwsApi:
+    from agent.adapters.aws.client import AwsApi
+
     section = config.aws
     return AwsApi(region=section.region, endpoint_url=section.endpoint_url, timeout_s=section.timeout_s)

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from agent.adapters.aws.counting import AwsCounting
-from agent.adapters.kubernetes.counting import KubernetesCounting
-from agent.domain.errors import ServiceError
+from agent.domain.errors import ConfigError, ServiceError
+
+if TYPE_CHECKING:
+    from agent.adapters.aws.counting import AwsCounting
+    from agent.adapters.kubernetes.counting import KubernetesCounting
 
 T = TypeVar("T")
 Side = TypeVar("Side")
+Connect = Callable[[], Side | None]
 _log = structlog.get_logger()
 
 
-class LiveCounter:
-    """Implements ports.Counter; without a cluster, or without AWS, its half tells None."""
+def _nothing() -> None:
+    return None
 
-    def __init__(self, kubernetes: KubernetesCounting | None = None, aws: AwsCounting | None = None) -> None:
-        self._kubernetes = kubernetes
-        self._aws = aws
+
+class LiveCounter:
+    """Implements ports.Counter; without a cluster, or without AWS, its half tells None.
+
+    Each half is connected when it is first asked: a vendor's library takes most of a second to load.
+    """
+
+    def __init__(
+        self, kubernetes: Connect[KubernetesCounting] = _nothing, aws: Connect[AwsCounting] = _nothing
+    ) -> None:
+        self._kubernetes = cache(kubernetes)
+        self._aws = cache(aws)
 
     def workload_pods(self, namespace: str, kind: str, name: str) -> int | None:
         """How many pods a workload has or wants, whichever is more."""
@@ -58,13 +71,14 @@ class LiveCounter:
         return _told(what, self._aws, lambda its: its.service_tasks(region, cluster, service))
 
 
-def _told(what: str, side: Side | None, count: Callable[[Side], T]) -> T | None:
-    if side is None:
-        _log.warning("cannot_count", what=what, reason="it is not configured")
-        return None
+def _told(what: str, connected: Callable[[], Side | None], count: Callable[[Side], T]) -> T | None:
     try:
+        side = connected()
+        if side is None:
+            _log.warning("cannot_count", what=what, reason="it is not configured")
+            return None
         return count(side)
-    except ServiceError as error:
+    except (ServiceError, ConfigError) as error:
         _log.warning("cannot_count", what=what, reason=str(error))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         _log.warning("cannot_count", what=what, reason=f"the answer is not understood: {error!r}")

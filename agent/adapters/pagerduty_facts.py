@@ -132,7 +132,7 @@ def _firing_labels(firing: object) -> list[Mapping[str, str]]:
     if isinstance(firing, list):
         return [dict(flattened(child(each, "labels"))) for each in firing]
     if isinstance(firing, str):
-        return [_labels_in(part) for part in re.split(r"(?m)^Labels:[ \t]*$", clean(firing))[1:]]
+        return [_labels_in(part) for part in re.split(r"(?m)^Labels:[ \t]*\r?$", clean(firing))[1:]]
     return []
 
 

@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from agent.cli import audit, demo, doctor, incidents, matching, rights, run, runbooks, serve, simulate
+from agent.cli import (
+    audit,
+    backtest,
+    demo,
+    doctor,
+    incidents,
+    matching,
+    rights,
+    run,
+    runbooks,
+    serve,
+    simulate,
+)
 from agent.cli.output import USAGE, errors, plain
 from agent.domain.errors import AgentError
 
@@ -22,6 +34,7 @@ demo.register(app)
 simulate.register(app)
 runbooks.register(app)
 matching.register(app)
+backtest.register(app)
 run.register(app)
 incidents.register(app)
 audit.register(app)

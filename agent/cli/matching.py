@@ -73,7 +73,7 @@ def choose(
     store = open_store(load_config(config))
     found = find(store, incident)
     asked = [event for event in store.timeline(found.id) if event.kind is EventKind.AMBIGUOUS]
-    if found.status is not Status.AWAITING_APPROVAL or not asked or store.decision(found.id, CHOICE):
+    if found.status is not Status.AWAITING_APPROVAL or not asked:
         fail(f"{found.id} does not wait for a choice, it is {found.status}", code=FINDING)
     offered = _offered(asked[-1])
     if runbook not in offered:

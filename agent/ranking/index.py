@@ -33,6 +33,8 @@ class Index:
         self._postings: dict[str, _Posting] = {}
         self._in_names: Counter[str] = Counter()
         self._by_squeezed: dict[str, set[str]] = {}
+        self._rarities: dict[str, float] = {}
+        self._name_rarities: dict[str, float] = {}
         self._fill(list(documents))
 
     def __len__(self) -> int:
@@ -97,6 +99,8 @@ class Index:
 
     def _unsettle(self, key: str) -> int:
         """Free the document's place; the next one that settles takes it."""
+        self._rarities.clear()
+        self._name_rarities.clear()
         document = self[key]
         place = self._places.pop(key)
         self._documents[place] = None
@@ -107,6 +111,8 @@ class Index:
         return place
 
     def _settle(self, document: Document) -> int:
+        self._rarities.clear()
+        self._name_rarities.clear()
         place = self._free.pop() if self._free else len(self._documents)
         if place == len(self._documents):
             self._documents.append(None)
@@ -119,12 +125,26 @@ class Index:
 
     def rarity(self, word: str) -> float:
         """How much a word tells apart: few documents have a rare one (BM25's inverse frequency)."""
-        posting = self._postings.get(word)
-        return _rarity(len(self), len(posting.places) if posting is not None else 0)
+        found = self._rarities.get(word)
+        return found if found is not None else self._remembered(self._rarities, word, self._having(word))
 
     def rarity_in_names(self, word: str) -> float:
         """The same over names and titles alone."""
-        return _rarity(len(self), self._in_names.get(word, 0))
+        found = self._name_rarities.get(word)
+        if found is not None:
+            return found
+        return self._remembered(self._name_rarities, word, self._in_names.get(word, 0))
+
+    def _having(self, word: str) -> int:
+        posting = self._postings.get(word)
+        return len(posting.places) if posting is not None else 0
+
+    def _remembered(self, rarities: dict[str, float], word: str, having: int) -> float:
+        """Until something changes; words that no document has are not kept, however many are asked."""
+        found = _rarity(len(self), having)
+        if having:
+            rarities[word] = found
+        return found
 
     def earned(self, words: Iterable[str]) -> Shares:
         """How much of the words' rarity each place's document earns, as a share of the whole, 0 to 1."""

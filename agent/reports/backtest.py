@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from agent.domain.history import PastAlert
@@ -105,13 +106,14 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A page for which another runbook was meant by its label."""
+    """Pages for which another runbook (or none, "") was meant by their labels than was taken."""
 
-    id: str
     title: str
     taken: str
     meant: str
+    count: int
     confidence: float
+    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,7 @@ def _noise(outcomes: Sequence[Outcome]) -> tuple[Noise, ...]:
 
 def _repeated(title: str, service: str, same: Sequence[Outcome], total: int) -> Noise:
     times = sorted(outcome.past.at for outcome in same if outcome.past.at is not None)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     best = same[0].best
     return Noise(
         title,
@@ -291,29 +293,37 @@ def _repeated(title: str, service: str, same: Sequence[Outcome], total: int) -> 
 
 
 def _labelled(outcomes: Sequence[Outcome]) -> Labelled:
-    kinds: Counter[str] = Counter()
-    mistakes: list[Mistake] = []
-    for outcome in outcomes:
-        meant = outcome.past.runbook
-        if meant is None:
-            continue
-        kind = _kind(outcome, meant)
-        kinds[kind] += 1
-        if kind == "wrong" and outcome.best is not None:
-            title = plain_title(outcome.past.alert.title)
-            taken = outcome.best
-            mistakes.append(Mistake(outcome.past.id, title, taken.runbook, meant, taken.confidence))
-    mistakes.sort(key=lambda each: (-each.confidence, each.title, each.id))
+    told = [(outcome, outcome.past.runbook) for outcome in outcomes]
+    kinds = [(_kind(outcome, meant), outcome, meant) for outcome, meant in told if meant is not None]
+    counts = Counter(kind for kind, _, _ in kinds)
     return Labelled(
-        count=kinds.total(),
-        right=kinds["right"],
-        wrong=kinds["wrong"],
-        offered=kinds["offered"],
-        offered_without=kinds["offered_without"],
-        missed=kinds["missed"],
-        rightly_none=kinds["rightly_none"],
-        mistakes=tuple(mistakes[:_SHOWN]),
+        count=counts.total(),
+        right=counts["right"],
+        wrong=counts["wrong"],
+        offered=counts["offered"],
+        offered_without=counts["offered_without"],
+        missed=counts["missed"],
+        rightly_none=counts["rightly_none"],
+        mistakes=_mistakes([(outcome, meant) for kind, outcome, meant in kinds if kind == "wrong"]),
     )
+
+
+def _mistakes(wrong: Sequence[tuple[Outcome, str]]) -> tuple[Mistake, ...]:
+    groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    for outcome, meant in wrong:
+        groups[(outcome.choices[0].runbook, meant)].append(outcome)
+    found = [
+        Mistake(
+            _titles(same, 1)[0],
+            taken,
+            meant,
+            len(same),
+            statistics.fmean(each.choices[0].confidence for each in same),
+            tuple(each.past.id for each in same[:_SHOWN]),
+        )
+        for (taken, meant), same in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.count, each.taken, each.meant))[:_SHOWN])
 
 
 def _kind(outcome: Outcome, meant: str) -> str:

@@ -25,7 +25,7 @@ class Cluster:
 
 
 def clusters(titles: Sequence[str]) -> tuple[Cluster, ...]:
-    """Largest first. The most frequent title of each kind leads, the others join the leader that is nearest."""
+    """Largest first. Of each kind the most frequent title leads, others join the leader that is nearest."""
     kinds: dict[frozenset[str], list[int]] = defaultdict(list)
     for at, title in enumerate(titles):
         kinds[_telling(title)].append(at)

@@ -131,11 +131,12 @@ def _labels(labelled: Labelled | None) -> dict[str, object] | None:
         "rightly_none": labelled.rightly_none,
         "mistakes": [
             {
-                "id": each.id,
                 "title": each.title,
                 "taken": each.taken,
                 "meant": each.meant,
+                "count": each.count,
                 "confidence": round(each.confidence, 4),
+                "ids": list(each.ids),
             }
             for each in labelled.mistakes
         ],

@@ -35,7 +35,7 @@ class _OtherwiseReadError(ValueError):
 
 
 _TYPE_META = _Message({1: "apiVersion", 2: "kind"})
-#: generateName, selfLink, uid, resourceVersion, generation, creationTimestamp: gogo/protobuf sends them empty.
+#: What is no pointer in Go (generateName, selfLink, uid, resourceVersion, …) is always sent, and empty here.
 _OBJECT_META = _Message({1: "name", 3: "namespace"}, empty=frozenset({2, 4, 5, 6, 7, 8}))
 _DELETE_OPTIONS = _Message(
     texts={4: "propagationPolicy"},

@@ -41,9 +41,12 @@ _SUBSCRIPT = (
 _STEP = r"\.(?:[A-Za-z0-9_/-]|\\\.)+"
 _PATH = re2.compile(rf"[$@]?(?:(?:{_STEP}|{_SUBSCRIPT})(?:{_STEP}|{_SUBSCRIPT})*)")
 _SUBSCRIPTS = re2.compile(_SUBSCRIPT)
-_BLOCK = re2.compile(r"""\{((?:"[^"]*"|'[^']*'|[^{}"'])*)\}""")
+#: kubectl does not end a string at a quote behind a backslash (client-go, util/jsonpath/parser.go), so such a
+#: one would have two readings; `\\n` has one.
+_STRING = r""""(?:[^"'\\]|'|\\[^"'\\])*"|'(?:[^"'\\]|"|\\[^"'\\])*'"""
+_BLOCK = re2.compile(rf"""\{{((?:{_STRING}|[^{{}}"'])*)\}}""")
 _TEXT = re2.compile(r"""[^{}]*""")
-_LITERAL = re2.compile(r""""[^"]*"|'[^']*'""")
+_LITERAL = re2.compile(_STRING)
 _HINT = (
     "use -o wide, or -o jsonpath with single fields of .status, .metadata (not annotations) and "
     ".spec (replicas, containers[*].image, …)"

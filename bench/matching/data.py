@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
-from agent.ranking import Document, Question, Ranker, document
+from agent.ranking import KnownAlert, Question, Ranker, document
 from agent.ranking.alert_rules import known_alerts, read
 from agent.ranking.questions import about
 
 FOLDS = 5
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,6 @@ class Case:
     keys: tuple[str, ...]
     rows: np.ndarray
     right: tuple[int, ...]
-    in_reach: bool
 
     @property
     def fold(self) -> int:
@@ -41,40 +43,47 @@ def corpora(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.is_dir())
 
 
-def ranker_of(root: Path, corpus: str) -> Ranker:
-    documents: list[Document] = []
-    paths: dict[str, str] = {}
-    for path in sorted((root / corpus).rglob("*.md")):
-        key = path.relative_to(root).as_posix()
-        documents.append(document(key, key, path.read_text(encoding="utf-8", errors="replace")))
-        paths[key] = key
-    return Ranker(documents, known_alerts(read(root / corpus), paths))
+def ranker_of(root: Path, corpus: str, *, rules: bool = True) -> Ranker:
+    """One corpus; `rules`: with the alert rules beside its runbooks."""
+    paths = sorted((root / corpus).rglob("*.md"))
+    texts = {path.relative_to(root).as_posix(): path.read_text(errors="replace") for path in paths}
+    known: Sequence[KnownAlert] = (
+        known_alerts(read(root / corpus), {key: key for key in texts}) if rules else ()
+    )
+    return Ranker((document(key, key, text) for key, text in texts.items()), known)
 
 
-def question(row: dict, *, named: bool) -> Question:
+def question(row: Row, *, named: bool) -> Question:
     name = row["alert_name"] if named else ""
     labels = {key: str(value) for key, value in (row.get("labels") or {}).items()}
     return Question(name, row.get("summary") or "", row.get("description") or "", about(labels))
 
 
-def lines(path: Path) -> list[dict]:
+def lines(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
-def cases(root: Path) -> list[Case]:
-    rankers = {corpus: ranker_of(root, corpus) for corpus in corpora(root)}
-    found = []
+def asked(root: Path) -> Iterator[tuple[Row, str]]:
+    """Every alert with the corpus that is asked; one that no corpus answers is asked of all."""
     for row in lines(root / "pairs.jsonl"):
-        found += [_case(rankers[row["corpus"]], row, row["corpus"], named=named) for named in (True, False)]
+        yield row, row["corpus"]
     for row in lines(root / "negatives.jsonl"):
-        for corpus in rankers if row["corpus"] == "any" else [row["corpus"]]:
-            found += [_case(rankers[corpus], row, corpus, named=named) for named in (True, False)]
-    return found
+        for corpus in corpora(root) if row["corpus"] == "any" else [row["corpus"]]:
+            yield row, corpus
 
 
-def _case(ranker: Ranker, row: dict, corpus: str, *, named: bool) -> Case:
+def cases(root: Path, *, rules: bool = True) -> list[Case]:
+    rankers = {corpus: ranker_of(root, corpus, rules=rules) for corpus in corpora(root)}
+    return [
+        case_of(rankers[corpus], row, corpus, named=named)
+        for row, corpus in asked(root)
+        for named in (True, False)
+    ]
+
+
+def case_of(ranker: Ranker, row: Row, corpus: str, *, named: bool) -> Case:
+    """An alert never finds itself among the known alerts: those of its name are left out."""
     contest = ranker.contest(question(row, named=named), ignoring={row["alert_name"]})
-    right = _right(row, contest.keys)
     return Case(
         id=row["id"],
         name=row["alert_name"],
@@ -84,12 +93,11 @@ def _case(ranker: Ranker, row: dict, corpus: str, *, named: bool) -> Case:
         negative=row["runbook_path"] is None,
         keys=contest.keys,
         rows=contest.rows,
-        right=right,
-        in_reach=bool(right),
+        right=_right(row, contest.keys),
     )
 
 
-def _right(row: dict, keys: tuple[str, ...]) -> tuple[int, ...]:
+def _right(row: Row, keys: Sequence[str]) -> tuple[int, ...]:
     path = row["runbook_path"]
     if path is None:
         return ()

@@ -1,4 +1,4 @@
-"""Fits the ranking's weights: a softmax over the candidates, then a logistic calibration of the lead. NumPy alone."""
+"""Fits the ranking's weights with NumPy: a softmax over the candidates, then a calibration of the lead."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fit_weights(cases: Sequence[Case]) -> np.ndarray:
 
 
 def fit_calibration(weights: np.ndarray, cases: Sequence[Case]) -> tuple[float, np.ndarray]:
-    """Logistic regression (Newton) of "the best candidate is right" on the lead and the best one's features."""
+    """Logistic regression (Newton) of "the best one is right" on the lead and the best one's features."""
     rows = np.array([calibration_row(case.rows, case.rows @ weights) for case in cases])
     hit = np.array([float(int(np.argmax(case.rows @ weights)) in case.right) for case in cases])
     middle, spread = rows.mean(0), rows.std(0) + 1e-9

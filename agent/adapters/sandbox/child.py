@@ -109,11 +109,12 @@ def _limit_processes(request: Request) -> None:
 
 def doors(spawn: Spawn, request: Request) -> seccomp.Doors:
     """What its filter leaves open; an unused user owns nothing outside, so its modes are its own affair."""
+    owns_nothing_outside = request.uid is not None and not spawn.keeps_user and not spawn.capabilities
     return seccomp.Doors(
         internet=spawn.internet,
         datagrams=spawn.datagrams,
         local_sockets=spawn.local_sockets,
-        ownership=bool(spawn.writes) or (request.uid is not None and not spawn.keeps_user),
+        ownership=bool(spawn.writes) or owns_nothing_outside,
         processes=not spawn.alone,
     )
 

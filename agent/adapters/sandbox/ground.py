@@ -44,15 +44,20 @@ _KERNEL = (
 
 def ground(spawn: Spawn) -> landlock.Ground:
     """All that it may open or connect to."""
-    return landlock.Ground(tuple(_paths(spawn)), spawn.ports)
+    return landlock.Ground(tuple(_paths(spawn)), spawn.ports, tuple(_named(spawn)))
+
+
+def _named(spawn: Spawn) -> Iterator[tuple[str, int]]:
+    yield from ((path, landlock.READ) for path in spawn.reads)
+    yield from ((path, landlock.LIST) for path in spawn.lists)
+    yield from ((path, landlock.WRITE) for path in spawn.writes)
 
 
 def _paths(spawn: Spawn) -> Iterator[tuple[str, int]]:
     programs, files = _system(spawn)
     yield from ((path, landlock.RUN) for path in (*programs, *spawn.runs))
-    yield from ((path, landlock.READ) for path in (*files, *_KERNEL, *spawn.reads))
-    yield from ((path, landlock.LIST) for path in spawn.lists)
-    yield from ((path, landlock.WRITE) for path in (spawn.directory, *spawn.writes))
+    yield from ((path, landlock.READ) for path in (*files, *_KERNEL))
+    yield spawn.directory, landlock.WRITE
     yield "/dev/null", landlock.DEVICE
 
 

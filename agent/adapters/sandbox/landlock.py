@@ -11,9 +11,10 @@ import functools
 import os
 import stat
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from agent.adapters.sandbox import links
 from agent.adapters.sandbox.kernel import syscall
 
 #: The three system calls have these numbers on every architecture.
@@ -54,10 +55,14 @@ def abi() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """All that a process may open: paths with rights on them (a folder stands for all below), and ports."""
+    """All that a process may open: paths with rights on them (a folder stands for all below), and ports.
+
+    The `named` paths are those of one command, in folders that others may write to; the rest is the system's.
+    """
 
     paths: Sequence[tuple[str, int]]
     ports: Iterable[int]
+    named: Sequence[tuple[str, int]] = ()
 
 
 def scope_signals() -> bool:
@@ -80,16 +85,22 @@ def open_ruleset(ground: Ground, *, local_sockets: bool) -> int | None:
     size = 24 if version >= _ABI_SCOPES else 16 if network else 8
     ruleset = syscall(_CREATE_RULESET, attributes, size, 0)
     for path, rights in ground.paths:
-        _allow_path(ruleset, path, rights & handled)
+        _allow_path(ruleset, path, rights & handled, opener=_open)
+    for path, rights in ground.named:
+        _allow_path(ruleset, path, rights & handled, opener=links.open_path)
     for port in ground.ports if network else ():
         syscall(_ADD_RULE, ruleset, _NET_PORT, struct.pack("=QQ", _CONNECT_TCP, port), 0)
     return ruleset
 
 
-def _allow_path(ruleset: int, path: str, rights: int) -> None:
+def _open(path: str) -> int:
+    return os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+
+def _allow_path(ruleset: int, path: str, rights: int, *, opener: Callable[[str], int]) -> None:
     """What is not there cannot be opened either: no rule."""
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        fd = opener(path)
     except OSError:
         return
     if not stat.S_ISDIR(os.fstat(fd).st_mode):

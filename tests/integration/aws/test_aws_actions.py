@@ -37,7 +37,7 @@ def live(api):
 
 def priced(api, name, arguments):
     action = Action(name, arguments)
-    found = actions.analyse(action, TABLES, counter=LiveCounter(aws=AwsCounting(api)))
+    found = actions.analyse(action, TABLES, counter=LiveCounter(aws=lambda: AwsCounting(api)))
     assert not isinstance(found, Refusal), found
     words, analysis = found
     return action, PricedCommand(words, analysis.effects, access=analysis.access)

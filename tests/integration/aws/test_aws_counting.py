@@ -35,7 +35,7 @@ def make_service(boto, *, wanted):
 
 @pytest.fixture
 def counter(api):
-    return LiveCounter(aws=AwsCounting(api))
+    return LiveCounter(aws=lambda: AwsCounting(api))
 
 
 def test_a_group_counts_its_instances(boto, counter):
@@ -62,18 +62,18 @@ def test_a_server_that_does_not_answer_in_time_cannot_be_asked(faulty):
     from agent.simulators.server import Fault
 
     faulty.misbehave(Fault(0, delay_s=1.5, times=-1))
-    counter = LiveCounter(aws=AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=0.2)))
+    counter = LiveCounter(aws=lambda: AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=0.2)))
     assert counter.autoscaling_instances(REGION, "web") is None
 
 
 def test_an_answer_of_another_form_cannot_be_counted(faulty):
-    counter = LiveCounter(aws=AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=2)))
+    counter = LiveCounter(aws=lambda: AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=2)))
     assert counter.service_tasks(REGION, "shop", "api") is None
     assert counter.autoscaling_instances(REGION, "web") is None
 
 
 def test_without_a_region_nobody_can_tell(faulty):
-    counter = LiveCounter(aws=AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=2)))
+    counter = LiveCounter(aws=lambda: AwsCounting(AwsApi(endpoint_url=faulty.url, timeout_s=2)))
     assert counter.autoscaling_instances("", "web") is None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from agent.domain.decisions import Matched
 from agent.domain.errors import StoreError
-from agent.domain.incident import Status
+from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import Changes
 from agent.domain.source_event import EventType, SourceEvent
 from agent.durable import RunState
@@ -66,6 +66,18 @@ def test_a_run_that_waits_for_approval_has_the_time_of_the_approval_too(control:
     incident_id = control.running()
     control.stands(incident_id, Status.AWAITING_APPROVAL, autonomy="approve")
     control.clock.sleep(600 + 900 + 119)
+    control.watchdog.tick()
+    assert control.pages() == []
+    control.clock.sleep(2)
+    control.watchdog.tick()
+    assert len(control.pages()) == 1
+
+
+def test_a_run_that_waits_for_a_choice_and_then_for_approval_has_the_time_of_both(control: Control) -> None:
+    incident_id = control.running()
+    control.store.record(incident_id, [Entry("ambiguous", EventKind.AMBIGUOUS, "which one?")])
+    control.stands(incident_id, Status.AWAITING_APPROVAL, autonomy="approve")
+    control.clock.sleep(600 + 900 + 900 + 119)
     control.watchdog.tick()
     assert control.pages() == []
     control.clock.sleep(2)

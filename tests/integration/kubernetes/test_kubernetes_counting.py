@@ -64,7 +64,7 @@ def test_a_list_that_was_cut_is_no_count():
 
     with Simulator(app) as server:
         api = KubernetesApi(ClusterCredentials(server=server.url))
-        assert LiveCounter(KubernetesCounting(api)).selected_pods("production", "", "") is None
+        assert LiveCounter(lambda: KubernetesCounting(api)).selected_pods("production", "", "") is None
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "not JSON", '{"items": [{}], "metadata": {}}'])
@@ -77,7 +77,7 @@ def test_an_answer_of_another_form_is_no_count(body):
 
     with Simulator(app) as server:
         api = KubernetesApi(ClusterCredentials(server=server.url))
-        assert LiveCounter(KubernetesCounting(api)).selected_pods("production", "", "") is None
+        assert LiveCounter(lambda: KubernetesCounting(api)).selected_pods("production", "", "") is None
 
 
 def test_a_redirect_is_not_followed_with_our_token():
@@ -89,7 +89,7 @@ def test_a_redirect_is_not_followed_with_our_token():
 
     with Simulator(app) as server:
         api = KubernetesApi(ClusterCredentials(server=server.url, static_token="made-up-token"))
-        assert LiveCounter(KubernetesCounting(api)).selected_pods("production", "", "") is None
+        assert LiveCounter(lambda: KubernetesCounting(api)).selected_pods("production", "", "") is None
         assert [each.path for each in server.requests()] == ["/api/v1/namespaces/production/pods"]
 
 

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hostile_world import SECRET
+from hostile_world import SECRET, UNPRIVILEGED
 
 REFUSED = {"refused EPERM", "refused EACCES"}
 READER = {"capabilities": ["dac_read_search"]}
@@ -154,3 +154,61 @@ def test_what_works_alone_starts_threads_and_no_process(agent, keeps_user):
     assert agent.tries("fork", access=access) == "refused EPERM"
     assert agent.tries("spawn", access=access) == "refused EPERM"
     assert agent.tries("spawn", access={"keeps_user": keeps_user}) == "worked"
+
+
+class Links:
+    """A folder of logs that an ordinary user may write to, and a secret of root."""
+
+    def __init__(self, folder):
+        self.logs = folder / "logs"
+        self.logs.mkdir()
+        self.secret = folder / "secret"
+        self.secret.write_text(SECRET)
+        self.secret.chmod(0o600)
+        self.own = self.logs / "app-1.log"
+        self.own.write_text("a line")
+        self.own.chmod(0o600)
+        os.chown(self.own, UNPRIVILEGED, UNPRIVILEGED)
+
+    def link(self, target, *, owner, name="app.log"):
+        link = self.logs / name
+        link.symlink_to(target)
+        os.chown(link, owner, owner, follow_symlinks=False)
+        return link
+
+
+@pytest.fixture
+def links(root):
+    with tempfile.TemporaryDirectory(prefix="links-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Links(Path(name))
+
+
+def test_somebodys_link_among_the_logs_does_not_lead_to_a_file_of_root(agent, links):
+    log = links.link(links.secret, owner=UNPRIVILEGED)
+    for access in ({"reads": [str(log)], **READER}, {"reads": [str(log)], "keeps_user": True}):
+        assert agent.tries("read", log, access=access) in REFUSED
+    folder = links.link(links.secret.parent, owner=UNPRIVILEGED, name="folder")
+    through = folder / "secret"
+    assert agent.tries("read", through, access={"reads": [str(through)], **READER}) in REFUSED
+
+
+def test_a_link_to_a_link_of_root_is_still_somebodys_link(agent, links):
+    links.link(links.secret, owner=0, name="of-root")
+    log = links.link("of-root", owner=UNPRIVILEGED)
+    assert agent.tries("read", log, access={"reads": [str(log)], **READER}) in REFUSED
+
+
+def test_links_of_root_and_to_ones_own_files_are_followed(agent, links):
+    of_root = links.link(links.secret, owner=0)
+    newest = links.link("app-1.log", owner=UNPRIVILEGED, name="newest.log")
+    for log, content in ((of_root, SECRET), (newest, "a line")):
+        access = {"reads": [str(log)], **READER}
+        assert agent.run(pipeline=[["cat", str(log)]], access=access)["stdout"] == content
+
+
+def test_links_in_a_circle_lead_nowhere(agent, links):
+    links.link("b", owner=0, name="a")
+    links.link("a", owner=0, name="b")
+    access = {"reads": [str(links.logs / "a")], **READER}
+    assert agent.tries("read", links.logs / "a", access=access) == "refused ELOOP"

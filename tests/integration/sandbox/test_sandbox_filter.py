@@ -18,7 +18,7 @@ EPERM, ENOSYS = REFUSE | errno.EPERM, REFUSE | errno.ENOSYS
 HEADERS = (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), Path("/usr/include/asm-generic/unistd.h"))
 TABLES = (
     *(calls.FOREIGN_PROCESSES, calls.NAMESPACES, calls.KERNEL, calls.MACHINE),
-    *(calls.SHARED, calls.OWNERSHIP, calls.JUDGED),
+    *(calls.SHARED, calls.OWNERSHIP, calls.FORKS, calls.JUDGED),
 )
 REFUSED = {name: row for table in TABLES[:5] for name, row in table.items()}
 INET, INET6, UNIX, NETLINK = 2, 10, 1, 16
@@ -109,6 +109,16 @@ def test_arguments_that_reach_further_than_the_process_are_refused(ask):
     for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
         assert ask(name, *[0] * flags, 0x4000, internet=True) == ALLOW
         assert ask(name, *[0] * flags, 0x20004000, internet=True) == EPERM
+
+
+def test_a_command_that_works_alone_has_threads_and_no_further_process(ask):
+    thread = 0x3D0F00
+    assert (ask("clone", thread, processes=False), ask("clone", 0x11, processes=False)) == (ALLOW, EPERM)
+    assert ask("clone", thread | 0x10000000, processes=False) == EPERM
+    assert ask("clone3", processes=False) == ENOSYS
+    if ask.column == 0:
+        assert {ask(name, processes=False) for name in ("fork", "vfork")} == {EPERM}
+        assert {ask(name) for name in ("fork", "vfork")} == {ALLOW}
 
 
 def test_calls_of_another_architecture_end_the_process(ask):

@@ -201,6 +201,41 @@ def test_keys_clients_and_links_are_told_once_each():
     assert facts.links == ("https://wiki.example.com/runbook",)
 
 
+RUNBOOK = "https://wiki.example.com/runbooks/slow"
+
+
+def test_links_to_runbooks_come_out_of_alertmanagers_text_block():
+    firing = (
+        f"Labels:\n - alertname = Slow\nAnnotations:\n - runbook_url = {RUNBOOK}\n - summary = It is slow\r\n"
+        " - runbook = not a link\n - runbook_link = javascript:alert(1)\nSource: http://prom.example.com/g\n"
+    )
+    assert facts_of(INCIDENT, [alert({"firing": firing})]).links == (RUNBOOK,)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_links_to_runbooks_come_out_of_alertmanagers_json_array(as_text):
+    firing = [
+        {
+            "labels": {"alertname": "Slow"},
+            "annotations": {"runbook": RUNBOOK, "dashboard": "https://g.example.com"},
+        },
+        {"labels": {"alertname": "Slow"}, "annotations": {"runbook": RUNBOOK}},
+    ]
+    details = {"firing": json.dumps(firing) if as_text else firing}
+    assert facts_of(INCIDENT, [alert(details)]).links == (RUNBOOK,)
+
+
+def test_links_of_details_that_stand_in_the_cef_details_alone_are_found():
+    firing = f"Labels:\n - alertname = Slow\nAnnotations:\n - runbook_url = {RUNBOOK}\n"
+    facts = facts_of(INCIDENT, [alert(None, cef={"details": {"firing": firing}})])
+    assert (facts.links, facts.labels["alertname"]) == ((RUNBOOK,), "Slow")
+
+
+def test_lines_of_a_text_block_may_end_as_windows_ends_them():
+    firing = "Labels:\r\n - alertname = Slow\r\n - pod = web-1\r\nAnnotations:\r\nSource: x\r\n"
+    assert facts_of(INCIDENT, [alert({"firing": firing})]).labels == {"alertname": "Slow", "pod": "web-1"}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.adapters.fake_advisor import FakeAdvisor
 from agent.adapters.fake_chat import FakeChat
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.fake_desk import FakeDesk, FakePager
@@ -131,6 +132,7 @@ class World:
     on_wait: Callable[[str], bool] = lambda _: False
     counter: Pods | None = None
     actions: PreparedActions | None = None
+    advisor: FakeAdvisor | None = None
     _context: Context | None = None
 
     @property
@@ -149,6 +151,7 @@ class World:
                 gate=self.gate,
                 counter=self.counter,
                 actions=self.actions,
+                advisor=self.advisor,
             )
         return self._context
 

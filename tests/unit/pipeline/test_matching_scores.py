@@ -95,16 +95,24 @@ def test_without_rules_something_unlike_every_runbook_matches_none(world: World)
 
 
 def test_a_runbook_that_changes_is_scored_as_it_is_now(world: World) -> None:
-    two_that_hold(world)
-    assert isinstance(matching.match(world.context, ALERT), Matched)
-    equal = runbook(steps=PING)
-    world.runbook(equal, "redis-connection-timeout")
-    world.runbook(equal, "redis-connection-timeouts")
+    timeout = runbook(title="Redis Connection Timeout", steps=PING)
+    memory = runbook(title="Redis Memory", steps=PING)
+
+    def matched(one: str, two: str) -> str:
+        world.runbook(one, "one")
+        world.runbook(two, "two")
+        world.context.library.reload()
+        found = matching.match(world.context, ALERT)
+        assert isinstance(found, Matched)
+        return found.runbook_id
+
+    assert matched(timeout, memory) == "one"
+    assert matched(memory, timeout) == "two"
+    (world.runbooks / "two.md").unlink()
     world.context.library.reload()
-    assert isinstance(matching.match(world.context, ALERT), Ambiguous)
-    (world.runbooks / "redis-connection-timeouts.md").unlink()
-    world.context.library.reload()
-    assert isinstance(matching.match(world.context, ALERT), Matched)
+    alone = matching.match(world.context, ALERT)
+    assert isinstance(alone, Matched)
+    assert (alone.runbook_id, alone.confidence) == ("one", 1.0)
 
 
 def test_an_empty_library_matches_nothing(world: World) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.cli import plan_view
-from agent.domain.access import Access, Network
+from agent.domain.access import Access, Capability, Network
 from agent.domain.decisions import Plan
 from agent.pipeline.planning import plan
 from tests.unit.pipeline.conftest import ALERT, Pods, PreparedActions, World, runbook, step
@@ -76,6 +76,11 @@ def test_a_step_that_waits_for_a_captured_value_says_so(
     assert plan_view.as_json(planned)["steps"][1]["waits_for"] == ["key"]
     plan_view.show(planned)
     assert "bound and priced when key is captured" in capsys.readouterr().out
+
+
+def test_what_a_command_keeps_of_roots_power_is_told() -> None:
+    access = Access(lists=("/srv/app",), keeps_user=True, capabilities=(Capability.CHOWN,))
+    assert plan_view.reach_in_words(access) == "/srv/app (names only), the agent's own user, root's chown"
 
 
 def test_what_a_command_reaches_leaves_out_the_systems_own_files() -> None:

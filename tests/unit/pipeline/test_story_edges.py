@@ -41,6 +41,15 @@ def test_without_a_source_to_ask_the_webhook_is_all_there_is(world: World) -> No
     assert "learned" not in world.kinds(incident.id)
 
 
+def test_a_step_that_fell_silent_says_so_and_not_that_its_time_was_over(world: World) -> None:
+    world.runbook(runbook(steps=step(1, CHECK, keys="Timeout: 50s\nAttempts: 1")))
+    silent = CommandResult(None, timed_out=True, problem="it printed nothing for 5 s")
+    world.sandbox.prepare(tuple(CHECK.split()), silent)
+    incident = world.page()
+    assert "it printed nothing for 5 s" in incident.result
+    assert "no end within" not in incident.result
+
+
 def test_a_long_output_keeps_its_head_and_its_tail(world: World) -> None:
     world.runbook(runbook(steps=step(1, CHECK, keys='Expected output: contains "the end"')))
     world.answers(CHECK, "the head" + "x" * 20_000 + "the end")
