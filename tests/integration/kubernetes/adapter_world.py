@@ -22,7 +22,7 @@ class AdapterWorld:
         self.sim = sim
         credentials = credentials or ClusterCredentials(server=sim.url, static_token=token)
         self.api = KubernetesApi(credentials, timeout_s=timeout_s)
-        self.counter = LiveCounter(KubernetesCounting(self.api))
+        self.counter = LiveCounter(lambda: KubernetesCounting(self.api))
         self.actions = LiveActions(KubernetesActions(self.api).handlers(), clock=clock or SystemClock())
 
     def priced(self, name, **arguments):

@@ -190,3 +190,32 @@ def test_readers_see_one_consistent_state_while_it_reloads(root):
     done.set()
     reader.join()
     assert seen <= {0, 2}
+
+
+def test_paths_are_told_without_the_dot_of_the_folder_we_are_in(root, monkeypatch):
+    (root / "queue.md").write_text(QUEUE)
+    monkeypatch.chdir(root)
+    assert Library(".").runbooks["queue"].path == "queue.md"
+
+
+def test_a_double_that_goes_away_gives_the_other_one_back(root):
+    (root / "queue.md").write_text(QUEUE)
+    (root / "other.md").write_text("---\nid: queue\n---\n" + QUEUE)
+    library = Library(root)
+    (root / "other.md").unlink()
+    assert library.reload() == Changes(added=("queue",))
+    (root / "other.md").write_text("---\nid: queue\n---\n" + QUEUE)
+    assert library.reload().removed == ("queue",)
+
+
+def test_the_garbage_collector_is_as_it_was_after_a_load(root):
+    import gc
+
+    gc.disable()
+    try:
+        Library(root)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    Library(root)
+    assert gc.isenabled()

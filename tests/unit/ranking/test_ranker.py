@@ -116,3 +116,22 @@ def test_an_alert_is_called_by_its_label_or_by_a_title_of_one_word() -> None:
     assert question_of(labelled).about == ("api-1",)
     assert question_of(Alert("pagerduty", "P1", "KubePodDown")).name == "KubePodDown"
     assert question_of(Alert("pagerduty", "P1", "Pod is down")).name == ""
+
+
+TEXT = st.lists(st.sampled_from(["redis", "pod", "disk", "timeout", "crash", "queue", "lag"]), max_size=6).map(" ".join)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), TEXT), max_size=8), TEXT)
+def test_a_document_that_changed_is_ranked_as_if_it_had_always_been_so(
+    changes: list[tuple[str, str]], asked: str
+) -> None:
+    ranker, now = Ranker(), {}
+    for key, text in changes:
+        ranker.index.put(document(key, f"{key}.md", text))
+        ranker.rank(Question("", asked))
+        now[key] = text
+    straight = Ranker(document(key, f"{key}.md", text) for key, text in now.items())
+    changed = {each.key: each.probability for each in ranker.rank(Question("", asked))}
+    assert changed == pytest.approx(
+        {each.key: each.probability for each in straight.rank(Question("", asked))}
+    )
