@@ -121,7 +121,11 @@ def test_a_command_can_be_counted_and_run(cluster: KubernetesSimulator, tmp_path
     if " undo " in command:
         before = cluster.kubeconfig(tmp_path / "admin")
         restart = ["kubectl", "rollout", "restart", "deploy/web", "-n", "production"]
-        subprocess.run(restart, env={"KUBECONFIG": str(before), "PATH": "/usr/bin:/bin"}, check=True)
+        subprocess.run(
+            restart,
+            env={"KUBECONFIG": str(before), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            check=True,
+        )
     token = role_for(cluster, Step(1, "Do", 1, command=command))
     script = language.bind(language.parse(command), {})  # type: ignore[arg-type]
     (only,) = script.commands()  # type: ignore[union-attr]

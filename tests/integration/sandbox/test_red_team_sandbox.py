@@ -1,4 +1,4 @@
-"""Further ways out of the sandbox that were tried by a hostile owner of a log folder and a hostile program."""
+"""Further ways out of the sandbox: a hostile owner of a log folder, and a hostile program."""
 
 import os
 import tempfile

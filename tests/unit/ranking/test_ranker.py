@@ -118,7 +118,8 @@ def test_an_alert_is_called_by_its_label_or_by_a_title_of_one_word() -> None:
     assert question_of(Alert("pagerduty", "P1", "Pod is down")).name == ""
 
 
-TEXT = st.lists(st.sampled_from(["redis", "pod", "disk", "timeout", "crash", "queue", "lag"]), max_size=6).map(" ".join)
+WORDS = ["redis", "pod", "disk", "timeout", "crash", "queue", "lag"]
+TEXT = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), TEXT), max_size=8), TEXT)
