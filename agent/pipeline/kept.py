@@ -10,7 +10,7 @@ from agent.pipeline.context import Context
 
 
 def kept_runbook(context: Context, runbook_id: str, revision: str) -> Runbook:
-    """A revision that was kept when it was matched or offered; two files of the same bytes are one revision."""
+    """A revision that was kept when it was matched; two files of the same bytes are one revision."""
     path, text = context.store.revision_text(revision)
     parsed = parse(text, path=path)
     if not isinstance(parsed, Parsed):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
 
@@ -18,6 +19,10 @@ Values = npt.NDArray[np.float64]
 
 #: What the calibration looks at besides the best candidate's own features.
 LEAD = ("share", "odds", "lead", "score")
+
+#: From this cosine on a known alert is like the one that is asked.
+LIKE = 0.3
+_KNOWN_TEXT = tuple(FEATURES).index("known_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,29 @@ def calibration_row(rows: Values, scores: Values) -> Values:
     return np.concatenate([np.array(lead), rows[best]])
 
 
+class Kind(StrEnum):
+    """What there is to go by: each kind of question has its own weights and its own calibration."""
+
+    NAMED = "named"
+    UNNAMED = "unnamed"
+    NAMED_UNLIKE = "named_unlike"
+    UNNAMED_UNLIKE = "unnamed_unlike"
+
+
+def kind_of(rows: Values, *, named: bool) -> Kind:
+    """By whether the alert has a name, and whether any known alert is like it."""
+    alike = len(rows) > 0 and float(rows[:, _KNOWN_TEXT].max()) >= LIKE
+    if named:
+        return Kind.NAMED if alike else Kind.NAMED_UNLIKE
+    return Kind.UNNAMED if alike else Kind.UNNAMED_UNLIKE
+
+
 @lru_cache(maxsize=1)
-def shipped() -> Mapping[bool, Model]:
-    """The shipped weights, by whether the alert has a name."""
+def shipped() -> Mapping[Kind, Model]:
+    """The shipped weights by kind of question."""
     text = (resources.files("agent.ranking") / "weights.json").read_text(encoding="utf-8")
     data = json.loads(text)
-    return {True: _model(data["named"]), False: _model(data["unnamed"])}
+    return {kind: _model(data[kind]) for kind in Kind}
 
 
 def _model(data: Mapping[str, Mapping[str, float]]) -> Model:

@@ -11,7 +11,7 @@ from agent.ranking.documents import Document
 from agent.ranking.features import FEATURES, Asked, asked, features
 from agent.ranking.index import Index
 from agent.ranking.known import KnownAlert, KnownAlerts, Likeness
-from agent.ranking.model import Model, Values, shares, shipped
+from agent.ranking.model import Kind, Model, Values, kind_of, shares, shipped
 from agent.ranking.questions import Question
 
 #: Candidates that are looked at closely: those that earn most by their words, and those named or known.
@@ -44,7 +44,7 @@ class Ranker:
         self,
         documents: Iterable[Document] = (),
         known: Sequence[KnownAlert] = (),
-        models: Mapping[bool, Model] | None = None,
+        models: Mapping[Kind, Model] | None = None,
     ) -> None:
         self.index = Index(documents)
         self._known = KnownAlerts(known)
@@ -59,7 +59,7 @@ class Ranker:
         contest = self.contest(question, among=among)
         if not contest.keys:
             return ()
-        model = (self._models or shipped())[bool(question.name)]
+        model = (self._models or shipped())[kind_of(contest.rows, named=bool(question.name))]
         scores = model.scores(contest.rows)
         return _ranked(contest, scores, model.probability(contest.rows, scores), model)
 

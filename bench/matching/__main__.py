@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.matching import tables
 from bench.matching.data import Case, cases
-from bench.matching.fitting import as_json, fit
+from bench.matching.fitting import as_json, fit_kinds
 from bench.matching.measures import Results, models_by_fold, results
 from bench.matching.plots import plot, thinned
 
@@ -40,16 +40,15 @@ def main() -> None:
         write_plots(found)
         PAGE.write_text(tables.put_into(PAGE.read_text(), page))
     if given.fit:
-        write_weights(with_rules)
+        write_weights([*with_rules, *cases(given.corpora, rules=False)])
 
 
 def measured(with_rules: Sequence[Case], without: Sequence[Case]) -> Mapping[str, Results]:
-    """All fields, without the alert's name, and with the same models without the alert rules."""
-    named, unnamed = of(with_rules, named=True), of(with_rules, named=False)
-    models = models_by_fold(named)
+    """All fields, without the alert's name, and without the alert rules."""
+    models = models_by_fold([*with_rules, *without])
     return {
-        tables.ALL: results(named, models),
-        tables.UNNAMED: results(unnamed, models_by_fold(unnamed)),
+        tables.ALL: results(of(with_rules, named=True), models),
+        tables.UNNAMED: results(of(with_rules, named=False), models),
         tables.NO_RULES: results(of(without, named=True), models),
     }
 
@@ -71,9 +70,7 @@ def write_plots(found: Mapping[str, Results]) -> None:
 
 
 def write_weights(found: Sequence[Case]) -> None:
-    data = {
-        word: as_json(fit(of(found, named=named))) for word, named in (("named", True), ("unnamed", False))
-    }
+    data = {kind.value: as_json(model) for kind, model in fit_kinds(found).items()}
     WEIGHTS.write_text(json.dumps(data, indent=1) + "\n")
     print(f"wrote {WEIGHTS.name}")
 

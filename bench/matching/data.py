@@ -13,6 +13,7 @@ import numpy as np
 
 from agent.ranking import KnownAlert, Question, Ranker, document
 from agent.ranking.alert_rules import known_alerts, read
+from agent.ranking.model import Kind, kind_of
 from agent.ranking.questions import about
 
 FOLDS = 5
@@ -32,6 +33,11 @@ class Case:
     keys: tuple[str, ...]
     rows: np.ndarray
     right: tuple[int, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the models it is asked of."""
+        return kind_of(self.rows, named=self.named)
 
     @property
     def fold(self) -> int:

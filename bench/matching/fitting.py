@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.ranking.features import FEATURES
-from agent.ranking.model import LEAD, Model, calibration_row
+from agent.ranking.model import LEAD, Kind, Model, calibration_row
 from bench.matching.data import Case
 
 ROUNDS, RATE, RIDGE = 400, 0.05, 5e-3
 GENERAL_TARGET = 0.3  # a pair whose target is any page of a folder says less than one with a single page
 CALIBRATION_RIDGE = 1.0
+
+
+def fit_kinds(cases: Sequence[Case]) -> dict[Kind, Model]:
+    """A model for each kind of question."""
+    return {kind: fit([case for case in cases if case.kind is kind]) for kind in Kind}
 
 
 def fit(cases: Sequence[Case]) -> Model:

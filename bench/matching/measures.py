@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.ranking.model import Model
+from agent.ranking.model import Kind, Model
 from bench.matching.data import FOLDS, Case
-from bench.matching.fitting import fit
+from bench.matching.fitting import fit_kinds
 
 #: Far behind everything: the right one is not among the candidates.
 _ABSENT = 10**6
@@ -42,15 +42,15 @@ class Results:
         return float((1 / (self.rank + 1)).mean())
 
 
-def models_by_fold(cases: Sequence[Case]) -> Mapping[int, Model]:
-    """For each fold a model that never saw its alert names."""
-    return {fold: fit([case for case in cases if case.fold != fold]) for fold in range(FOLDS)}
+def models_by_fold(cases: Sequence[Case]) -> Mapping[int, Mapping[Kind, Model]]:
+    """For each fold the models that never saw its alert names."""
+    return {fold: fit_kinds([case for case in cases if case.fold != fold]) for fold in range(FOLDS)}
 
 
-def results(cases: Sequence[Case], models: Mapping[int, Model]) -> Results:
+def results(cases: Sequence[Case], models: Mapping[int, Mapping[Kind, Model]]) -> Results:
     rank, sure, hit = [], [], []
     for case in cases:
-        model = models[case.fold]
+        model = models[case.fold][case.kind]
         scores = model.scores(case.rows) if case.keys else np.array([])
         order = list(np.argsort(-scores, kind="stable"))
         rank.append(min((order.index(at) for at in case.right), default=_ABSENT))

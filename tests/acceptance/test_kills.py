@@ -63,7 +63,7 @@ class Outcome:
 def deliver(agent: Agent, number: int) -> None:
     """As PagerDuty does: again and again, until it is taken."""
     trigger = event(source_id=f"P{number}")
-    trigger["event"]["data"]["title"] = f"redis case {number}"
+    trigger["event"]["data"]["title"] = f"redis case n{number}"  # a number alone makes no other alert
     trigger["event"]["data"]["service"]["summary"] = f"service-{number % 7}"
 
     def taken() -> bool:
@@ -95,7 +95,7 @@ def judge(agent: Agent, redis: RedisServer, sent: int, kills: int) -> Outcome:
     outcome = Outcome(kills=kills)
     for number in range(sent):
         incident = agent.ended(f"P{number}", deadline_s=60)
-        counts = [int(redis.cli("GET", f"{step}-{number}") or 0) for step in ("first", "third")]
+        counts = [int(redis.cli("GET", f"{step}-n{number}") or 0) for step in ("first", "third")]
         outcome.twice += sum(count > 1 for count in counts)
         if incident["status"] == "resolved":
             outcome.resolved += 1
