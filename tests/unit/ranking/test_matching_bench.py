@@ -55,7 +55,7 @@ def test_a_plot_holds_its_curves() -> None:
 def test_the_shipped_weights_keep_to_the_shared_pairs(shared) -> None:  # type: ignore[no-untyped-def]
     """Fitted to these pairs, so no measure of what they are worth; a sign that something broke."""
     found = [case for case in cases(shared / "corpora") if case.named]
-    told = results(found, dict.fromkeys(range(FOLDS), shipped()[True]))
+    told = results(found, dict.fromkeys(range(FOLDS), shipped()))
     assert told.part(told.specific).top(1) > 0.94
     assert at_threshold(told, tables.OPERATING)["wrong_on_negatives"] <= 0.02
     assert ece(told) <= 0.05
