@@ -39,7 +39,13 @@ def kubectl_read(invocation: Invocation, found: Findings, desk: Desk) -> Analysi
         namespace=namespace,
         cluster=_asked(invocation, things, namespace),
     )
-    return replace(whole, namespaces=()) if only_cluster else whole
+    return replace(whole, namespaces=_looked_into(whole)) if only_cluster else whole
+
+
+def _looked_into(whole: Analysis) -> tuple[str, ...]:
+    """A node is described with every namespace's pods, a namespace with its quotas."""
+    found = {right.namespace for right in whole.access.cluster if right.namespace}
+    return ("*",) if "*" in found else tuple(sorted(found))
 
 
 def _unreadable(invocation: Invocation, things: Sequence[Thing]) -> Refusal | None:

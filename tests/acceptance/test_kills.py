@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -137,6 +139,17 @@ redis-cli -h 127.0.0.1 -p PORT INCR begun && sleep 30 && redis-cli -h 127.0.0.1 
 """
 
 
+def commands_of(incident_id: str) -> list[str]:
+    """Processes that carry the mark of an attempt of the incident."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (place / "environ").read_bytes()
+            if f"ONCALL_AGENT_ATTEMPT={incident_id}/".encode() in environment:
+                found.append(place.name)
+    return found
+
+
 def test_a_command_that_was_running_when_the_agent_was_killed_is_ended_and_never_run_again(
     agent: Agent, redis: RedisServer
 ) -> None:
@@ -144,13 +157,15 @@ def test_a_command_that_was_running_when_the_agent_was_killed_is_ended_and_never
     agent.start()
     deliver(agent, 1)
     wait_until(lambda: redis.cli("GET", "begun") == "1", "the command runs")
+    marked = agent.incident("P1")["id"]  # type: ignore[index]
+    wait_until(lambda: commands_of(marked), "its processes carry the incident's mark")
     agent.kill()
+    wait_until(lambda: not commands_of(marked), "nothing of it is left, before the agent is back")
     agent.start()
     incident = agent.ended("P1")
     assert incident["status"] == "escalated"
     assert incident["escalation"]["trigger"] == "outcome_unknown"
     assert redis.cli("GET", "begun") == "1"
-    assert "orphans_ended" in agent.log()
     wait_until(agent.pagerduty.pages, "a human is paged")
 
 

@@ -603,6 +603,23 @@ def test_a_number_with_a_zero_in_front_is_not_taken_for_what_kubectl_does_not_ta
     assert "without a zero in front" in cost(text, n="010")[1]
 
 
+@pytest.mark.parametrize(
+    ("text", "reaches"),
+    [
+        ("kubectl describe node n1", "all namespaces"),
+        ("kubectl describe pv data", "all namespaces"),
+        ("kubectl describe ns kube-system", "kube-system"),
+        ("kubectl get nodes", ""),
+        ("kubectl get ns kube-system", ""),
+        ("kubectl describe pods -n prod", ""),
+    ],
+)
+def test_what_stands_outside_of_namespaces_is_no_way_into_those_that_are_closed(text, reaches):
+    script = language.bind(language.parse(text), {})
+    (command,) = judge(script, TABLES, GENEROUS, allowed_namespaces=["prod"], counter=Counts())
+    assert reaches in str(command.refusal) if reaches else command.refusal is None
+
+
 EXEC = ClusterChange(
     ClusterRight("create", "pods", subresource="exec", namespace="prod", name="api-1"),
     ChangeForm.EXEC,
