@@ -89,7 +89,8 @@ def _exec_differs(change: ClusterChange, request: ClusterRequest) -> Refusal | N
     if change.container and request.value("container") != change.container:
         return Refusal("exec in another container than the one that was priced", f"only {change.container}")
     for key in ("stdin", "tty"):
-        if request.value(key) not in ("", "false", "0"):
+        # an empty value is true to the API server (apimachinery, conversion/queryparams): only a word is no
+        if any(value not in ("false", "0") for value in request.values(key)):
             return Refusal(f"exec with {key}: what is typed into it is not priced", "leave -i and -t out")
     return None
 

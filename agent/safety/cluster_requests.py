@@ -17,6 +17,8 @@ READS = frozenset({"get", "list", "watch"})
 DISCOVER = "discover"
 
 _METHODS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+#: Headers that decide what a request means.
+_JUDGED_HEADERS = ("content-type", "upgrade")
 _REFUSED_HEADERS = frozenset(
     {"authorization", "cookie", "x-http-method", "x-http-method-override", "x-method-override"}
     | {"x-original-url", "x-rewrite-url", "x-original-method"}
@@ -143,6 +145,12 @@ def _refused_header(headers: Sequence[tuple[str, str]]) -> Refusal | None:
         if token or name in _REFUSED_HEADERS or name.startswith(_REFUSED_PREFIXES):
             hint = "a step speaks with the agent's rights, as the method and the path that it writes"
             return Refusal(f"the header {key[:40]} is not sent on", hint)
+    names = [key.lower() for key, _ in headers]
+    for name in _JUDGED_HEADERS:
+        if names.count(name) > 1:
+            return Refusal(
+                f"the header {name} stands there twice", "send it once: what is judged is what is sent"
+            )
     return None
 
 
@@ -210,8 +218,10 @@ def _settle(found: ClusterRequest) -> ClusterRequest | Refusal:
 
 
 def _settle_read(found: ClusterRequest) -> ClusterRequest | Refusal:
-    watch = found.value("watch")
-    if watch not in ("", "true", "1", "false", "0") or (watch in ("true", "1") and found.name):
+    said = found.values("watch")
+    watch = said[0] if said else "false"
+    # an empty value is true to the API server, and of several it may take another one than we do
+    if len(said) > 1 or watch not in ("true", "1", "false", "0") or (watch in ("true", "1") and found.name):
         return Refusal(f"watch={watch[:16]} on {found.kind}", "watch a list, with watch=true")
     if not found.name:
         narrowed = _one_name(found.value("fieldSelector"))

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import re2
 
 from agent.safety.redaction_bounds import Places, cut, shortened
+from agent.safety.redaction_environment import without_values
 
 MASK: Final = "***"
 #: A shorter value would be found by chance in ordinary words.
@@ -155,6 +156,7 @@ class Redactor:
     def _once(self, text: str) -> str:
         if self._known is not None:
             text = Places().sub(self._known, lambda _: MASK, text)
+        text = without_values(text, MASK)
         text = _below_masked(text, Places())
         if any(command in text for command in _COMMANDS):
             text = _commands_masked(text)

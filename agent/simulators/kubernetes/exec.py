@@ -98,7 +98,8 @@ class Ask:
         """Read the query."""
 
         def wanted(name: str) -> bool:
-            return request.args.get(name, "").lower() in {"1", "true"}
+            # as the API server: a key without a value is true
+            return request.args.get(name, "false").lower() not in {"0", "false"}
 
         argv = tuple(request.args.getlist("command"))
         if not argv:

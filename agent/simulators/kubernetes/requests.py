@@ -173,7 +173,7 @@ def _verb(request: Request, place: Place) -> str:
 
 def is_watch(request: Request) -> bool:
     """Whether a stream of changes is asked for."""
-    return request.method == "GET" and request.args.get("watch", "") in {"1", "true"}
+    return request.method == "GET" and request.args.get("watch", "false") not in {"0", "false"}
 
 
 def body_of(request: Request) -> Json:

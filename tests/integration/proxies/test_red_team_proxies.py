@@ -162,11 +162,6 @@ def test_an_exec_of_anything_else_is_not_sent_on(
     assert [call for call in cluster.calls() if call.resource == "pods/exec"] == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the API server takes an empty boolean (`stdin=`) for true (apimachinery, conversion/queryparams: "
-    "Convert_Slice_string_To_bool); cluster_bodies._exec_differs takes it for absent",
-)
 @pytest.mark.parametrize("empty", ["stdin=", "stdin", "tty=", "stdin=&tty="])
 def test_an_exec_with_an_input_by_an_empty_value_is_not_sent_on(
     cluster: KubernetesSimulator, empty: str
@@ -177,10 +172,6 @@ def test_an_exec_with_an_input_by_an_empty_value_is_not_sent_on(
     assert [call for call in cluster.calls() if call.resource == "pods/exec"] == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="`watch=` is a watch for the API server (an empty boolean is true); cluster_requests reads a list",
-)
 @pytest.mark.parametrize("empty", ["watch=", "watch"])
 def test_a_watch_by_an_empty_value_is_none_that_a_list_grants(
     cluster: KubernetesSimulator, empty: str
@@ -188,11 +179,6 @@ def test_a_watch_by_an_empty_value_is_none_that_a_list_grants(
     assert statuses(say(cluster, ask("GET", f"{PODS}?{empty}")))[0] == "403"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="of several content types the first is judged, up to its `;`, and all are sent on: a front of the "
-    "API server may take the last one; a header that is judged must stand once",
-)
 def test_a_change_with_two_content_types_is_not_sent_on(cluster: KubernetesSimulator) -> None:
     two = "Content-Type: application/json;\nContent-Type: application/vnd.kubernetes.protobuf\n"
     text = ask("DELETE", f"{PODS}/api-1", headers=two, body='{"dryRun":["All"]}')

@@ -627,9 +627,6 @@ EXEC = ClusterChange(
 )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the API server reads an empty boolean as true, cluster_bodies as absent"
-)
 @pytest.mark.parametrize("key", ["stdin", "tty"])
 def test_an_empty_value_opens_no_input_of_an_exec(key):
     target = f"/api/v1/namespaces/prod/pods/api-1/exec?command=cat&command=-&{key}="
