@@ -51,9 +51,8 @@ def show(plan: Plan) -> None:
         _show_steps(heading, steps)
     _show_limits(plan.limits)
     if plan.refusals:
-        console.print(
-            f"[red]refused[/red]: {len(plan.refusals)} reasons; nothing would run, a human is paged"
-        )
+        reasons = _count(len(plan.refusals), "reason")
+        console.print(f"[red]refused[/red] for {reasons}; nothing would run, a human is paged")
         for refusal in plan.refusals:
             console.print(f"  {plain(refusal)}")
     else:
@@ -64,10 +63,8 @@ def _show_limits(limits: Sequence[LimitUse]) -> None:
     if limits:
         console.print("\nLimits [dim](one attempt of every step)[/dim]")
     for each in limits:
-        colour = "red" if each.left < 0 else "dim"
-        console.print(
-            f"  {plain(each.key)}: {each.asked} of {each.maximum}  [{colour}]{each.left} left[/{colour}]"
-        )
+        left = f"[red]{-each.left} too many[/red]" if each.left < 0 else f"[dim]{each.left} left[/dim]"
+        console.print(f"  {plain(each.key)}: {each.asked} of {each.maximum}  {left}")
 
 
 def _show_steps(heading: str, steps: Sequence[PlannedStep]) -> None:
@@ -76,7 +73,7 @@ def _show_steps(heading: str, steps: Sequence[PlannedStep]) -> None:
         sign = "action" if step.action is not None else "$"
         for command in step.commands:
             console.print(f"  {sign} {plain(' '.join(command.argv))}")
-            _show_price(command)
+            _show_price(command, by_action=step.action is not None)
         if step.waits_for:
             names = plain(", ".join(step.waits_for))
             console.print(
@@ -86,14 +83,17 @@ def _show_steps(heading: str, steps: Sequence[PlannedStep]) -> None:
             console.print(f"  [red]{plain(str(step.refusal))}[/red]")
 
 
-def _show_price(command: PricedCommand) -> None:
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _show_price(command: PricedCommand, *, by_action: bool) -> None:
     for effect in command.effects:
-        where = f" in namespace {effect.namespace}" if effect.namespace else ""
-        console.print(
-            f"    [dim]{effect.effect_class} × {effect.count}[/dim]  {plain(effect.target)}[dim]{where}[/dim]"
-        )
+        is_told = not effect.namespace or f"{effect.namespace}/" in effect.target
+        where = "" if is_told else f"[dim] in namespace {effect.namespace}[/dim]"
+        console.print(f"    [dim]{effect.effect_class} × {effect.count}[/dim]  {plain(effect.target)}{where}")
     reach = reach_in_words(command.access)
-    if reach and command.refusal is None:
+    if reach and command.refusal is None and not by_action:
         console.print(f"    [dim]reaches {plain(reach)}[/dim]")
 
 
