@@ -60,7 +60,7 @@ def test_a_typed_action_is_one_command_in_words(planned: Plan) -> None:
 def test_people_see_namespaces_limits_and_reach(planned: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     plan_view.show(planned)
     shown = capsys.readouterr().out
-    assert "in namespace production" in shown
+    assert "pod_restart × 2  production/" in shown
     assert "max_cache_operations: 1 of 3" in shown
     assert "reaches localhost:6379 directly" in shown
 
