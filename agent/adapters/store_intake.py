@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 
@@ -14,10 +15,12 @@ from agent.adapters.store_schema import (
     escalations,
     incidents,
     known,
+    outbox,
     own_writes,
 )
 from agent.domain.alert import Alert
 from agent.domain.incident import MANUAL_SOURCE, Status
+from agent.domain.outbox import Channel, Message, PageHuman
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.ports import Clock
@@ -149,7 +152,14 @@ class StoredIntake:
             self.database.upsert(connection, known, {"name": "own_user_id", "value": user_id})
 
     def is_own_summary(self, text: str) -> bool:
-        """Whether an escalation of ours was sent with exactly this summary."""
-        query = sa.select(escalations.c.incident_id).where(escalations.c.summary == text).limit(1)
+        """Whether a page of ours was sent with exactly this summary, for whatever reason."""
+        escalated = sa.select(escalations.c.incident_id).where(escalations.c.summary == text).limit(1)
+        quoted = f'"summary":{json.dumps(text, ensure_ascii=False)}'
+        alike = sa.select(outbox.c.message).where(
+            outbox.c.channel == Channel.PAGER.value, outbox.c.message.contains(quoted, autoescape=True)
+        )
         with self.database.reading() as connection:
-            return connection.execute(query).first() is not None
+            if connection.execute(escalated).first() is not None:
+                return True
+            pages = (codec.load(row.message, Message) for row in connection.execute(alike))
+            return any(isinstance(page, PageHuman) and page.summary == text for page in pages)

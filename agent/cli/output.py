@@ -12,7 +12,10 @@ from rich.console import Console
 
 from agent.config import Config, load, parse, read
 
-console = Console(highlight=False, soft_wrap=True)
+#: What is piped into another program is not cut to the width of a terminal that is not there.
+_PIPED_WIDTH = 200
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 FINDING = 1

@@ -17,7 +17,7 @@ from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Autonomy
 from agent.pipeline.context import Context
 from agent.pipeline.planning import covered_by_a_yes, step_name
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import promised, tell
 from agent.ports import Run
 from agent.safety.policy import needs_approval
 
@@ -131,17 +131,11 @@ def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
         f"`oncall-agent approve {incident_id}` "
         f"runs exactly {what} ({question.decides[:12]}){_commands(question.steps)}"
     )
-    tell(
-        context,
-        incident_id,
-        Entry(
-            f"{question.key}-asked",
-            EventKind.APPROVAL_REQUESTED,
-            text,
-            {"plan_hash": question.decides, "expires_at": expires_at.isoformat()},
-        ),
-        changes=Changes(status=Status.AWAITING_APPROVAL, autonomy=question.autonomy),
-    )
+    data = {"plan_hash": question.decides, "expires_at": expires_at.isoformat()}
+    entry = Entry(f"{question.key}-asked", EventKind.APPROVAL_REQUESTED, text, data)
+    changes = Changes(status=Status.AWAITING_APPROVAL, autonomy=question.autonomy)
+    if not tell(context, incident_id, entry, changes=changes):
+        return promised(context, incident_id, entry.key, name="expires_at")
     return expires_at.isoformat()
 
 

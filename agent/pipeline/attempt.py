@@ -192,7 +192,9 @@ def _judged(context: Context, this: Try, result: CommandResult, timeout_s: float
 def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: float) -> tuple[AttemptEnd, str]:
     if result.interrupted:
         by = context.store.stand_down_of(this.key.incident_id)
-        return AttemptEnd.INTERRUPTED, f"{by.by} took over" if by else "the agent is shutting down"
+        why = f"{by.by} took over" if by else "the agent is shutting down"
+        # what a request may still be doing over there is for whoever has it now
+        return AttemptEnd.INTERRUPTED, f"{why}; {result.problem}" if result.problem else why
     if result.timed_out:
         return _timed_out(this, timeout_s, problem=result.problem)
     if result.problem:

@@ -18,7 +18,7 @@ from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.kept import kept_runbook
 from agent.pipeline.match_telling import choices_in_words, tell_matched, told_before
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import promised, tell
 from agent.ports import Run
 
 log = structlog.get_logger()
@@ -68,19 +68,15 @@ def _tell_asked(context: Context, incident_id: str, found: Ambiguous, reason: st
         "choices": [[each.runbook_id, round(each.confidence, 4)] for each in found.candidates],
         "expires_at": expires_at.isoformat(),
     }
-    tell(
+    text += choices_in_words(incident_id, found.candidates)
+    told = tell(
         context,
         incident_id,
-        Entry(
-            "ambiguous",
-            EventKind.AMBIGUOUS,
-            text + choices_in_words(incident_id, found.candidates),
-            data,
-        ),
+        Entry("ambiguous", EventKind.AMBIGUOUS, text, data),
         changes=Changes(status=Status.AWAITING_APPROVAL),
         messages=(closing.page_for_choice(context, incident, reason),),
     )
-    return expires_at.isoformat()
+    return expires_at.isoformat() if told else promised(context, incident_id, "ambiguous", name="expires_at")
 
 
 def _settle(context: Context, incident_id: str, found: Ambiguous, expires_at: datetime) -> str:

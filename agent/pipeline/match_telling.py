@@ -39,25 +39,19 @@ def tell_found(
 ) -> None:
     """Tell it, with what the advisor said first. A human's choice is told by whoever asks for it."""
     said = _advice(consulted)
+    if said:
+        # alone: asked again after a crash it may say something else, and what follows from that is told too
+        tell(context, incident_id, *said)
     match found:
         case Matched():
-            runbook = runbooks[found.runbook_id]
-            tell_matched(context, incident_id, runbook, found, eligible=eligible, before=said)
+            tell_matched(context, incident_id, runbooks[found.runbook_id], found, eligible=eligible)
         case NoMatch(reasons):
             text = "⚠️ No runbook matched" + _lines(reasons)
-            tell(
-                context,
-                incident_id,
-                *said,
-                Entry("no_match", EventKind.NO_MATCH, text, {"why": list(reasons)}),
-            )
+            tell(context, incident_id, Entry("no_match", EventKind.NO_MATCH, text, {"why": list(reasons)}))
         case Ambiguous(candidates):
-            for (
-                each
-            ) in candidates:  # what is offered is what will run, whatever happens to the file meanwhile
+            # what is offered is what will run, whatever happens to the file meanwhile
+            for each in candidates:
                 context.store.keep_revision(runbooks[each.runbook_id])
-            if said:
-                tell(context, incident_id, *said)
 
 
 def tell_matched(

@@ -120,7 +120,7 @@ class Scores:
 
 
 def _is_same(one: Runbook, other: Runbook | None) -> bool:
-    return other is not None and (one.revision, one.path) == (other.revision, other.path)
+    return one is other or (other is not None and (one.revision, one.path) == (other.revision, other.path))
 
 
 def _document(runbook: Runbook) -> Document:

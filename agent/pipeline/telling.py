@@ -28,6 +28,11 @@ def tell(
     return context.store.record(incident_id, redacted, changes=changes, messages=sendable)
 
 
+def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
+    """What an entry that was told before a crash says: a promise is kept, not made anew."""
+    return next(str(each.data[name]) for each in context.store.timeline(incident_id) if each.key == key)
+
+
 def _redacted(context: Context, entry: Entry) -> Entry:
     data = context.redactor.value(dict(entry.data))
     return Entry(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import pytest
+
+from agent.simulators.anthropic import AnthropicSimulator
 from tests.acceptance.conftest import Agent, wait_until
 
 
@@ -95,3 +99,28 @@ def test_an_alert_that_was_fixed_and_is_back_is_a_symptom(agent: Agent) -> None:
     assert second["escalation"]["trigger"] == "recurrence"
     assert "symptom, not cause: redis-down fixed it at" in second["result"]
     assert second["steps"] == []
+
+
+def test_an_advisor_is_asked_when_several_could_answer_and_its_key_is_told_nowhere(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AnthropicSimulator() as model:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", model.api_key)
+        agent.overrides["llm"] = {
+            "provider": "anthropic",
+            "model": "claude-haiku-4-5",
+            "base_url": model.url,
+            "api_key": {"env": "ANTHROPIC_API_KEY"},
+        }
+        agent.runbook("flush", _runbook("Redis cache eviction storm", "alpha"))
+        agent.runbook("failover", _runbook("Redis replica lost its primary", "beta"))
+        agent.start()
+        page = agent.pagerduty.create_incident("redis replica lost its primary", service="api-gateway")
+        incident = wait_until(
+            lambda: _asked(agent, page.id) or (agent.incident(page.id) or {}).get("match"), "it is decided"
+        )
+        assert incident
+        wait_until(lambda: model.requests("/v1/messages"), "the advisor was asked")
+        told = json.dumps(agent.incident(page.id))
+        assert "failover" in told
+        assert model.api_key not in told

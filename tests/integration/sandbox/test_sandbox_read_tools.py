@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.sandbox.output import DEFAULT_OUTPUT_LIMIT
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.safety.effects import TRUSTED_PATH, EffectTables
@@ -96,7 +97,8 @@ def test_a_read_tool_whose_numbers_move_says_the_same_things(walls, command):
     assert [_words(line) for line in out.splitlines()[:1]] == [
         _words(each) for each in bare_out.splitlines()[:1]
     ]
-    assert abs(len(out.splitlines()) - len(bare_out.splitlines())) <= 2 + len(bare_out.splitlines()) // 2
+    if len(bare_out) < DEFAULT_OUTPUT_LIMIT // 2:  # a machine with many connections: head and tail are kept
+        assert abs(len(out.splitlines()) - len(bare_out.splitlines())) <= 2 + len(bare_out.splitlines()) // 2
 
 
 def _words(line):
