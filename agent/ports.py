@@ -358,6 +358,10 @@ class IncidentStore(Protocol):
         """What the journal knows of an attempt; None if it may begin (again, if it only reads)."""
         ...
 
+    def refuse_attempt(self, key: AttemptKey, *, title: str, refusal: Refusal) -> None:
+        """Write down that a guard said no before anything was charged; after a restart it is still a no."""
+        ...
+
     def begin_attempt(
         self,
         key: AttemptKey,

@@ -53,6 +53,21 @@ class StoredJournal:
             connection.execute(attempts.insert().values(**intent))
             return Begun()
 
+    def refuse_attempt(self, key: AttemptKey, *, title: str, refusal: Refusal) -> None:
+        """Write down that a guard said no; nothing was charged, and after a restart it is still a no."""
+        now = stamp(self.clock.now())
+        with self.database.chaining() as connection:
+            row = connection.execute(sa.select(attempts).where(*_is(key))).first()
+            if row is None:
+                named = {"incident_id": key.incident_id, "section": key.section.value, "title": title}
+                numbered = {"step": key.step, "number": key.number, "marker": key.marker}
+                begun = {"read_only": True, "begun_at": now, "holds_until": now}
+                refused = self._refused(key, refusal)
+                connection.execute(attempts.insert().values(**named, **numbered, **begun, **refused))
+            elif row.ended_at is None:
+                refused = self._refused(key, refusal)
+                connection.execute(attempts.update().where(*_is(key)).values(**refused))
+
     def over_a_window(self, charge: Charge) -> Refusal | None:
         """Whether incidents have left too little of a limit across them; nothing is charged or written."""
         with self.database.reading() as connection:

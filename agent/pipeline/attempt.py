@@ -99,10 +99,10 @@ def _begin(context: Context, this: Try) -> _Ready | AlreadyEnded | Unfinished | 
 def _begin_now(context: Context, this: Try) -> _Ready | AlreadyEnded | Unfinished | Attempt | Busy:
     """Counted anew, for the world may have changed while it waited."""
     if this.planned.action is not None and context.actions is None:
-        return _ended(this.key, AttemptEnd.REFUSED, "this agent has nothing to carry out typed actions with")
+        return _refused(context, this, Refusal("this agent has nothing to carry out typed actions with"))
     commands = judge_again(context, this.runbook, this.planned)
     if isinstance(commands, Refusal):
-        return _ended(this.key, AttemptEnd.REFUSED, str(commands))
+        return _refused(context, this, commands)
     charge = charge_of(
         context, this.key.incident_id, this.runbook, commands, lasts_s=_timeout_s(context, this)
     )
@@ -116,6 +116,11 @@ def _begin_now(context: Context, this: Try) -> _Ready | AlreadyEnded | Unfinishe
             return begun
         case _ as never:
             assert_never(never)
+
+
+def _refused(context: Context, this: Try, refusal: Refusal) -> Attempt:
+    context.store.refuse_attempt(this.key, title=this.step.title, refusal=refusal)
+    return _ended(this.key, AttemptEnd.REFUSED, str(refusal))
 
 
 def _must_not_start(context: Context, this: Try, waits_for: Busy | None) -> Attempt | None:

@@ -149,6 +149,11 @@ def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> S
                 "things, so it is not run again",
                 EscalationTrigger.OUTCOME_UNKNOWN,
             )
+        case AttemptEnd.REFUSED if attempt.number == 1:
+            # It never ran, so there is no failure that its failure action could be about.
+            return Stopped(
+                f"step {step.index} ({step.title}) refused: {attempt.reason}", EscalationTrigger.REFUSED
+            )
         case AttemptEnd.SUCCEEDED | AttemptEnd.FAILED | AttemptEnd.TIMED_OUT | AttemptEnd.REFUSED:
             return None
 

@@ -219,7 +219,8 @@ def test_a_deployment_that_grew_between_plan_and_attempt_is_caught(
     incident = agent.ended(page.id)
 
     assert incident["status"] == "escalated"
-    assert "5" in incident["escalation"]["reason"], agent.story()
+    assert "max_pod_restarts is 2, this asks for 5" in incident["escalation"]["reason"]
+    assert incident["steps"][0]["attempts"][0]["end"] == "refused"
     assert cluster.changes() == []
 
 

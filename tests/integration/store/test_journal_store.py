@@ -120,3 +120,28 @@ def test_what_is_charged_never_exceeds_the_limit_whatever_is_asked_and_however_i
         if ends and begun == Begun():
             store.end_attempt(at, Attempt(Section.STEPS, 1, number, AttemptEnd.FAILED))
         assert store.charged(incident_id).get("cache_operation", 0) <= limit
+
+
+def test_a_refusal_is_written_down_without_a_charge_and_stays_a_refusal(
+    store: Store, incident_id: str
+) -> None:
+    at = key(incident_id)
+    store.refuse_attempt(at, title="Flush", refusal=Refusal("it has grown"))
+    known = store.look_up_attempt(at, read_only=False)
+    assert isinstance(known, AlreadyEnded)
+    assert (known.attempt.end, known.attempt.reason) == (AttemptEnd.REFUSED, "it has grown")
+    assert begin(store, at, FLUSH) == known
+    assert store.charged(incident_id) == {}
+    store.refuse_attempt(at, title="Flush", refusal=Refusal("something else"))
+    assert store.look_up_attempt(at, read_only=False) == known
+
+
+def test_a_look_that_was_cut_off_can_be_refused_when_it_is_begun_again(
+    store: Store, incident_id: str
+) -> None:
+    at = key(incident_id)
+    assert begin(store, at, READ) == Begun()
+    store.refuse_attempt(at, title="Look", refusal=Refusal("its script has changed"))
+    known = store.look_up_attempt(at, read_only=True)
+    assert isinstance(known, AlreadyEnded)
+    assert known.attempt.end is AttemptEnd.REFUSED

@@ -295,3 +295,23 @@ def test_pods_that_were_replaced_since_the_plan_are_no_growth() -> None:
     replaced = replace(delete, names=("api-2", "api-3"))
     now = replace(before, access=Access(Network.CLUSTER, changes=(replaced,)))
     assert grown([before], [now]) is None
+
+
+def test_a_refused_first_attempt_pages_whatever_the_failure_action_says(cluster: World) -> None:
+    steps = step(1, RESTART, keys="Attempts: 1\nFailure action: continue") + step(2, CHECK)
+    cluster.runbook(runbook(steps=steps, limits=f"{ROLLOUTS}\n- requires_human_approval: true"))
+    cluster.answers(CHECK, "PONG")
+    incident_id = cluster.receive()
+
+    def grow(_: str) -> bool:
+        assert cluster.counter is not None
+        cluster.counter.pods["production/deployment/api"] = 5
+        plan = cluster.store.plan(incident_id)
+        assert plan is not None
+        return approve(cluster, incident_id, plan.plan_hash)
+
+    cluster.on_wait = grow
+    assert cluster.handle(incident_id).status is Status.ESCALATED
+    assert cluster.sandbox.commands() == []
+    (attempt,) = cluster.store.attempts(incident_id)
+    assert attempt.end is AttemptEnd.REFUSED
