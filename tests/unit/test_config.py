@@ -191,3 +191,7 @@ def test_the_audit_log_stands_beside_the_sqlite_file() -> None:
     )
     assert parse({"database": {"url": "postgresql://h/d"}}, path="c").audit_path() == Path("data/audit.jsonl")
     assert parse({"audit": {"path": "/a/b"}}, path="c").audit_path() == Path("/a/b")
+
+
+def test_flapping_that_could_never_be_seen_is_refused() -> None:
+    assert "escalation.flapping.count" in problems({"escalation": {"flapping": {"count": 51}}})
