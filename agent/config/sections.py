@@ -273,7 +273,7 @@ class Matching(_Section):
 class Flapping(_Section):
     """How often the same alert may come back."""
 
-    count: Annotated[int, Field(ge=2)] = 3
+    count: Annotated[int, Field(ge=2, le=50)] = 3
     window_s: Seconds = 3600
 
 
