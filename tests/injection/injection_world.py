@@ -41,7 +41,7 @@ CONFIG: Config = parse(
         "execution": {"retry_delay_s": 0},
         "matching": {"min_confidence": 0.05},
         "llm": {"max_raise": 1.0, "min_confidence": 0.05},
-        "escalation": {"flapping": {"count": 100_000}},
+        "escalation": {"flapping": {"count": 50, "window_s": 0.001}},
     },
     path="config.yaml",
 )
