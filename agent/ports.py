@@ -313,7 +313,7 @@ class IntakeStore(Protocol):
         ...
 
     def is_own_summary(self, text: str) -> bool:
-        """Whether an escalation of ours was sent with exactly this summary."""
+        """Whether a page of ours was sent with exactly this summary, for whatever reason."""
         ...
 
 

@@ -25,6 +25,9 @@ from agent.domain.records import OwnWrite
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.ports import Clock
 
+#: No summary of ours is longer (PagerDuty Events API v2); SQLite takes no pattern of more than 50,000 bytes.
+_SUMMARY_MAX = 1_024
+
 
 class StoredIntake:
     """Implements ports.IntakeStore."""
@@ -153,6 +156,8 @@ class StoredIntake:
 
     def is_own_summary(self, text: str) -> bool:
         """Whether a page of ours was sent with exactly this summary, for whatever reason."""
+        if len(text) > _SUMMARY_MAX:
+            return False
         escalated = sa.select(escalations.c.incident_id).where(escalations.c.summary == text).limit(1)
         quoted = f'"summary":{json.dumps(text, ensure_ascii=False)}'
         alike = sa.select(outbox.c.message).where(

@@ -8,7 +8,6 @@ from pathlib import Path
 from injection_cases import Case
 
 from agent.adapters.anthropic_advisor import AnthropicAdvisor, Asking
-from agent.adapters.fake_clock import FakeClock
 from agent.adapters.fake_sandbox import FakeSandbox
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.json_view import clean
@@ -41,10 +40,12 @@ CONFIG: Config = parse(
         "execution": {"retry_delay_s": 0},
         "matching": {"min_confidence": 0.05},
         "llm": {"max_raise": 1.0, "min_confidence": 0.05},
-        "escalation": {"flapping": {"count": 50, "window_s": 0.001}},
     },
     path="config.yaml",
 )
+
+#: The same alert again and again would be flapping; each attack comes alone.
+_APART_S = 7200
 
 _TRIGGER = '- Alert contains: "redis"'
 _RUNBOOKS = {
@@ -140,6 +141,7 @@ class Injection:
 
     def attack(self, case: Case) -> Outcome:
         """The whole way of one incident, from the webhook to its end."""
+        self._store.clock.sleep(_APART_S)
         self._llm.forget()
         self._llm.mind = MINDS[case.mind]
         library, sandbox, advisor = self._library(case), FakeSandbox(), Recording(self._advisor)
@@ -183,7 +185,7 @@ class Injection:
             sandbox=sandbox,
             tables=TABLES,
             redactor=REDACTOR,
-            clock=FakeClock(),
+            clock=self._store.clock,
             desk=None,
             channels=frozenset({Channel.PAGER}),
             gate=Gate(),

@@ -131,3 +131,7 @@ def test_what_was_stored_is_there_after_a_restart(store: Store, clock: FakeClock
     again = Store(store.database.url, clock)
     assert again.incident(incident_id).alert == ALERT
     again.close()
+
+
+def test_a_title_of_a_megabyte_is_no_summary_of_ours(store: Store) -> None:
+    assert not store.is_own_summary("redis " * 200_000)
