@@ -3,6 +3,8 @@
     AgentError                      anything this product raises on purpose
     ├── ConfigError                 config.yaml cannot be used: file, key path, fix
     ├── ServiceError                a vendor did not do what we asked: service, Reason, retryable
+    │   └── OutcomeUnknownError         a change was sent; whether it was made is not known (live_job)
+    ├── CorpusError                 a folder of documentation or its alerts cannot be read (ranking.corpus)
     ├── ListenError                 the address to listen on cannot be taken
     └── StoreError                  our own database cannot be used
         ├── ExecutorBusyError            another process already works under this executor id

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import assert_never
 
 from agent.domain.decisions import StandDown
@@ -104,12 +105,13 @@ def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool
         case TakenOver(stand_down):
             in_time = context.store.stand_down(incident_id, stand_down)
             again = _resolve_again(context, event, stand_down)
+            told = partial(_tell_human, context, incident_id, event, stand_down)
             if in_time:
-                _tell_taken(context, incident_id, event, stand_down, again)
+                told(key="taken-over", words="stopping", messages=again)
             elif context.store.withdraw_resolve(incident_id):
-                _tell_withdrawn(context, incident_id, event, stand_down)
+                told(key="withdrawn", words="the agent's resolve had not arrived yet and is withdrawn")
             elif again:
-                _tell_kept_resolved(context, incident_id, event, stand_down, again)
+                told(key="kept-resolved", words="it stays resolved", messages=again)
             outcome = "stand-down" if in_time else "the incident was over"
             context.store.event_handled(event.delivery_id, outcome)
             return in_time
@@ -141,38 +143,22 @@ def _was_over(write: OwnWrite, event: SourceEvent) -> bool:
     return write.ended_at + _CLOCKS_DIFFER < event.occurred_at
 
 
-def _tell_kept_resolved(
-    context: Context, incident_id: str, event: SourceEvent, taken: StandDown, again: Sequence[Message]
+def _tell_human(
+    context: Context,
+    incident_id: str,
+    event: SourceEvent,
+    taken: StandDown,
+    *,
+    key: str,
+    words: str,
+    messages: Sequence[Message] = (),
 ) -> None:
+    """What a human did at the source, and what the agent makes of it."""
     entry = Entry(
-        f"kept-resolved-{event.delivery_id}",
+        f"{key}-{event.delivery_id}",
         EventKind.NOTE,
-        f"🧍 {taken.by} {taken.how}: it stays resolved",
+        f"🧍 {taken.by} {taken.how}: {words}",
         {"event": event.name, "by": taken.by},
         actor=taken.by,
     )
-    tell(context, incident_id, entry, messages=again)
-
-
-def _tell_withdrawn(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> None:
-    entry = Entry(
-        f"withdrawn-{event.delivery_id}",
-        EventKind.NOTE,
-        f"🧍 {taken.by} {taken.how}: the agent's resolve had not arrived yet and is withdrawn",
-        {"event": event.name, "by": taken.by},
-        actor=taken.by,
-    )
-    tell(context, incident_id, entry)
-
-
-def _tell_taken(
-    context: Context, incident_id: str, event: SourceEvent, taken: StandDown, again: Sequence[Message]
-) -> None:
-    entry = Entry(
-        f"taken-over-{event.delivery_id}",
-        EventKind.NOTE,
-        f"🧍 {taken.by} {taken.how}: stopping",
-        {"event": event.name, "by": taken.by},
-        actor=taken.by,
-    )
-    tell(context, incident_id, entry, messages=again)
+    tell(context, incident_id, entry, messages=messages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from agent.ranking import KnownAlert, Question, Ranker, document
 from agent.ranking.alert_rules import known_alerts, read
+from agent.ranking.corpus import question_of
 from agent.ranking.model import Kind, kind_of
-from agent.ranking.questions import about
 
 FOLDS = 5
 Row = dict[str, Any]
@@ -60,9 +60,8 @@ def ranker_of(root: Path, corpus: str, *, rules: bool = True) -> Ranker:
 
 
 def question(row: Row, *, named: bool) -> Question:
-    name = row["alert_name"] if named else ""
-    labels = {key: str(value) for key, value in (row.get("labels") or {}).items()}
-    return Question(name, row.get("summary") or "", row.get("description") or "", about(labels))
+    asked = question_of(row)
+    return asked if named else replace(asked, name="")
 
 
 def lines(path: Path) -> list[Row]:

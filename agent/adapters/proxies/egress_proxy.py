@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import base64
 import hmac
-import secrets
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Self
 from urllib.parse import urlsplit
 
 import h11
 import structlog
 
 from agent.adapters.proxies.egress_addresses import Destination, Resolve, destination, resolve
-from agent.adapters.proxies.gateway_listener import Listener
+from agent.adapters.proxies.gateway_listener import Gateway
 from agent.adapters.proxies.gateway_tunnel import tunnel
 from agent.adapters.proxies.gateway_wire import HOP_BY_HOP, Head, Headers, TooLargeError, Wire
 from agent.domain.access import Access
@@ -34,7 +32,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _TEXT = (("content-type", "text/plain; charset=utf-8"), ("connection", "close"))
 
 
-class EgressProxy:
+class EgressProxy(Gateway):
     """One command's door to the world; `with EgressProxy(access) as proxy: proxy.url`.
 
     `idle_s` without a byte, or `most` bytes one way, end a connection.
@@ -53,23 +51,10 @@ class EgressProxy:
         self._look_up = look_up
         self._idle_s = idle_s
         self._most = most
-        self._token = secrets.token_urlsafe(24)
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._log = log.bind(marker=marker)
-        self._listener = Listener(self._serve, name="egress-proxy")
-
-    def __enter__(self) -> Self:
-        self._listener.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.__exit__()
-
-    @property
-    def port(self) -> int:
-        """The loopback port."""
-        return self._listener.port
+        super().__init__("egress-proxy")
 
     @property
     def url(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Self
 
@@ -102,3 +104,27 @@ class Listener:
             self._free.release()
             with self._lock:
                 self._threads.discard(threading.current_thread())
+
+
+class Gateway(ABC):
+    """One command's door: open inside `with`, at a port and by a token of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._token = secrets.token_urlsafe(24)
+        self._listener = Listener(self._serve, name=name)
+
+    def __enter__(self) -> Self:
+        self._listener.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.__exit__()
+
+    @property
+    def port(self) -> int:
+        """The loopback port."""
+        return self._listener.port
+
+    @abstractmethod
+    def _serve(self, connection: socket.socket) -> None:
+        """Answer one connection, in a thread of its own."""

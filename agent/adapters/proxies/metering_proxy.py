@@ -7,14 +7,12 @@ It speaks plain HTTP on loopback under a path that only this attempt knows, judg
 from __future__ import annotations
 
 import hmac
-import secrets
 import socket
 from collections.abc import Sequence
-from typing import Self
 
 import h11
 
-from agent.adapters.proxies.gateway_listener import Listener
+from agent.adapters.proxies.gateway_listener import Gateway
 from agent.adapters.proxies.gateway_wire import Head, TooLargeError, Wire
 from agent.adapters.proxies.metering_attempt import MeteredAttempt
 from agent.adapters.proxies.metering_exchange import Exchange, answer
@@ -28,26 +26,13 @@ _MOST_BODY = 2 * 1024 * 1024
 _IDLE_S = 120.0
 
 
-class MeteringProxy:
+class MeteringProxy(Gateway):
     """One attempt's door to the cluster; `with MeteringProxy(server, access) as proxy: proxy.url`."""
 
     def __init__(self, server: ApiServer, access: Access, *, marker: str = "") -> None:
         self._server = server
-        self._token = secrets.token_urlsafe(24)
         self._attempt = MeteredAttempt(access, marker)
-        self._listener = Listener(self._serve, name="metering-proxy")
-
-    def __enter__(self) -> Self:
-        self._listener.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.__exit__()
-
-    @property
-    def port(self) -> int:
-        """The loopback port."""
-        return self._listener.port
+        super().__init__("metering-proxy")
 
     @property
     def url(self) -> str:

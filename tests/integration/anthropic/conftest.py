@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +12,7 @@ from agent.domain.advice import AdviceRequest, Offered
 from agent.domain.runbook import Parameter
 from agent.library.bindings import why_not_allowed
 from agent.simulators.anthropic import AnthropicSimulator
+from tests.raw_server import Answer, RawServer, raw_servers
 
 MODEL = "claude-haiku-4-5"
 POD = Parameter("pod", 1, label="pod", pattern="[a-z0-9-]+")
@@ -62,48 +62,10 @@ def at() -> Callable[..., AnthropicAdvisor]:
     return advisor_at
 
 
-class RawServer:
-    """Answers every connection with bytes of the test's choosing, well formed or not."""
-
-    def __init__(self, answer: Callable[[socket.socket, threading.Event], None]) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._answer = answer
-        self._over = threading.Event()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(65_536)
-                    self._answer(connection, self._over)
-                except OSError:
-                    continue
-
-    def stop(self) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(timeout=5)
-
-
 @pytest.fixture
-def raw() -> Iterator[Callable[[Callable[[socket.socket, threading.Event], None]], RawServer]]:
-    servers: list[RawServer] = []
-
-    def start(answer: Callable[[socket.socket, threading.Event], None]) -> RawServer:
-        servers.append(RawServer(answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
+def raw() -> Iterator[Callable[[Answer], RawServer]]:
+    with raw_servers() as start:
+        yield start
 
 
 @pytest.fixture

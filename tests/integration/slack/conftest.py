@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ import pytest
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.ports import ThreadCard
 from agent.simulators.slack import SlackSimulator
+from tests.raw_server import Answer, RawServer, raw_servers
 
 
 @pytest.fixture
@@ -44,48 +44,10 @@ def card() -> ThreadCard:
     )
 
 
-class RawServer:
-    """Answers every connection with bytes of the test's choosing, well formed or not."""
-
-    def __init__(self, answer: Callable[[socket.socket, threading.Event], None]) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._answer = answer
-        self._over = threading.Event()
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._over.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(65_536)
-                    self._answer(connection, self._over)
-                except OSError:
-                    continue
-
-    def stop(self) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(timeout=5)
-
-
 @pytest.fixture
-def raw_server() -> Iterator[Callable[[Callable[[socket.socket, threading.Event], None]], RawServer]]:
-    started: list[RawServer] = []
-
-    def start(answer: Callable[[socket.socket, threading.Event], None]) -> RawServer:
-        started.append(RawServer(answer))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+def raw_server() -> Iterator[Callable[[Answer], RawServer]]:
+    with raw_servers() as start:
+        yield start
 
 
 @contextmanager
