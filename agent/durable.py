@@ -6,21 +6,20 @@ do is done here: one process per executor id, a constant application version, JS
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions
 
 from agent.adapters import codec
-from agent.domain.errors import ExecutorBusyError, StoreError
+from agent.adapters.executor_lock import ExecutorLock
+from agent.domain.errors import StoreError
 from agent.ports import Run
 
 T = TypeVar("T")
@@ -59,13 +58,13 @@ class Durable:
     ) -> None:
         self._url = system_database_url(database_url)
         self._executor_id = executor_id
-        self._lock: _ExecutorLock | None = None
+        self._lock: ExecutorLock | None = None
         self._closing = threading.Event()
         self._workflow = _register(handle, on_crash, self._closing)
 
     def lock(self) -> None:
         """Take the executor's lock, before anything is touched that another process may be using."""
-        self._lock = _ExecutorLock(self._url, self._executor_id)
+        self._lock = ExecutorLock(self._url, self._executor_id)
 
     def launch(self) -> None:
         """Go on with every run that a crash interrupted."""
@@ -193,55 +192,3 @@ def _use_wal(url: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
-
-
-class _ExecutorLock:
-    """Held for as long as the process lives: flock beside SQLite, an advisory lock in PostgreSQL."""
-
-    def __init__(self, url: str, executor_id: str) -> None:
-        self._file: int | None = None
-        self._connection: sa.Connection | None = None
-        if url.startswith("sqlite"):
-            self._lock_file(_sqlite_path(url), executor_id)
-        else:
-            self._lock_server(url, executor_id)
-
-    def _lock_file(self, database: Path, executor_id: str) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        path = database.with_name(f"{database.stem}.{executor_id}.lock")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            self._file = None
-            raise ExecutorBusyError(_busy(executor_id, str(path))) from None
-
-    def _lock_server(self, url: str, executor_id: str) -> None:
-        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
-        try:
-            self._connection = engine.connect()
-        except sa.exc.OperationalError as error:
-            raise StoreError(f"the database cannot be reached: {error.orig}") from error
-        taken: Any = self._connection.execute(
-            sa.text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"oncall-agent/{executor_id}"}
-        ).scalar()
-        self._connection.commit()
-        if not taken:
-            self._connection.close()
-            raise ExecutorBusyError(_busy(executor_id, "the database"))
-
-    def release(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _busy(executor_id: str, where: str) -> str:
-    return (
-        f"another process already works as executor {executor_id!r} on {where}; stop it first, "
-        "or give this one its own executor id"
-    )

@@ -50,10 +50,14 @@ incidents = sa.Table(
     sa.Column("stood_down_by", sa.Text, nullable=False, server_default=""),
     sa.Column("stood_down_how", sa.Text, nullable=False, server_default=""),
     sa.Column("identity", sa.Text, nullable=False, server_default=""),
+    sa.Column("alert_count", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("last_alert_at", sa.Text),
+    sa.Column("folded_into", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("source", "source_id"),
     sa.Index("incidents_status", "status", "received_at"),
     sa.Index("incidents_identity", "identity", "received_at"),
     sa.Index("incidents_runbook", "runbook_id", "ended_at"),
+    sa.Index("incidents_service", "service", "status"),
 )
 
 revisions = sa.Table(
@@ -183,4 +187,42 @@ known = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+
+stops = sa.Table(
+    "stops",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("ends_running", sa.Boolean, nullable=False),
+    sa.Column("lifted_at", sa.Text),
+    sa.Column("lifted_by", sa.Text, nullable=False, server_default=""),
+    sa.Index("stops_in_force", "lifted_at"),
+)
+
+executors = sa.Table(
+    "executors",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("started_at", sa.Text, nullable=False),
+    sa.Column("seen_at", sa.Text, nullable=False),
+    sa.Column("left_at", sa.Text),
+)
+
+archives = sa.Table(
+    "archives",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("incidents", sa.Integer, nullable=False),
+    sa.Column("ended_before", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
 )

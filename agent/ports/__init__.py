@@ -1,0 +1,44 @@
+"""What the pipeline needs from the world. Each port has a real adapter and a fake held to one contract.
+
+Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
+"""
+
+from agent.ports.stores import HistoryStore, IncidentStore, IntakeStore, OutboxStore, Records
+from agent.ports.world import (
+    Actions,
+    Advisor,
+    Chat,
+    Clock,
+    Cluster,
+    CommandResult,
+    Counter,
+    IncidentDesk,
+    Page,
+    Pager,
+    Run,
+    Sandbox,
+    SourceFacts,
+    ThreadCard,
+)
+
+__all__ = [
+    "Actions",
+    "Advisor",
+    "Chat",
+    "Clock",
+    "Cluster",
+    "CommandResult",
+    "Counter",
+    "HistoryStore",
+    "IncidentDesk",
+    "IncidentStore",
+    "IntakeStore",
+    "OutboxStore",
+    "Page",
+    "Pager",
+    "Records",
+    "Run",
+    "Sandbox",
+    "SourceFacts",
+    "ThreadCard",
+]

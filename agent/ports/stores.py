@@ -1,0 +1,221 @@
+"""The stores: where incidents, their journal, their letters and their history are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from agent.domain.command import Refusal
+from agent.domain.decisions import Attempt, Plan, StandDown
+from agent.domain.incident import Entry, Incident, Status, TimelineEvent
+from agent.domain.limits import Charge
+from agent.domain.outbox import Channel, Letter, Message
+from agent.domain.records import (
+    AlreadyEnded,
+    AttemptKey,
+    BeginAttempt,
+    Changes,
+    Decision,
+    OwnWrite,
+    Unfinished,
+)
+from agent.domain.runbook import Runbook
+from agent.domain.source_event import Accepted, SourceEvent
+
+T = TypeVar("T")
+
+
+class IntakeStore(Protocol):
+    """Where webhooks are put before they are answered."""
+
+    def accept(self, event: SourceEvent, raw: str) -> Accepted:
+        """Store a webhook, and open an incident if it is a new trigger; durable when it returns."""
+        ...
+
+    def unhandled_events(self, limit: int) -> Sequence[tuple[str, SourceEvent]]:
+        """(incident id, event) of stored events that nobody has looked at yet, oldest first."""
+        ...
+
+    def event_handled(self, delivery_id: str, outcome: str) -> None:
+        """Remember what was made of a stored event."""
+        ...
+
+    def own_writes(self, source_id: str) -> Sequence[OwnWrite]:
+        """What the agent itself changed at the source's incident."""
+        ...
+
+    def own_user_id(self) -> str:
+        """The user at the source that our writes are counted for, as learned so far."""
+        ...
+
+    def is_own_summary(self, text: str) -> bool:
+        """Whether a page of ours was sent with exactly this summary, for whatever reason."""
+        ...
+
+
+class IncidentStore(Protocol):
+    """The truth about incidents: rows, timeline, journal, charges, outbox."""
+
+    def incident(self, incident_id: str) -> Incident:
+        """One incident; UnknownIncidentError if there is none."""
+        ...
+
+    def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:
+        """Its story, oldest first."""
+        ...
+
+    def record(
+        self,
+        incident_id: str,
+        entries: Sequence[Entry],
+        *,
+        changes: Changes | None = None,
+        messages: Sequence[Message] = (),
+    ) -> bool:
+        """Tell entries, apply changes and post messages in one transaction.
+
+        False, and nothing is done, if the first entry's key was told before.
+        """
+        ...
+
+    def keep_revision(self, runbook: Runbook) -> None:
+        """Keep the text of a revision for as long as incidents refer to it."""
+        ...
+
+    def revision_text(self, revision: str) -> tuple[str, str]:
+        """(path, text) of a kept revision."""
+        ...
+
+    def plan(self, incident_id: str) -> Plan | None:
+        """The plan that the incident runs by."""
+        ...
+
+    def look_up_attempt(self, key: AttemptKey, *, read_only: bool) -> AlreadyEnded | Unfinished | None:
+        """What the journal knows of an attempt; None if it may begin (again, if it only reads)."""
+        ...
+
+    def refuse_attempt(self, key: AttemptKey, *, title: str, refusal: Refusal) -> None:
+        """Write down that a guard said no before anything was charged; after a restart it is still a no."""
+        ...
+
+    def begin_attempt(
+        self,
+        key: AttemptKey,
+        *,
+        title: str,
+        charge: Charge,
+    ) -> BeginAttempt:
+        """Charge every limit and write the intent in one transaction, before anything is spawned.
+
+        Refused, nothing is charged and the refusal is written down; Busy, nothing is written at all.
+        """
+        ...
+
+    def over_a_window(self, charge: Charge) -> Refusal | None:
+        """Whether incidents have left too little of a limit across them; nothing is charged or written."""
+        ...
+
+    def end_attempt(self, key: AttemptKey, attempt: Attempt) -> None:
+        """Write down how an attempt ended."""
+        ...
+
+    def attempts(self, incident_id: str) -> Sequence[Attempt]:
+        """The journal of an incident, oldest first; unfinished ones have end OUTCOME_UNKNOWN."""
+        ...
+
+    def unfinished_markers(self) -> Sequence[str]:
+        """Markers of attempts that were begun and not ended."""
+        ...
+
+    def stand_down(self, incident_id: str, stand_down: StandDown) -> bool:
+        """A human took over; in force before the next attempt. False if the incident is over."""
+        ...
+
+    def withdraw_resolve(self, incident_id: str) -> bool:
+        """Take a resolve back that has not been delivered; False if there is none."""
+        ...
+
+    def may_go_on(self, incident_id: str) -> bool:
+        """Whether nobody took over and the incident has not ended; cheap, a running command asks often."""
+        ...
+
+    def stand_down_of(self, incident_id: str) -> StandDown | None:
+        """Who took over, if anybody did."""
+        ...
+
+    def decide(self, incident_id: str, decision: Decision) -> bool:
+        """A human's answer to a plan; the first one counts, False for any later one."""
+        ...
+
+    def decision(self, incident_id: str, plan_hash: str) -> Decision | None:
+        """The answer to this plan, if there is one."""
+        ...
+
+
+class HistoryStore(Protocol):
+    """What earlier incidents teach."""
+
+    def same_before(self, incident_id: str, *, since: datetime) -> Sequence[Incident]:
+        """Earlier incidents of the same alert, received since then or resolved since then, oldest first."""
+        ...
+
+    def lately_resolved(self, limit: int) -> Sequence[Incident]:
+        """Incidents that a runbook resolved, newest first."""
+        ...
+
+    def run_ends(self, runbook_id: str, revision: str, *, limit: int) -> Sequence[Status]:
+        """How the last runs of this revision ended, newest first: resolved or escalated after a step ran."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Letters that wait for a sender."""
+
+    def next_letters(self, channel: Channel, limit: int) -> Sequence[Letter]:
+        """Due letters in order; of each incident only those with none undelivered before them."""
+        ...
+
+    def begin_delivery(self, letter_ids: Sequence[int]) -> None:
+        """Count a try, before anything is sent."""
+        ...
+
+    def delivered(self, letter_ids: Sequence[int]) -> None:
+        """They arrived."""
+        ...
+
+    def postpone(self, letter_ids: Sequence[int], *, delay_s: float, error: str) -> None:
+        """Try again later."""
+        ...
+
+    def undeliverable(self, letter_ids: Sequence[int], *, error: str) -> None:
+        """The vendor will never take them; told in the timeline, kept for the operator."""
+        ...
+
+    def thread_ref(self, incident_id: str) -> str | None:
+        """The root message of the incident's thread, once it is posted."""
+        ...
+
+    def keep_thread_ref(self, incident_id: str, ref: str) -> None:
+        """Remember the root message."""
+        ...
+
+    def forget_thread_ref(self, incident_id: str) -> None:
+        """Its root message is gone: a new one will be posted."""
+        ...
+
+    def begin_own_write(self, source_id: str, action: str) -> None:
+        """Remember, before it is sent, that we change something at the source."""
+        ...
+
+    def learn_own_user_id(self, user_id: str) -> None:
+        """Keep who we are at the source."""
+        ...
+
+    def end_own_write(self, source_id: str, action: str, actor_id: str) -> None:
+        """The change was made, counted for this user."""
+        ...
+
+
+class Records(IntakeStore, IncidentStore, HistoryStore, Protocol):
+    """What the pipeline needs of the store."""
