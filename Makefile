@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # real programs that the demo and the tests run against
-PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq kubectl:kubernetes-client
+PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq kubectl:kubernetes-client \
+  postgres:postgresql
 
-.PHONY: demo test coverage check dev lint-runbooks soak packages clean
+.PHONY: demo test coverage check dev lint-runbooks soak crash-matrix packages clean
 
 dev: $(STAMP)
 
@@ -39,6 +40,9 @@ coverage: dev packages
 
 soak: dev packages
 	$(BIN)/pytest -m soak -s
+
+crash-matrix: dev packages
+	$(BIN)/python -m tests.acceptance.crash_matrix
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

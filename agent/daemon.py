@@ -5,22 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 import waitress.server
 from flask import Flask
 
+from agent.adapters.archiver import Archiver
 from agent.adapters.audit_log import AuditLog
+from agent.adapters.bell import Bell
+from agent.adapters.executor_lock import ExecutorLock
+from agent.adapters.locks import Locks
+from agent.adapters.sqlite_upkeep import shorten_log
 from agent.adapters.store import Store
 from agent.delivery.desk import DeskSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
 from agent.domain.errors import AgentError, ListenError
+from agent.domain.executor import Role
 from agent.durable import Durable
+from agent.heartbeat import Heartbeat
 from agent.pipeline.context import Context
+from agent.pipeline.stops import StopsClerk
+from agent.pulse import Pulse
+from agent.replicas import Duty, Presence, Reaper
+from agent.schedules import Schedules, Tick
 from agent.watchdog import Watchdog
+from agent.web.answering import Answering
 
 log = structlog.get_logger()
 
@@ -31,16 +42,17 @@ MAX_BODY_BYTES = 1 << 20
 _MAX_CONNECTIONS = 1_000
 _IDLE_CONNECTION_S = 15
 
-#: How long a graceful stop waits for running attempts; Kubernetes kills after 30 s by default.
-_GRACE_S = 15.0
+#: Beyond its grace (server.stop_grace_s) a stop takes no longer; then the process ends as things stand.
+_STOP_AT_MOST_S = 15.0
 
-#: A schedule that breaks this often in a row in ways nobody foresaw ends the process: a restart is safe.
-_MAX_SURPRISES = 5
+#: Of this, what senders and schedules get for what they are at, and what clients get for their answers.
+_JOIN_S, _ANSWER_S = 6.0, 2.0
 
-#: Without these nothing is worked on and nobody would notice; the others are told and tried again.
-_VITAL = frozenset({"dispatcher", "watchdog", "send-pager"})
+#: How often who stands by asks whether a duty is his now.
+_STANDBY_S = 1.0
 
-_LONGEST_PAUSE_S = 30.0
+#: A bell is listened to without a pause; this long at a time, so that a stop is noticed.
+_LISTEN_S = 1.0
 
 
 @dataclass
@@ -80,45 +92,111 @@ class Daemon:
     app: Flask
     wakeup: Wakeup
     ready: threading.Event
+    presence: Presence
+    bell: Bell
+    pulse: Pulse
+    heartbeat: Heartbeat
+    stops: StopsClerk
+    role: Role = Role.ALL
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    _leaving: threading.Event = field(default_factory=threading.Event)
     _server: _Server | None = None
+    _locks: Locks | None = None
+    _schedules: Schedules = field(init=False)
+    _answering: Answering = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._schedules = Schedules(self._stopping, self.pulse)
 
     def start(self) -> str:
         """Take up work where it was left, then listen; gives the URL.
 
         First the executor's lock, then the port: what is taken is told before anything is touched.
         """
-        self.durable.lock()
+        lock = self.durable.lock() if self.role.works else None
         listening = self._bind()
-        self._prepare()
-        self.durable.launch()
-        self._schedule("dispatcher", self._dispatch, wakeup=self.wakeup.event, every_s=1.0)
-        for sender in self.senders:
-            self._schedule(f"send-{sender.channel}", sender.deliver, every_s=0.2)
-            if isinstance(sender, DeskSender):
-                self._schedule("introduce", sender.introduce, every_s=60.0)
-        self._schedule("audit-log", self._write_audit_log, every_s=0.5)
-        self._schedule("watchdog", self.watchdog.tick, every_s=5.0)
+        self.store.migrate()
+        self.presence.begin(lock)
+        if lock is not None:
+            self._work(lock)
+        # to the very end: our lock is ours until everything has stopped
+        Schedules(self._leaving, self.pulse).add("presence", self.presence.tick, every_s=1.0)
+        self._schedules.add("stops", self.stops.tick, every_s=0.5)
+        self._schedules.add("heartbeat", self.heartbeat.tick, every_s=self.context.config.heartbeat.every_s)
         if self.context.config.runbooks.reload:
-            self._schedule("reload", self._reload, every_s=2.0)
+            self._schedules.add("reload", self._reload, every_s=2.0)
         return self._listen(listening)
 
-    def _prepare(self) -> None:
-        """Bring the tables up to date and end what a killed daemon left running."""
-        self.store.migrate()
+    def _work(self, lock: ExecutorLock) -> None:
+        """Runs, senders, schedules: everything but answering the web."""
+        self._locks = lock.locks
         self.context.sandbox.start()
-        ended = self.context.sandbox.end_orphans(self.store.unfinished_markers())
+        # "" is what versions wrote that did not say who began an attempt
+        ended = self.context.sandbox.end_orphans(self.store.markers_of([self.presence.executor_id, ""]))
         if ended:
             log.warning("orphans_ended", processes=ended)
+        self.durable.launch()
+        self._schedules.add("dispatcher", self._dispatch, every_s=1.0, wakeup=self.wakeup.event)
+        self._schedules.add("watchdog", self.watchdog.tick, every_s=5.0)
+        self._schedules.add("reaper", self._reaper(lock.locks).tick, every_s=1.0)
+        if self._hears_others:
+            self._schedules.add("bell", self._listen_to_bell, every_s=0.001)
+        self._lead()
+
+    def _lead(self) -> None:
+        """What one process does for all of them."""
+        for sender in self.senders:
+            duty = self._duty(f"send-{sender.channel}")
+            self._add_led(f"send-{sender.channel}", sender.deliver, duty, every_s=0.2)
+            if isinstance(sender, DeskSender):
+                self._add_led("introduce", sender.introduce, duty, every_s=60.0)
+        self._add_led("audit-log", self._write_audit_log, self._duty("audit-log"), every_s=0.5)
+        archiver = Archiver(self.store, self.context.config, should_stop=self._stopping.is_set)
+        self._add_led("retention", archiver.tick, self._duty("retention"), every_s=3_600.0)
+        self._add_led("database-log", self._shorten_log, self._duty("database-log"), every_s=30.0)
+
+    def _duty(self, name: str) -> Duty:
+        if self._locks is None:
+            raise RuntimeError("a process without an executor's lock has no duties")
+        return Duty(name, self._locks)
+
+    def _add_led(self, name: str, tick: Tick, duty: Duty, *, every_s: float) -> None:
+        """Every replica asks, one does it."""
+        self._schedules.add(name, lambda: tick() if duty.is_ours() else _STANDBY_S, every_s=every_s)
+
+    def _reaper(self, locks: Locks) -> Reaper:
+        return Reaper(
+            executor_id=self.presence.executor_id,
+            store=self.store,
+            durable=self.durable,
+            sandbox=self.context.sandbox,
+            locks=locks,
+        )
+
+    @property
+    def _hears_others(self) -> bool:
+        """On SQLite our own writes ring as well: a process that answers the web knows what came in."""
+        return self.role is Role.WORKER or not self.store.database.is_sqlite
 
     def run_until_signalled(self) -> None:
-        """Serve until SIGTERM or SIGINT, then stop gracefully and end the process."""
+        """Serve until SIGTERM or SIGINT, then stop gracefully and end the process; a second one hurries."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.set())
+            signal.signal(number, lambda *_: self._signalled())
         self._stopping.wait()
-        self.stop()
+        at_most_s = self.context.config.server.stop_grace_s + _STOP_AT_MOST_S
+        overdue = threading.Timer(at_most_s, os._exit, (70,))
+        overdue.daemon = True
+        overdue.start()
+        try:
+            self.stop()
+        except AgentError as error:
+            log.error("stop_failed", error=str(error), note="it is settled at the next start")  # noqa: TRY400
         os._exit(0)
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            self.context.gate.hurry()
+        self._stopping.set()
 
     def stop(self) -> None:
         """Take nothing new, let running attempts end, tell what there is to tell."""
@@ -126,22 +204,43 @@ class Daemon:
         self.ready.clear()
         self._stopping.set()
         self.wakeup.notify()
-        if self._server is not None:
-            self._server.close()
-        if not self.context.gate.close(grace_s=_GRACE_S):
+        if not self.context.gate.close(grace_s=self.context.config.server.stop_grace_s):
             log.warning("attempts_cut_off", note="they are settled at the next start")
-        for thread in self._threads:
-            thread.join(timeout=6)
-        self.audit_log.catch_up()
-        self.durable.close()
+        self._schedules.join(_JOIN_S)
+        self._write_audit_log_once_more()
+        self._stop_listening()
+        self._hand_over()
+        self.bell.close()
         self.store.close()
         log.info("stopped")
 
+    def _write_audit_log_once_more(self) -> None:
+        if self._locks is not None and self._duty("audit-log").is_ours():
+            self.audit_log.catch_up()
+
+    def _hand_over(self) -> None:
+        """The others need not wait to see whether we come back: our lock is free and our name is off."""
+        self._leaving.set()
+        try:
+            self.presence.leave()
+        finally:
+            if self.role.works:
+                self.durable.close()
+
+    def _stop_listening(self) -> None:
+        """Only at the end: until then a webhook is answered 503, and sent again."""
+        if self._server is None:
+            return
+        if not self._answering.wait_until_answered(at_most_s=_ANSWER_S):
+            log.warning("answers_cut_off", note="what was stored and not answered is sent again, and known")
+        self._server.close()
+
     def _bind(self) -> _Server:
         server = self.context.config.server
+        self._answering = Answering(self.app)
         try:
             self._server = waitress.server.create_server(
-                self.app,
+                self._answering,
                 host=server.host,
                 port=server.port,
                 threads=16,
@@ -177,34 +276,15 @@ class Daemon:
         self.audit_log.catch_up()
         return 0.0
 
+    def _shorten_log(self) -> float:
+        shorten_log(self.store.database)
+        return 0.0
+
     def _reload(self) -> float:
         self.context.library.reload()
         return 0.0
 
-    def _schedule(
-        self, name: str, tick: Callable[[], float], *, every_s: float, wakeup: threading.Event | None = None
-    ) -> None:
-        pause = wakeup or self._stopping
-        self._start_thread(name, lambda: self._repeat(name, tick, every_s, pause))
-
-    def _start_thread(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _repeat(self, name: str, tick: Callable[[], float], every_s: float, pause: threading.Event) -> None:
-        surprises = 0
-        while not self._stopping.is_set():
-            try:
-                wait_s = tick() or every_s
-                surprises = 0
-            except AgentError as error:
-                log.warning("schedule_failed", schedule=name, error=str(error))
-                wait_s = 1.0
-            except Exception:  # a process boundary: told, tried again, and then the process ends
-                surprises += 1
-                log.exception("schedule_broke", schedule=name, in_a_row=surprises)
-                if name in _VITAL and surprises >= _MAX_SURPRISES:
-                    os._exit(70)
-                wait_s = min(2.0**surprises, _LONGEST_PAUSE_S)
-            pause.wait(wait_s)
+    def _listen_to_bell(self) -> float:
+        if self.bell.heard(_LISTEN_S):
+            self.wakeup.notify()
+        return 0.0

@@ -1,39 +1,44 @@
 """Durable execution: the only module that knows DBOS.
 
-What a step returned once is remembered; after a crash the run goes on behind it. What DBOS does not
-do is done here: one process per executor id, a constant application version, JSON instead of pickle.
+A run goes in legs. DBOS starts each leg once, in a thread, and again after a crash; what the run's steps
+returned, what it waits for and whose it is stand in our own tables (agent.adapters.stored_run). What DBOS does
+not do is done here: one process per executor id, a constant application version, JSON instead of pickle.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
-from agent.adapters import codec
 from agent.adapters.executor_lock import ExecutorLock
-from agent.domain.errors import StoreError
+from agent.adapters.store_starts import StoredStarts
+from agent.adapters.stored_run import StoredRun
+from agent.domain.errors import AgentError, StoreError
+from agent.domain.runs import Closing, Leg, LegOver, Memory, Places, Whereabouts
 from agent.ports import Run
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
 #: Constant: by default DBOS hashes the source, and an upgrade would orphan running incidents.
 _APPLICATION_VERSION = "1"
 
-#: After this many restarts in the middle of one incident a human is called instead (the watchdog sees it).
+#: After this many restarts in the middle of one leg a human is called instead (the watchdog sees it).
 _MAX_RECOVERIES = 20
 
-#: How soon a run that waits notices that it was woken.
-_NOTICE_S = 0.2
+#: Finished legs are kept this long, for whoever asks what became of them, and deleted in batches of this size.
+_KEPT_S = 600.0
+_BATCH = 200
+
+_OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
 class RunState(StrEnum):
@@ -43,136 +48,228 @@ class RunState(StrEnum):
     ALIVE = "alive"
     DONE = "done"
     DEAD = "dead"
+    WORN_OUT = "worn out"
+    OTHER_VERSION = "of another version"
 
 
 class Durable:
-    """Starts runs that survive crashes; at most one process per executor id."""
+    """Carries runs out, leg by leg, through crashes; at most one process per executor id."""
 
     def __init__(
         self,
         *,
         database_url: str,
         executor_id: str,
+        store: StoredStarts,
+        places: Places,
         handle: Callable[[Run, str], None],
         on_crash: Callable[[str, Exception], None],
+        on_leg_over: Callable[[], None] = lambda: None,
     ) -> None:
         self._url = system_database_url(database_url)
         self._executor_id = executor_id
+        self._store = store
+        self._places = places
+        self._handle = handle
+        self._on_crash = on_crash
+        self._on_leg_over = on_leg_over
         self._lock: ExecutorLock | None = None
+        self._engine: sa.Engine | None = None
         self._closing = threading.Event()
-        self._workflow = _register(handle, on_crash, self._closing)
+        self._new: set[str] = set()
+        self._workflow = _register(self._carry_out)
 
-    def lock(self) -> None:
+    @property
+    def executor_id(self) -> str:
+        """Whose legs it carries out."""
+        return self._executor_id
+
+    def lock(self) -> ExecutorLock:
         """Take the executor's lock, before anything is touched that another process may be using."""
         self._lock = ExecutorLock(self._url, self._executor_id)
+        return self._lock
 
     def launch(self) -> None:
-        """Go on with every run that a crash interrupted."""
+        """Go on with every leg that a crash interrupted."""
         if self._lock is None:
             self.lock()
-        if self._url.startswith("sqlite"):
-            _use_wal(self._url)
         config: DBOSConfig = {
             "name": "oncall-agent",
             "system_database_url": self._url,
             "application_version": _APPLICATION_VERSION,
             "executor_id": self._executor_id,
             "serializer": DBOSPortableJSONSerializer(),
-            "notification_listener_polling_interval_sec": _NOTICE_S,
             "log_level": "ERROR",
         }
+        if self._url.startswith("sqlite"):
+            self._engine = _sqlite_engine(self._url)
+            config["system_database_engine"] = self._engine
         DBOS(config=config)
         DBOS.launch()
+        self._revive()
+
+    def _revive(self) -> None:
+        """Legs that were ours and that DBOS knows nothing of: it lost them, or was never told."""
+        legs = self._store.legs_under_way(self._executor_id, "")
+        known = self._known(legs)
+        for leg in legs:
+            if leg.id not in known:
+                log.warning("leg_revived", leg=leg.id)
+                self._begin(leg)
 
     def start(self, incident_id: str) -> None:
-        """Run the incident now; starting it twice is one run."""
-        with SetWorkflowID(incident_id):
-            DBOS.start_workflow(self._workflow, incident_id)
+        """Run the incident now, or again if nobody does; starting what runs, or waits, changes nothing."""
+        leg = self._store.begin_run(incident_id, self._executor_id)
+        if leg is not None:
+            self.carry_on(leg)
+            return
+        at = self._store.whereabouts(incident_id)
+        if at is not None and self._state_at(at) is RunState.UNKNOWN:
+            self._take([at.leg])
+
+    def carry_on(self, leg: Leg) -> None:
+        """Carry out a leg that the store has given us; twice is once."""
+        if leg.number == 1:
+            self._new.add(leg.id)  # it has nothing to remember
+        self._begin(leg)
+
+    def _begin(self, leg: Leg) -> None:
+        with _asked_of_dbos(), SetWorkflowID(leg.id):
+            DBOS.start_workflow(self._workflow, leg.incident_id, leg.number)
 
     def wake(self, incident_id: str, topic: str) -> None:
-        """Tell a run that waits on the topic to look again."""
-        DBOS.send(incident_id, "look again", topic)
+        """Tell a run that waits on the topic, now or later, to look again."""
+        self._store.wake(incident_id, topic)
+
+    def take_over(self, executor_id: str) -> int:
+        """Carry on here what an executor that is gone was at; how many. Any replica may, at any time, again."""
+        taken = self._take(self._store.legs_under_way(executor_id))
+        for worn_out in self._store.legs_under_way(executor_id):
+            self._on_crash(worn_out.incident_id, AgentError("each process that worked on it was lost"))
+        return taken
+
+    def _take(self, legs: Sequence[Leg]) -> int:
+        taken = self._store.take_over(legs, self._executor_id)
+        for leg in taken:
+            self._begin(leg)
+        return len(taken)
 
     def state(self, incident_id: str) -> RunState:
-        """Whether anybody still works on it."""
-        status = DBOS.get_workflow_status(incident_id)
-        if status is None:
-            return RunState.UNKNOWN
-        if status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+        """Whether anybody still works on it, or it waits."""
+        at = self._store.whereabouts(incident_id)
+        return RunState.UNKNOWN if at is None else self._state_at(at)
+
+    def _state_at(self, at: Whereabouts) -> RunState:
+        if at.is_parked:
             return RunState.ALIVE
-        return RunState.DONE if status.status == "SUCCESS" else RunState.DEAD
+        return self._known([at.leg]).get(at.leg.id, RunState.UNKNOWN)
+
+    def states(self) -> Mapping[str, RunState]:
+        """The same of every run that is under way and does not wait, by incident: two queries in all."""
+        legs = self._store.legs_under_way()
+        known = self._known(legs)
+        return {leg.incident_id: known.get(leg.id, RunState.UNKNOWN) for leg in legs}
+
+    def _known(self, legs: Sequence[Leg]) -> Mapping[str, RunState]:
+        """What DBOS says of them, by leg."""
+        if not legs:
+            return {}
+        with _asked_of_dbos():
+            found = DBOS.list_workflows(
+                workflow_ids=[leg.id for leg in legs], load_input=False, load_output=False
+            )
+        return {each.workflow_id: _state(each.status, each.app_version) for each in found}
+
+    def sweep(self) -> int:
+        """Forget what is over: steps of ended incidents, and a batch of finished legs; how many legs."""
+        self._store.sweep_runs()
+        before = datetime.now(UTC) - timedelta(seconds=_KEPT_S)
+        with _asked_of_dbos():
+            old = DBOS.list_workflows(
+                status=_OVER,
+                completed_before=before.isoformat(),
+                limit=_BATCH,
+                load_input=False,
+                load_output=False,
+            )
+            if old:
+                DBOS.delete_workflows([each.workflow_id for each in old])
+        return len(old)
 
     def close(self) -> None:
-        """Stop; interrupted runs go on at the next launch."""
+        """Stop; interrupted legs go on at the next launch."""
         self._closing.set()
         DBOS.destroy(destroy_registry=True)
+        if self._engine is not None:
+            self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
 
-
-class _ClosingError(BaseException):
-    """The process ends: the run stops here and goes on at the next launch; nobody is to catch this."""
-
-
-class _DurableRun:
-    """ports.Run on DBOS; only valid inside a workflow."""
-
-    def __init__(self, closing: threading.Event) -> None:
-        self._closing = closing
-
-    def step(self, name: str, do: Callable[[], T], returns: object) -> T:
-        self._go_on()
-        data = DBOS.run_step(_options(name), lambda: codec.to_data(do(), returns))
-        result: T = codec.from_data(data, returns)
-        return result
-
-    def sleep(self, seconds: float) -> None:
-        self._go_on()
-        DBOS.sleep(seconds)
-
-    def wait(self, topic: str, timeout_s: float) -> bool:
-        self._go_on()
-        woken = DBOS.recv(topic, timeout_seconds=timeout_s) is not None
-        self._go_on()
-        return woken
-
-    def _go_on(self) -> None:
-        if self._closing.is_set():
-            raise _ClosingError
-
-
-def _options(name: str) -> StepOptions:
-    """A database that is busy for a moment is no reason to page: every step may safely be done again."""
-    return {
-        "name": name,
-        "retries_allowed": True,
-        "max_attempts": 5,
-        "interval_seconds": 0.5,
-        "backoff_rate": 2.0,
-        "should_retry": lambda error: isinstance(error, StoreError),
-    }
-
-
-def _register(
-    handle: Callable[[Run, str], None],
-    on_crash: Callable[[str, Exception], None],
-    closing: threading.Event,
-) -> Callable[[str], None]:
-    @DBOS.workflow(name="handle_incident", max_recovery_attempts=_MAX_RECOVERIES)
-    def handle_incident(incident_id: str) -> None:
+    def _carry_out(self, leg: Leg) -> None:
+        """One leg, in a thread of DBOS: what ends it is told apart here."""
         try:
-            handle(_DurableRun(closing), incident_id)
+            run = self._run(leg)
+            if run is not None:
+                with run.riding():
+                    self._handle(run, leg.incident_id)
+        except Closing:  # it goes on at the next launch, so DBOS must not see its end
+            raise
+        except LegOver as over:
+            log.debug("leg_over", leg=leg.id, why=type(over).__name__)
         except Exception as error:  # the boundary of a run: whatever broke, a human is paged
-            if closing.is_set():  # it broke because DBOS is shutting down under it
-                raise _ClosingError from error
-            log.exception("run_crashed", incident_id=incident_id)
-            on_crash(incident_id, error)
+            if self._closing.is_set():  # it broke because everything is shutting down under it
+                raise Closing from error
+            log.exception("run_crashed", incident_id=leg.incident_id)
+            self._on_crash(leg.incident_id, error)
+        finally:
+            self._on_leg_over()
+
+    def _run(self, leg: Leg) -> StoredRun | None:
+        """None: the leg was over when it was begun again."""
+        memory: Memory | None = Memory()
+        if leg.id in self._new:
+            self._new.discard(leg.id)
+        else:
+            memory = self._store.memory_of(leg, self._executor_id)
+        if memory is None:
+            return None
+        return StoredRun(
+            self._store,
+            leg,
+            memory,
+            executor_id=self._executor_id,
+            places=self._places,
+            closing=self._closing,
+        )
+
+
+def _register(carry_out: Callable[[Leg], None]) -> Callable[[str, int], None]:
+    @DBOS.workflow(name="handle_incident", max_recovery_attempts=_MAX_RECOVERIES)
+    def handle_incident(incident_id: str, leg: int = 1) -> None:
+        carry_out(Leg(incident_id, leg))
 
     return handle_incident
 
 
+def _state(status: str, version: str | None) -> RunState:
+    if status in ("PENDING", "ENQUEUED", "DELAYED"):
+        return RunState.ALIVE if version in (None, _APPLICATION_VERSION) else RunState.OTHER_VERSION
+    if status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+        return RunState.WORN_OUT
+    return RunState.DONE if status == "SUCCESS" else RunState.DEAD
+
+
+@contextmanager
+def _asked_of_dbos() -> Iterator[None]:
+    """Its database is ours too: what is wrong with it is told as of ours."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        raise StoreError(f"the runs cannot be used: {error}") from error
+
+
 def system_database_url(database_url: str) -> str:
-    """Where the runs are remembered: beside our SQLite file, or in a schema of our PostgreSQL database."""
+    """Where the legs are remembered: beside our SQLite file, or in a schema of our PostgreSQL database."""
     url = sa.make_url(database_url)
     if url.get_backend_name() != "sqlite":
         return database_url
@@ -180,15 +277,18 @@ def system_database_url(database_url: str) -> str:
     return f"sqlite:///{path.with_name(path.stem + '.runs' + path.suffix)}"
 
 
-def _sqlite_path(url: str) -> Path:
-    return Path(sa.make_url(url).database or "")
+def _sqlite_engine(url: str) -> sa.Engine:
+    """One connection for all threads, who wait in line for it instead of asking the file again and again.
 
+    Not synced at every commit: what a power cut takes from this file, our own tables still know.
+    """
+    Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=60)
 
-def _use_wal(url: str) -> None:
-    path = _sqlite_path(url)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOBase
+from typing import TextIO, cast
 
 import structlog
 
@@ -14,6 +17,19 @@ from agent.safety.redaction import Redactor
 def _most_telling_first(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     first = {name: event.pop(name) for name in ("at", "level", "event") if name in event}
     return {**first, **event}
+
+
+class _StandardError(TextIOBase):
+    """Standard error for as long as it can be written: a full disk under a log must stop no work."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def set_up_logging(*, secrets: Sequence[str] = (), human: bool = False) -> None:
@@ -40,7 +56,9 @@ def set_up_logging(*, secrets: Sequence[str] = (), human: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # it warns of every request that waits a moment for a thread: in a storm that is each one
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)

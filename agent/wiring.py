@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 from agent.adapters.audit_log import AuditLog
+from agent.adapters.bell import bell_of
 from agent.adapters.clock import SystemClock
+from agent.adapters.http import VendorHttp
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
-from agent.config import Config, SecretReference, missing_secrets
+from agent.config import Config, SecretReference
+from agent.config import known_secrets as known_secrets
 from agent.daemon import Daemon, Wakeup
+from agent.delivery.alarms import Alarms
 from agent.delivery.chat import ChatSender
 from agent.delivery.desk import DeskSender
 from agent.delivery.pager import PagerSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
 from agent.domain.decisions import EscalationTrigger, Stopped
+from agent.domain.executor import Role
 from agent.domain.outbox import Channel
+from agent.domain.runs import Places
 from agent.durable import Durable
+from agent.heartbeat import Heartbeat
 from agent.library import Library
 from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.gate import Gate
 from agent.pipeline.handle import handle
+from agent.pipeline.stops import StopsClerk
 from agent.ports import Chat, IncidentDesk, Pager, Run
+from agent.pulse import Pulse
+from agent.replicas import Presence, own_executor_id
 from agent.safety.redaction import Redactor
 from agent.surroundings import actions_of, advisor_of, counter_of, sandbox_of, tables_of
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 
 
-def build(config: Config) -> Daemon:
+def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     """Everything a daemon needs, connected, nothing started."""
     clock = SystemClock()
     store = Store(config.database.url, clock)
@@ -43,32 +53,48 @@ def build(config: Config) -> Daemon:
     context = context_of(config, store=store, desk=desk, channels=_channels(desk, pager, chat))
     context = replace(context, advisor=advisor_of(config))
     context.scores.prepare(context.library.runbooks)
+    executor_id = own_executor_id(config.database.url, role)
+    wakeup, ready, bell = Wakeup(), threading.Event(), bell_of(config.database.url)
+    limits = config.limits
     durable = Durable(
         database_url=config.database.url,
-        executor_id=os.environ.get("ONCALL_AGENT_EXECUTOR_ID", "main"),
+        executor_id=executor_id,
+        store=store,
+        places=Places(limits.concurrent_incidents, limits.one_at_a_time_per_service),
         handle=lambda run, incident_id: _handle(run, context, incident_id),
         on_crash=lambda incident_id, error: _page_crash(context, incident_id, error),
+        on_leg_over=wakeup.notify,
     )
-    wakeup, ready = Wakeup(), threading.Event()
+    clerk, pulse = StopsClerk(context), Pulse(clock)
+    alarms = Alarms(pager, store, clock, source=executor_id)
     web = WebParts(
         config=config,
         store=store,
         library=context.library,
         redactor=context.redactor,
-        notify=wakeup.notify,
+        notify=wakeup.notify if role.works else bell.ring,
         ready=ready,
+        serves_web=role.serves_web,
+        stopped=lambda: clerk.in_force,
+        pulse=pulse,
     )
     return Daemon(
         context=context,
         store=store,
         durable=durable,
         dispatcher=Dispatcher(context, store, durable),
-        watchdog=Watchdog(context, store, durable),
+        watchdog=Watchdog(context, store, durable, alarms=alarms, pulse=pulse),
+        heartbeat=_heartbeat(config, store, pulse, executor_id, role),
         senders=_senders(context, store, desk, pager, chat),
         audit_log=AuditLog(config.audit_path(), store),
         app=create_app(web),
         wakeup=wakeup,
         ready=ready,
+        presence=Presence(store, executor_id, role, version("oncall-agent")),
+        bell=bell,
+        pulse=pulse,
+        stops=clerk,
+        role=role,
     )
 
 
@@ -153,15 +179,26 @@ def _page_crash(context: Context, incident_id: str, error: Exception) -> None:
     closing.escalate(context, incident_id, Stopped(reason, EscalationTrigger.AGENT_ERROR))
 
 
+def _heartbeat(config: Config, store: Store, pulse: Pulse, executor_id: str, role: Role) -> Heartbeat:
+    """A process that only answers the web asks no URL: it would speak for the workers, who may be gone."""
+    section = config.heartbeat
+    url = _reveal(section.url) if isinstance(section.url, SecretReference) else section.url
+    listener = None
+    if url is not None and role.works:
+        key = section.authorization
+        headers = {"Authorization": _reveal(key)} if key is not None else {}
+        secrets = [url, *headers.values()]
+        listener = VendorHttp("heartbeat", url, timeout_s=5.0, headers=headers, secrets=secrets)
+    return Heartbeat(
+        store,
+        pulse,
+        SystemClock(),
+        path=config.heartbeat_path(),
+        every_s=section.every_s,
+        executor_id=executor_id,
+        url=listener,
+    )
+
+
 def _reveal(reference: SecretReference) -> str:
     return reference.resolve().reveal()
-
-
-def known_secrets(config: Config) -> list[str]:
-    """Every secret that can be fetched: a command that needs none still redacts those that it knows."""
-    absent = {problem.key_path for problem in missing_secrets(config)}
-    return [
-        _reveal(reference)
-        for key, reference in config.secret_references()
-        if config.needs(key) and key not in absent
-    ]

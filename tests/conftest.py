@@ -10,6 +10,7 @@ import pytest
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.config import close_vault
+from tests.postgres import PostgresServer, server
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -19,9 +20,29 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One for all tests; it forgets everything in a power cut, which is not what they are about."""
+    with server() as running:
+        yield running
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/oncall.db", clock)
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh database with up-to-date tables."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """Where the store is; a folder's conftest may say that its tests are to hold on PostgreSQL too."""
+    return f"sqlite:///{tmp_path}/oncall.db"
+
+
+@pytest.fixture
+def store(database_url: str, clock: FakeClock) -> Iterator[Store]:
+    store = Store(database_url, clock)
     store.migrate()
     yield store
     store.close()

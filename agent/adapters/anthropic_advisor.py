@@ -17,7 +17,7 @@ from agent.adapters.anthropic_answer import decoded, read_answer, tokens_of
 from agent.adapters.anthropic_failures import failure_of
 from agent.adapters.anthropic_prices import Price, cost_usd, price_of
 from agent.adapters.anthropic_prompt import prompt_of
-from agent.adapters.http import is_loopback
+from agent.adapters.exchange import is_loopback
 from agent.domain.advice import (
     Advice,
     AdviceRequest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anthropic
 import httpx2
 
+from agent.adapters.exchange import why_not_reached
 from agent.adapters.http import retry_after_s
 from agent.domain.advice import NoAdvice, NoAdviceReason
 
@@ -31,8 +32,8 @@ def failure_of(error: anthropic.AnthropicError, deadline_s: float) -> NoAdvice:
         case anthropic.APIConnectionError() if isinstance(error.__cause__, httpx2.DecodingError):
             return NoAdvice(NoAdviceReason.BAD_ANSWER, "the answer is unreadable or endless")
         case anthropic.APIConnectionError():
-            cause = type(error.__cause__).__name__
-            return NoAdvice(NoAdviceReason.UNREACHABLE, f"llm.base_url cannot be reached ({cause})")
+            why = why_not_reached(error)
+            return NoAdvice(NoAdviceReason.UNREACHABLE, f"llm.base_url cannot be reached ({why})")
         case _:
             return NoAdvice(NoAdviceReason.BAD_ANSWER, f"the answer is no message ({type(error).__name__})")
 

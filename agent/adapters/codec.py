@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from cattrs.preconf.json import make_converter
 from cattrs.strategies import configure_tagged_union
 
+from agent.adapters.packing import pack, unpack
 from agent.domain.decisions import Ambiguous, Completed, Matched, NoMatch, StandDown, Stopped
 from agent.domain.expectation import (
     Both,
@@ -23,6 +24,7 @@ from agent.domain.outbox import (
     ChatCard,
     ChatLine,
     ChatSummary,
+    ClearPage,
     DeskAcknowledge,
     DeskNote,
     DeskResolve,
@@ -36,10 +38,16 @@ _converter.register_structure_hook_func(lambda of_type: of_type is object, lambd
 for _union in (
     Matched | NoMatch | Ambiguous,
     Completed | Stopped | StandDown,
-    ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman,
+    ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman | ClearPage,
     Equals | OutputContains | OutputMatches | ExitCode | JsonPath | NumberCompares | Both | Either,
 ):
     configure_tagged_union(_union, _converter)
+
+
+#: What most steps return.
+_PLAIN = {None: "null", True: "true", False: "false"}
+
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def to_data(value: object, of_type: object = None) -> Any:
@@ -54,9 +62,20 @@ def from_data(data: object, of_type: Any) -> Any:
 
 def dump(value: object, of_type: object = None) -> str:
     """A value as canonical JSON: the same value is always the same text."""
-    return json.dumps(to_data(value, of_type), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    plain = _PLAIN.get(value) if value is None or value is True or value is False else None
+    return _encode(to_data(value, of_type)) if plain is None else plain
+
+
+def packed(value: object, of_type: object = None) -> str:
+    """The same as it is kept where it may be long."""
+    return pack(dump(value, of_type))
 
 
 def load(text: str, of_type: Any) -> Any:
-    """What `dump` made, as a value again."""
-    return from_data(json.loads(text), of_type)
+    """What `dump` or `packed` made, as a value again."""
+    return from_data(loads(text), of_type)
+
+
+def loads(text: str) -> Any:
+    """JSON that may be packed, as data."""
+    return json.loads(unpack(text))

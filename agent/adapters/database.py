@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import alembic.command
-import alembic.config
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from agent.domain.errors import StoreError
+from agent.adapters.patience import left_s, until
+from agent.adapters.prepared import store_error
+from agent.adapters.riding import aboard
+from agent.adapters.sqlite_writer import SCRATCH, SharedWriter
+from agent.domain.errors import StoreAwayError, StoreError
 
 #: Serialises writers of the audit chain on PostgreSQL; SQLite has one writer anyway.
 _CHAIN_LOCK = 4_017_001
+
+#: Replicas that start together change the tables one after the other.
+_MIGRATION_LOCK = 4_017_002
+
+_MIGRATION_MAY_TAKE_S = 600.0
+
+_TAKE_CHAIN_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
+
+#: A log that one long reader made grow is cut to this size when it is written back.
+_LOG_STAYS_BYTES = 16 << 20
+
+#: How long a write waits for its turn before it is an error that may be tried again.
+_WITHIN_S = 4.0
 
 
 class Database:
@@ -29,33 +48,86 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self._writer = _engine(url, immediate=True)
-        self._reader = _engine(url, immediate=False)
+        self._writer, self._reader = _sqlite_engines(url) if self.is_sqlite else _postgres_engines(url)
+        self._shared = SharedWriter(self._writer.connect)
+        self._mine = threading.local()
 
     def migrate(self) -> None:
         """Bring our own tables up to date (Alembic)."""
+        import alembic.command  # what only an upgrade needs is not loaded by a command typed in a hurry
+        import alembic.config
+
         config = alembic.config.Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.writing() as connection:
+        with self._migrating() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
-        """One transaction that is durable when the block ends, or never happened."""
-        try:
-            with self._writer.begin() as connection:
+    def _migrating(self) -> Iterator[sa.Connection]:
+        """One process at a time, for as long as it takes; on SQLite every write is so."""
+        if self.is_sqlite:
+            with self.writing() as connection:
                 yield connection
-        except DBAPIError as error:
+            return
+        from agent.adapters import postgres
+
+        with postgres.taking(_MIGRATION_MAY_TAKE_S), self.writing() as connection:
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+            yield connection
+
+    @contextmanager
+    def writing(self, *, within_s: float | None = None) -> Iterator[sa.Connection]:
+        """One transaction that is durable when the block ends, or never happened.
+
+        StoreError if it does not come to its turn in time. On SQLite all writers of the process stand in one
+        line and share commits; keep blocks short. One block inside another could promise nothing: what the
+        inner one wrote would hang on the outer one's end.
+        """
+        if getattr(self._mine, "is_writing", False):
+            raise RuntimeError(
+                "writing() inside writing() of the same thread: hand the connection on instead"
+            )
+        self._mine.is_writing = True
+        rider = aboard()  # what a run has to remember
+        try:
+            with self._block(within_s) as connection:
+                if rider is not None:
+                    rider.board(connection)
+                yield connection
+            if rider is not None:
+                rider.arrived()
+        except (DBAPIError, PoolTimeout) as error:
             raise _store_error(error) from error
+        finally:
+            self._mine.is_writing = False
+
+    def _block(self, within_s: float | None) -> AbstractContextManager[sa.Connection]:
+        if self.is_sqlite:
+            return self._shared.block(_WITHIN_S if within_s is None else within_s)
+        return self._transaction(within_s)
+
+    @contextmanager
+    def _transaction(self, within_s: float | None) -> Iterator[sa.Connection]:
+        """PostgreSQL's own."""
+        with _patience(within_s), self._writer.begin() as connection:
+            connection.info[SCRATCH] = {}
+            yield connection
 
     @contextmanager
     def chaining(self) -> Iterator[sa.Connection]:
         """A write that appends to the audit chain: one at a time over all processes."""
         with self.writing() as connection:
             if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
+                connection.execute(_TAKE_CHAIN_LOCK)
             yield connection
+
+    @staticmethod
+    def remembered(connection: sa.Connection) -> dict[str, Any]:
+        """What is known for as long as the transaction of a writing block lasts, and forgotten with it."""
+        scratch: dict[str, Any] = connection.info[SCRATCH]
+        return scratch
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -63,63 +135,81 @@ class Database:
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, PoolTimeout) as error:
             raise _store_error(error) from error
 
     def insert_once(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Insert unless a unique key is taken; whether it was inserted."""
-        dialect = sqlite if self.is_sqlite else postgresql
-        statement = dialect.insert(table).values(**values).on_conflict_do_nothing()
-        first_key = next(iter(table.primary_key.columns))
-        return connection.execute(statement.returning(first_key)).first() is not None
+        return connection.execute(insert_or_ignore(table, self.is_sqlite), dict(values)).first() is not None
 
     def upsert(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
         """Insert, or replace the row with the same primary key."""
-        dialect = sqlite if self.is_sqlite else postgresql
-        keys = [column.name for column in table.primary_key.columns]
-        rest = {name: value for name, value in values.items() if name not in keys}
-        statement = (
-            dialect.insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=rest)
-        )
-        connection.execute(statement)
+        connection.execute(_insert_or_replace(table, tuple(values), self.is_sqlite), dict(values))
 
     def close(self) -> None:
         """Give every connection back."""
+        self._shared.close()
         self._writer.dispose()
         self._reader.dispose()
 
 
-def _engine(url: str, *, immediate: bool) -> sa.Engine:
-    if sa.make_url(url).get_backend_name() != "sqlite":
-        # keepalives end a connection whose server has gone without a word
-        arguments = {"connect_timeout": 5, "keepalives": 1, "keepalives_idle": 10, "keepalives_count": 3}
-        engine = sa.create_engine(_psycopg(url), pool_pre_ping=True, connect_args=arguments)
-        # a writer that waited for the lock must see what was committed meanwhile
-        return engine.execution_options(isolation_level="READ COMMITTED" if immediate else "AUTOCOMMIT")
-    engine = sa.create_engine(url, pool_size=8, max_overflow=64)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA busy_timeout=4000")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if immediate:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+def _insert(table: sa.Table, is_sqlite: bool) -> sqlite.Insert:
+    # the two dialects spell what is used here alike
+    return sqlite.insert(table) if is_sqlite else cast(sqlite.Insert, postgresql.insert(table))
 
 
-def _psycopg(url: str) -> sa.URL:
-    return sa.make_url(url).set(drivername="postgresql+psycopg")
+@cache
+def insert_or_ignore(table: sa.Table, is_sqlite: bool) -> sa.Executable:
+    """An INSERT that gives no row back where a unique key is taken; its values come with its use."""
+    first_key = next(iter(table.primary_key.columns))
+    statement = _insert(table, is_sqlite)
+    return statement.on_conflict_do_nothing().returning(first_key)
 
 
-def _store_error(error: DBAPIError) -> StoreError:
-    kind = "cannot be reached or is busy" if isinstance(error, OperationalError) else "refused a statement"
-    return StoreError(f"the database {kind}: {error.orig}")
+@cache
+def _insert_or_replace(table: sa.Table, names: tuple[str, ...], is_sqlite: bool) -> sa.Executable:
+    statement = _insert(table, is_sqlite)
+    keys = [column.name for column in table.primary_key.columns]
+    rest = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
+
+
+def _postgres_engines(url: str) -> tuple[sa.Engine, sa.Engine]:
+    """One pool for both: each connection costs the server a process."""
+    from agent.adapters import postgres  # its driver is an extra that SQLite does without
+
+    engine = postgres.engine(url)
+    # a writer that waited for the lock must see what was committed meanwhile
+    writer = engine.execution_options(isolation_level="READ COMMITTED")
+    return writer, engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _patience(within_s: float | None) -> AbstractContextManager[None]:
+    return nullcontext() if within_s is None else until(time.monotonic() + min(within_s, left_s()))
+
+
+def _sqlite_engines(url: str) -> tuple[sa.Engine, sa.Engine]:
+    writer, reader = sa.create_engine(url), sa.create_engine(url, pool_size=8, max_overflow=64)
+    for engine in (writer, reader):
+        sa.event.listen(engine, "connect", _prepare)
+    return writer, reader
+
+
+def _prepare(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout=4000")
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # counts for a new file, before all else; for any other it would only take the write lock
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_STAYS_BYTES}")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _store_error(error: DBAPIError | PoolTimeout) -> StoreError:
+    if not isinstance(error, DBAPIError):
+        return StoreAwayError("the database is busy: every connection to it is in use")
+    return store_error(error.orig, is_passing=isinstance(error, OperationalError))
 
 
 def stamp(moment: datetime) -> str:

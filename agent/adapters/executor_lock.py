@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from pathlib import Path
+import time
 
-import sqlalchemy as sa
-
+from agent.adapters.locks import Locks, locks_of
 from agent.domain.errors import ExecutorBusyError, StoreError
+
+#: Somebody who only looks whether it is free, or who takes our work over, is done sooner than this.
+_SOMEBODY_LOOKS_S = 3.0
 
 
 class ExecutorLock:
-    """Held for as long as the process lives: flock beside SQLite, an advisory lock in PostgreSQL."""
+    """Held for as long as the process lives; the other locks of the process hang on it."""
 
-    def __init__(self, url: str, executor_id: str) -> None:
-        self._file: int | None = None
-        self._connection: sa.Connection | None = None
-        if url.startswith("sqlite"):
-            self._lock_file(Path(sa.make_url(url).database or ""), executor_id)
-        else:
-            self._lock_server(url, executor_id)
-
-    def _lock_file(self, database: Path, executor_id: str) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        path = database.with_name(f"{database.stem}.{executor_id}.lock")
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, url: str, executor_id: str, *, patience_s: float = _SOMEBODY_LOOKS_S) -> None:
+        self.locks: Locks = locks_of(url)
+        self._name = executor_lock_name(executor_id)
+        self._executor_id = executor_id
+        #: Whether it was lost and taken again: somebody may have been in our place meanwhile.
+        self.was_lost = False
+        self._where = "the database" if not url.startswith("sqlite") else url.removeprefix("sqlite:///")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._file)
-            self._file = None
-            raise ExecutorBusyError(_busy(executor_id, str(path))) from None
+            self._take(time.monotonic() + patience_s)
+        except BaseException:
+            self.locks.close()
+            raise
 
-    def _lock_server(self, url: str, executor_id: str) -> None:
-        engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    def _take(self, until: float) -> None:
+        while not self.locks.take(self._name):
+            if time.monotonic() >= until:
+                raise ExecutorBusyError(_busy(self._executor_id, self._where))
+            time.sleep(0.05)
+
+    def keep(self) -> bool:
+        """Look whether it is still ours, and take it again if it was lost; False: nobody can tell now.
+
+        ExecutorBusyError: another process has it, and this one must end.
+        """
+        if self.locks.keep() and self.locks.holds(self._name):
+            return True
+        self.was_lost = True
         try:
-            self._connection = engine.connect()
-        except sa.exc.OperationalError as error:
-            raise StoreError(f"the database cannot be reached: {error.orig}") from error
-        taken = self._connection.execute(
-            sa.text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"oncall-agent/{executor_id}"}
-        ).scalar()
-        self._connection.commit()
+            taken = self.locks.take(self._name)
+        except StoreError:
+            return False
         if not taken:
-            self._connection.close()
-            raise ExecutorBusyError(_busy(executor_id, "the database"))
+            raise ExecutorBusyError(_busy(self._executor_id, self._where))
+        return True
 
     def release(self) -> None:
         """Let another process have the id."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self.locks.close()
+
+
+def executor_lock_name(executor_id: str) -> str:
+    """The name of the lock that the executor holds while it lives."""
+    return f"executor-{executor_id}"
 
 
 def _busy(executor_id: str, where: str) -> str:
     return (
         f"another process already works as executor {executor_id!r} on {where}; stop it first, "
-        "or give this one its own executor id"
+        "or give this one its own executor id (ONCALL_AGENT_EXECUTOR_ID)"
     )

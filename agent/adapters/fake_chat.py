@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from agent.domain.errors import Reason, ServiceError
 from agent.ports import ThreadCard
@@ -18,6 +19,7 @@ class FakePost:
 
     lines: tuple[str, ...]
     broadcast: bool = False
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class FakeThread:
     card: ThreadCard
     earlier: list[ThreadCard] = field(default_factory=list)
     posts: list[FakePost] = field(default_factory=list)
+    key: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -42,6 +45,9 @@ class FakeChat:
         self._has_threads = has_threads
         self._lock = threading.Lock()
         self._failures: list[ServiceError] = []
+        self._lost: dict[int, ServiceError] = {}
+        self._posted = 0
+        self.looks = 0
         self.threads: list[FakeThread] = []
         self.channel: list[FakePost] = []
 
@@ -55,13 +61,35 @@ class FakeChat:
         with self._lock:
             self._failures.extend(failures)
 
-    def post_root(self, card: ThreadCard) -> str:
+    def lose_answer(self, number: int, failure: ServiceError) -> None:
+        """Make the n-th post from now, and raise this instead of saying so."""
+        with self._lock:
+            self._lost[self._posted + number] = failure
+
+    def post_root(self, card: ThreadCard, *, key: str = "") -> str:
         """Open a thread."""
         with self._lock:
             self._fail_if_told()
             ref = f"fake:{len(self.threads) + 1}" if self._has_threads else ""
-            self.threads.append(FakeThread(ref, card))
+            self.threads.append(FakeThread(ref, card, key=key))
+            self._answer()
             return ref
+
+    def find_root(self, key: str, *, since: datetime) -> str:  # noqa: ARG002  (remembers no times)
+        """The reference of the thread with this key."""
+        with self._lock:
+            self.looks += 1
+            self._fail_if_told()
+            return next((thread.ref for thread in self.threads if key and thread.key == key), "")
+
+    def find_lines(self, ref: str, *, since: datetime) -> frozenset[str]:  # noqa: ARG002
+        """The keys of the lines in the thread."""
+        with self._lock:
+            self.looks += 1
+            self._fail_if_told()
+            if not (self._has_threads and ref):
+                return frozenset()
+            return frozenset(key for post in self._thread(ref).posts for key in post.keys)
 
     def update_root(self, ref: str, card: ThreadCard) -> None:
         """Replace the thread's card; nothing happens without threads or a reference."""
@@ -73,15 +101,19 @@ class FakeChat:
             thread.earlier.append(thread.card)
             thread.card = card
 
-    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:
+    def post_lines(
+        self, ref: str, lines: Sequence[str], *, keys: Sequence[str] = (), broadcast: bool = False
+    ) -> int:
         """Post under the root, or in the channel without a reference; blank posts are not made."""
         if not any(line.strip() for line in lines):
-            return
+            return len(lines)
         with self._lock:
             self._fail_if_told()
-            post = FakePost(tuple(lines), broadcast)
+            post = FakePost(tuple(lines), broadcast, tuple(keys))
             threaded = self._has_threads and ref
             (self._thread(ref).posts if threaded else self.channel).append(post)
+            self._answer()
+            return len(lines)
 
     def thread(self, ref: str) -> FakeThread:
         """The thread with this reference."""
@@ -97,3 +129,9 @@ class FakeChat:
     def _fail_if_told(self) -> None:
         if self._failures:
             raise self._failures.pop(0)
+
+    def _answer(self) -> None:
+        self._posted += 1
+        failure = self._lost.pop(self._posted, None)
+        if failure is not None:
+            raise failure

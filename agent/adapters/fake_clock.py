@@ -11,6 +11,7 @@ class FakeClock:
     def __init__(self, now: datetime = datetime(2026, 1, 5, 4, 17, 23, tzinfo=UTC)) -> None:
         self._now = now
         self._monotonic = 0.0
+        self._leapt_s = 0.0
 
     def now(self) -> datetime:
         """The time of day, aware, in UTC."""
@@ -28,3 +29,12 @@ class FakeClock:
     def step_back(self, seconds: float) -> None:
         """What NTP may do to the time of day, and never to the monotonic clock."""
         self._now -= timedelta(seconds=seconds)
+
+    def leap(self, seconds: float) -> None:
+        """The same, forward."""
+        self._now += timedelta(seconds=seconds)
+        self._leapt_s += seconds
+
+    def leapt_s(self) -> float:
+        """How much of what the clock shows never passed."""
+        return self._leapt_s

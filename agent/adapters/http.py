@@ -1,25 +1,20 @@
-"""One try of one HTTP call to a vendor, and what its failure means: shared by the adapters on httpx.
+"""One try of one HTTP call to a vendor, and what its failure means.
 
 There are no retries in here: the outbox and the callers decide by `retryable` and `retry_after_s`.
-What a vendor or httpx says about a failure is never shown as it is: an echoed key is cut out first.
+What a vendor says about a failure is never shown as it is: an echoed key is cut out first.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import ssl
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-import httpx
-
+from agent.adapters.exchange import Exchange, NoAnswer, RawAnswer, Trouble
 from agent.domain.errors import Reason, ServiceError
 
 #: Longer waits than an hour are not believed: the sender looks again by then.
@@ -27,6 +22,14 @@ LONGEST_WAIT_S = 3600.0
 #: A full page of alerts can hold 25 bodies of 512 KB each; nothing longer is read.
 ANSWER_MAX_BYTES = 16 * 1024 * 1024
 _WORDS_MAX = 300
+_REASONS = {
+    Trouble.TIMEOUT: Reason.TIMEOUT,
+    Trouble.UNREACHABLE: Reason.UNREACHABLE,
+    Trouble.CUT_OFF: Reason.UNREACHABLE,
+    Trouble.NOT_HTTP: Reason.UNREACHABLE,
+    Trouble.TOO_LONG: Reason.BAD_ANSWER,
+    Trouble.UNSENDABLE: Reason.REJECTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +60,18 @@ class VendorHttp:
         max_bytes: int = ANSWER_MAX_BYTES,
     ) -> None:
         self.service = service
-        self._timeout_s = timeout_s
-        self._max_bytes = max_bytes
         self._secrets = tuple(secret for secret in secrets if secret)
+        self._base_url = base_url.rstrip("/")
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
-        self._client = httpx.Client(
-            base_url=base_url.rstrip("/"),
-            headers={"User-Agent": "oncall-agent", **_sendable(service, headers or {})},
-            timeout=timeout_s,
-            follow_redirects=False,
-            verify=_trusted(),
-            trust_env=not is_loopback(base_url),  # a proxy never stands between us and a simulator
-        )
+        self._headers = {"User-Agent": "oncall-agent", **_sendable(service, headers or {})}
+        self._exchange = Exchange(base_url, timeout_s=timeout_s, max_bytes=max_bytes)
 
     def __repr__(self) -> str:
         return f"VendorHttp({self.service!r}, host={self._host!r})"
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.close()
+        self._exchange.close()
 
     def exchange(
         self,
@@ -87,17 +83,16 @@ class VendorHttp:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask once; gives the answer whatever its status, ServiceError if there was none."""
-        sent = dict(headers or {})
+        sent = {**self._headers, **(headers or {})}
         content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
             content = json_bytes(body)
-        outcome = self._attempt(
-            self._client.build_request(method, path, params=params, content=content, headers=sent)
-        )
-        if isinstance(outcome, ServiceError):  # raised out here so that no request hangs on it as context
-            raise outcome
-        return outcome
+        query = f"?{urlencode(params)}" if params else ""
+        outcome = self._exchange.send(method, self._base_url + path + query, headers=sent, content=content)
+        if isinstance(outcome, NoAnswer):
+            raise self._unanswered(f"{method} {path}", outcome)
+        return Answer(outcome.status, outcome.headers, _object_in(outcome))
 
     def failure(self, answer: Answer, what: str, words: str) -> ServiceError:
         """The error for an answer that is no success; `words` are the vendor's own."""
@@ -121,56 +116,21 @@ class VendorHttp:
             retryable=True,
         )
 
-    def _attempt(self, request: httpx.Request) -> Answer | ServiceError:
-        what = f"{request.method} {request.url.path}"
-        deadline = time.monotonic() + self._timeout_s
-        try:
-            response = self._client.send(request, stream=True)
-            try:
-                raw = self._body_of(response, deadline)
-            finally:
-                response.close()
-        except httpx.TimeoutException:
-            return self._no_answer(Reason.TIMEOUT, f"{what} was not answered within {self._timeout_s:g} s")
-        except (httpx.DecodingError, _TooLongError):
-            return self._no_answer(
-                Reason.BAD_ANSWER, f"{what} was answered with an unreadable or endless body"
-            )
-        except httpx.LocalProtocolError:
-            return self._no_answer(Reason.REJECTED, f"{what} cannot be sent as HTTP", retryable=False)
-        except httpx.HTTPError as error:
-            problem = f"{what}: {self._host} cannot be reached ({type(error).__name__})"
-            return self._no_answer(Reason.UNREACHABLE, problem)
-        return Answer(response.status_code, dict(response.headers), _object_in(raw))
-
-    def _body_of(self, response: httpx.Response, deadline: float) -> bytes:
-        read = bytearray()
-        for chunk in response.iter_bytes():
-            read += chunk
-            if len(read) > self._max_bytes:
-                raise _TooLongError
-            if time.monotonic() > deadline:  # httpx bounds each read, not their sum
-                raise httpx.ReadTimeout("the body trickles")
-        return bytes(read)
-
-    def _no_answer(self, reason: Reason, message: str, *, retryable: bool = True) -> ServiceError:
-        return ServiceError(self.service, reason, message, retryable=retryable)
+    def _unanswered(self, what: str, outcome: NoAnswer) -> ServiceError:
+        trouble = outcome.trouble
+        where = f": {self._host}" if trouble is Trouble.UNREACHABLE else ""
+        return ServiceError(
+            self.service,
+            _REASONS[trouble],
+            f"{what}{where} {outcome.words}",
+            retryable=trouble is not Trouble.UNSENDABLE,
+        )
 
     def _told(self, words: str) -> str:
         for secret in self._secrets:
             words = words.replace(secret, "***")
         printable = " ".join("".join(c if c.isprintable() else " " for c in words).split())
         return printable if len(printable) <= _WORDS_MAX else printable[: _WORDS_MAX - 1] + "…"
-
-
-class _TooLongError(Exception):
-    """The answer is longer than anything the vendor sends."""
-
-
-@functools.cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates of this host, read once; SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
-    return httpx.create_ssl_context()
 
 
 def classify(status: int) -> tuple[Reason, bool]:
@@ -200,15 +160,6 @@ def retry_after_s(headers: Mapping[str, str], *, now: datetime | None = None) ->
     return None
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL stays on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def json_bytes(value: Mapping[str, object]) -> bytes:
     """Compact JSON in UTF-8; the values are clean already."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -231,9 +182,9 @@ def _seconds_until(value: str, now: datetime) -> float | None:
     return (aware - now).total_seconds()
 
 
-def _object_in(raw: bytes) -> Mapping[str, object] | None:
+def _object_in(answer: RawAnswer) -> Mapping[str, object] | None:
     try:
-        data = json.loads(raw)
+        data = json.loads(answer.body)
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
@@ -248,7 +199,7 @@ def _advice(status: int) -> str:
 
 
 def _sendable(service: str, headers: Mapping[str, str]) -> Mapping[str, str]:
-    """A key with a line break or a foreign letter would be shown in httpx's own error: refused here."""
+    """A key with a line break or a foreign letter is no header; told here without showing it."""
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise ServiceError(

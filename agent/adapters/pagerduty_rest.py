@@ -78,9 +78,9 @@ class PagerDutyDesk:
         """Add a note unless one with the same text is there."""
         content = _note_text(text)
         path = f"{_path_of(source_id)}/notes"
-        notes = items_at(self._call("GET", path), "notes")
+        notes = items_at(self._part("GET", path, "notes"), "notes")
         if content and all(_note_text(text_at(each, "content")) != content for each in notes):
-            self._call("POST", path, body={"note": {"content": content}})
+            self._part("POST", path, "note", body={"note": {"content": content}})
 
     def resolve(self, source_id: str, resolution: str) -> str:
         """Close it; what is closed stays as it is."""
@@ -119,6 +119,16 @@ class PagerDutyDesk:
             raise self._http.bad_answer(answer, f"GET {path}", "an incident")
         return incident
 
+    def _part(
+        self, method: str, path: str, name: str, *, body: Mapping[str, object] | None = None
+    ) -> Mapping[str, object]:
+        """An answer that holds what it should: a proxy's 200 is no proof that a note was taken."""
+        answer = self._ask(method, path, body=body)
+        data = self._checked(answer, f"{method} {path}")
+        if name not in data:
+            raise self._http.bad_answer(answer, f"{method} {path}", f'"{name}"')
+        return data
+
     def _alerts(self, source_id: str) -> Sequence[object]:
         alerts: list[object] = []
         while len(alerts) < _ALERTS_MAX:
@@ -135,21 +145,19 @@ class PagerDutyDesk:
         answer = self._ask("PUT", path, body={"incident": {"type": "incident_reference", **change}})
         if answer.status == 400 and _is_already_so(answer):
             return None
-        return child(self._checked(answer, f"PUT {path}"), "incident")
+        changed = child(self._checked(answer, f"PUT {path}"), "incident")
+        if not isinstance(changed, Mapping):
+            raise self._http.bad_answer(answer, f"PUT {path}", "an incident")
+        return changed
 
     def _if_own(self, user_id: str) -> str:
         """Never a colleague's id: theirs would make their takeover look like our own echo."""
         return user_id if not self._own_id or user_id == self._own_id else ""
 
     def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None
     ) -> Mapping[str, object]:
-        return self._checked(self._ask(method, path, params=params, body=body), f"{method} {path}")
+        return self._checked(self._ask(method, path, params=params), f"{method} {path}")
 
     def _ask(
         self,

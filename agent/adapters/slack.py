@@ -6,14 +6,13 @@ and the outbox decides. Neither the token nor a webhook's address is ever part o
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse
 
-from agent.adapters.slack_check import SlackCheck, check_bot, check_hook
+from agent.adapters.slack_check import SlackCheck, channel_id, check_bot, check_hook
 from agent.adapters.slack_errors import (
     Answer,
     code_failure,
@@ -24,11 +23,10 @@ from agent.adapters.slack_errors import (
     webhook_failure,
 )
 from agent.adapters.slack_http import BotClient, HookClient
-from agent.adapters.slack_text import Message, card_message, pack_lines
+from agent.adapters.slack_marks import Mark, lines_in, lines_mark, root_in, root_mark
+from agent.adapters.slack_text import Message, card_message, first_message
 from agent.domain.errors import Reason, ServiceError
 from agent.ports import ThreadCard
-
-_REMEMBERED_POSTS = 256
 
 
 class SlackChat:
@@ -43,19 +41,35 @@ class SlackChat:
     def __init__(self, api_url: str, bot_token: str, channel: str, *, timeout_s: float = 5.0) -> None:
         self._client = BotClient(api_url, bot_token, timeout_s=timeout_s)
         self._channel = channel
-        self._posts = _Posts()
+        self._channel_id = ""
 
     def __repr__(self) -> str:
         return f"SlackChat({self._client.base_url!r}, '***', {self._channel!r})"
 
-    def post_root(self, card: ThreadCard) -> str:
+    def post_root(self, card: ThreadCard, *, key: str = "") -> str:
         """Open the incident's thread; gives its reference."""
         message = card_message(card)
-        answer = self._post(self._channel, message)
+        answer = self._post(self._channel, message, mark=root_mark(key))
         channel, ts = answer.get("channel"), answer.get("ts")
         if not (isinstance(channel, str) and isinstance(ts, str) and channel and ts):
             raise not_slack()
+        self._channel_id = channel
         return f"{channel}:{ts}"
+
+    def find_root(self, key: str, *, since: datetime) -> str:
+        """The reference of the thread that was opened with this key; "" if there is none."""
+        if not self._channel_id:
+            self._channel_id = channel_id(self._client, self._channel, _call)
+        channel = self._channel_id
+        ts = root_in(self._client, channel, key, since=since, call=_call) if channel else ""
+        return f"{channel}:{ts}" if ts else ""
+
+    def find_lines(self, ref: str, *, since: datetime) -> frozenset[str]:
+        """The keys of all lines that stand in the thread and were posted since then."""
+        if not ref:
+            return frozenset()
+        channel, ts = _place(ref)
+        return lines_in(self._client, channel, ts, since=since, call=_call)
 
     def update_root(self, ref: str, card: ThreadCard) -> None:
         """Bring the thread's first message up to date; without a reference there is nothing to update."""
@@ -69,20 +83,21 @@ class SlackChat:
             )
         )
 
-    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:
-        """Post the lines in the thread, in as few messages as hold them.
+    def post_lines(
+        self, ref: str, lines: Sequence[str], *, keys: Sequence[str] = (), broadcast: bool = False
+    ) -> int:
+        """Post one message in the thread with as many of the first lines as it holds; how many those are.
 
         Lines are plain text of unknown origin; text lines inside one that start with four spaces are
-        shown as a code block. With `broadcast` the first message is also shown in the channel.
-        Asked again after a failure in the middle, it goes on where it stopped.
+        shown as a code block. With `broadcast` the message is also shown in the channel.
         """
         channel, ts = _place(ref) if ref else (self._channel, None)
-
-        def post(number: int, text: str) -> None:
-            shown = broadcast and ts is not None and number == 0
-            self._post(channel, Message(text), thread_ts=ts, reply_broadcast=True if shown else None)
-
-        self._posts.send((ref, *lines), pack_lines(lines), post)
+        text, count = first_message(lines)
+        if text.strip():
+            shown = True if broadcast and ts is not None else None
+            mark = lines_mark(keys[:count])
+            self._post(channel, Message(text), thread_ts=ts, reply_broadcast=shown, mark=mark)
+        return count
 
     def check(self) -> SlackCheck:
         """What `doctor` tells: whether the token works, its scopes suffice and the channel can be reached."""
@@ -95,6 +110,7 @@ class SlackChat:
         *,
         thread_ts: str | None = None,
         reply_broadcast: bool | None = None,
+        mark: Mark | None = None,
     ) -> SlackResponse:
         # parse=none leaves plain addresses and names in untrusted text alone (chat.postMessage, "parse").
         return _call(
@@ -104,6 +120,7 @@ class SlackChat:
                 blocks=list(message.blocks) or None,
                 thread_ts=thread_ts,
                 reply_broadcast=reply_broadcast,
+                metadata=mark,
                 unfurl_links=False,
                 unfurl_media=False,
                 parse="none",
@@ -122,22 +139,39 @@ class SlackWebhookChat:
 
     def __init__(self, url: str, timeout_s: float = 5.0) -> None:
         self._client = HookClient(url, timeout_s=timeout_s)
-        self._posts = _Posts()
 
     def __repr__(self) -> str:
         return "SlackWebhookChat('***')"
 
-    def post_root(self, card: ThreadCard) -> str:
+    def post_root(self, card: ThreadCard, *, key: str = "") -> str:  # noqa: ARG002
         """Post the card as a message; there is no thread, so the reference is empty."""
         self._send(card_message(card))
         return ""
 
+    def find_root(self, key: str, *, since: datetime) -> str:  # noqa: ARG002
+        """Nothing: an incoming webhook cannot be asked what it posted."""
+        return ""
+
+    def find_lines(self, ref: str, *, since: datetime) -> frozenset[str]:  # noqa: ARG002
+        """Nothing: an incoming webhook cannot be asked what it posted."""
+        return frozenset()
+
     def update_root(self, ref: str, card: ThreadCard) -> None:
         """Do nothing: what an incoming webhook has posted cannot be changed."""
 
-    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:  # noqa: ARG002
-        """Post the lines in the channel, in as few messages as hold them."""
-        self._posts.send((ref, *lines), pack_lines(lines), lambda _, text: self._send(Message(text)))
+    def post_lines(
+        self,
+        ref: str,  # noqa: ARG002
+        lines: Sequence[str],
+        *,
+        keys: Sequence[str] = (),  # noqa: ARG002
+        broadcast: bool = False,  # noqa: ARG002
+    ) -> int:
+        """Post one message in the channel with as many of the first lines as it holds; how many those are."""
+        text, count = first_message(lines)
+        if text.strip():
+            self._send(Message(text))
+        return count
 
     def check(self) -> SlackCheck:
         """What `doctor` tells: whether the address is alive, asked with an empty message that is refused."""
@@ -193,31 +227,3 @@ def _place(ref: str) -> tuple[str, str]:
     if not channel or not ts:
         raise failure(Reason.NOT_FOUND, f"{ref!r} is not the reference of a thread here", retryable=False)
     return channel, ts
-
-
-class _Posts:
-    """Sends the messages of one post in order and remembers how far it got.
-
-    Slack takes about one message a second: a post in several messages that is refused half way
-    is asked for again whole, and must not repeat what people already see.
-    """
-
-    def __init__(self) -> None:
-        self._sent: OrderedDict[tuple[str, ...], int] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def send(self, key: tuple[str, ...], texts: Sequence[str], post: Callable[[int, str], object]) -> None:
-        with self._lock:
-            start = self._sent.pop(key, 0)
-        for number, text in enumerate(texts[start:], start):
-            try:
-                post(number, text)
-            except ServiceError:
-                self._remember(key, number)
-                raise
-
-    def _remember(self, key: tuple[str, ...], count: int) -> None:
-        with self._lock:
-            self._sent[key] = count
-            while len(self._sent) > _REMEMBERED_POSTS:
-                self._sent.popitem(last=False)

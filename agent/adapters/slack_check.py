@@ -17,18 +17,23 @@ Call = Callable[[Callable[[], SlackResponse]], SlackResponse]
 _CHANNEL_ID = re2.compile(r"[CGD][A-Z0-9]{7,}")
 # 200 channels a page (conversations.list); who has more than this names the channel by its id.
 _MAX_PAGES = 25
+_TWICE = "a crash in the middle of a post may tell a line twice"
 _REFUSES_EMPTY = frozenset({"no_text", "invalid_payload", "missing_text_or_fallback_or_attachments"})
 
 
 @dataclass(frozen=True, slots=True)
 class SlackCheck:
-    """Whether Slack will hear us; `unchecked` is what could not be found out without posting."""
+    """Whether Slack will hear us; `unchecked` is what could not be found out without posting.
+
+    `notes` are what would be better: without it everything works all the same.
+    """
 
     team: str = ""
     bot_user: str = ""
     channel_id: str = ""
     problems: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -55,15 +60,23 @@ def check_bot(client: BotClient, channel: str, call: Call) -> SlackCheck:
     scopes = _scopes(who)
     problems = [] if scopes is None or "chat:write" in scopes else [_lacks("chat:write", "to post")]
     unchecked: list[str] = []
-    channel_id = ""
+    seen = None
     try:
-        found = _find(client, channel, call, scopes)
-        channel_id = found.id if found else ""
-        problems += _channel_problems(found, channel, scopes, bot_user)
+        seen = _find(client, channel, call, scopes)
+        problems += _channel_problems(seen, channel, scopes, bot_user)
     except ServiceError as error:
         told = f"whether {channel} can be posted to: {error}"
         (unchecked if _only_cannot_look(error) else problems).append(told)
-    return SlackCheck(team, bot_user, channel_id, tuple(problems), tuple(unchecked))
+    notes = () if problems else tuple(_reading_back(seen, scopes, bot_user))
+    return SlackCheck(team, bot_user, seen.id if seen else "", tuple(problems), tuple(unchecked), notes)
+
+
+def channel_id(client: BotClient, channel: str, call: Call) -> str:
+    """The id of a channel that is named; "" if the bot sees none of this name."""
+    if _CHANNEL_ID.fullmatch(channel):
+        return channel
+    found = _find(client, channel, call, _scopes(call(client.auth_test)))
+    return found.id if found else ""
 
 
 def check_hook(post_nothing: Callable[[], Answer]) -> SlackCheck:
@@ -75,7 +88,18 @@ def check_hook(post_nothing: Callable[[], Answer]) -> SlackCheck:
     problem = webhook_failure(answer)
     if problem is not None and answer.body.strip() not in _REFUSES_EMPTY:
         return SlackCheck(problems=(str(problem),))
-    return SlackCheck(unchecked=("the webhook's channel: an incoming webhook does not tell",))
+    unchecked = "the webhook's channel: an incoming webhook does not tell"
+    blind = f"an incoming webhook cannot be asked what it posted: {_TWICE}"
+    return SlackCheck(unchecked=(unchecked,), notes=(blind,))
+
+
+def _reading_back(found: _Channel | None, scopes: frozenset[str] | None, bot_user: str) -> Iterator[str]:
+    """What keeps us from finding out whether a post has arrived."""
+    needed = "groups:history" if found is not None and found.is_private else "channels:history"
+    if scopes is not None and needed not in scopes:
+        yield f"the bot token lacks the scope {needed} (to see what it posted): {_TWICE}"
+    elif found is not None and not found.is_member:
+        yield f"the bot cannot see what it posted unless it is invited (/invite @{bot_user}): {_TWICE}"
 
 
 def _only_cannot_look(error: ServiceError) -> bool:

@@ -9,20 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
-from http.client import HTTPException, IncompleteRead, InvalidURL
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPErrorProcessor, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import Request
 
 from slack_sdk.web import WebClient
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
+from agent.adapters.exchange import Exchange, NoAnswer, Trouble
 from agent.adapters.slack_errors import Answer, failure, not_slack, status_failure, unusable
 from agent.domain.errors import Reason, ServiceError
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Slack's answers to the methods we call are a few KB; a page of conversations.list stays below this.
 _MAX_BODY = 4_000_000
 
@@ -38,13 +35,13 @@ class BotClient(WebClient):
             retry_handlers=[],
             logger=_silent(),
         )
-        self._timeout_s = timeout_s
+        self._exchange = Exchange(api_url, timeout_s=timeout_s, max_bytes=_MAX_BODY)
 
     def __repr__(self) -> str:
         return f"BotClient({self.base_url!r})"
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        answer = ask(url, req, timeout_s=self._timeout_s)
+        answer = ask(self._exchange, url, req)
         problem = status_failure(answer)
         if problem is None and not _is_object(answer.body):
             problem = not_slack()
@@ -58,72 +55,40 @@ class HookClient(WebhookClient):
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         super().__init__(url, timeout=math.ceil(timeout_s), retry_handlers=[], logger=_silent())
-        self._timeout_s = timeout_s
+        self._exchange = Exchange(url, timeout_s=timeout_s, max_bytes=_MAX_BODY)
 
     def __repr__(self) -> str:
         return "HookClient('***')"
 
     def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
-        answer = ask(url, req, timeout_s=self._timeout_s)
+        answer = ask(self._exchange, url, req)
         return WebhookResponse(
             url="***", status_code=answer.status, body=answer.body, headers=dict(answer.headers)
         )
 
 
-def ask(url: str, request: Request, *, timeout_s: float) -> Answer:
+def ask(exchange: Exchange, url: str, request: Request) -> Answer:
     """One attempt: whatever status came is an answer, whatever stopped it is a ServiceError."""
-    deadline = time.monotonic() + timeout_s
-    try:
-        with _opener(url).open(request, timeout=timeout_s) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, headers, _read(response, deadline))
-    except (OSError, HTTPException) as error:
-        problem = _transport_failure(error, timeout_s)
-    raise problem
-
-
-def _transport_failure(error: OSError | HTTPException, timeout_s: float) -> ServiceError:
-    cause = error.reason if isinstance(error, URLError) else error
-    if isinstance(cause, TimeoutError):
-        return failure(Reason.TIMEOUT, f"did not answer within {timeout_s:g} s", retryable=True)
-    if isinstance(cause, InvalidURL):
-        return unusable()
-    if isinstance(cause, HTTPException) and not isinstance(cause, OSError | IncompleteRead):
-        return not_slack()
-    # Never str(cause): some of these texts hold the address, and a webhook's address is a secret.
-    why = getattr(cause, "strerror", None) or type(cause).__name__
-    return failure(Reason.UNREACHABLE, f"cannot be reached ({why})", retryable=True)
-
-
-def _read(response: Any, deadline: float) -> str:
-    body = bytearray()
-    while chunk := response.read1(65_536):
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise not_slack()
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    if response.length:
-        raise IncompleteRead(bytes(body), response.length)
-    return body.decode("utf-8", errors="replace")
-
-
-class _AnyStatusIsAnAnswer(HTTPErrorProcessor):
-    """Gives every status back as it is, which also means that no redirect is followed."""
-
-    def http_response(self, request: Request, response: Any) -> Any:  # noqa: ARG002  (urllib's signature)
-        return response
-
-    https_response = http_response
-
-
-def _opener(url: str) -> OpenerDirector:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise unusable()
-    # The environment's proxies and NO_PROXY count, but never for this machine itself.
-    proxies = ProxyHandler({}) if parts.hostname in _LOOPBACK else ProxyHandler()
-    return build_opener(proxies, _AnyStatusIsAnAnswer())
+    body = request.data if isinstance(request.data, bytes) else None
+    answer = exchange.send(request.get_method(), url, headers=dict(request.header_items()), content=body)
+    if isinstance(answer, NoAnswer):
+        raise _unanswered(answer)
+    return Answer(answer.status, answer.headers, answer.body.decode("utf-8", errors="replace"))
+
+
+def _unanswered(answer: NoAnswer) -> ServiceError:
+    match answer.trouble:
+        case Trouble.TIMEOUT:
+            return failure(Reason.TIMEOUT, answer.words, retryable=True)
+        case Trouble.UNREACHABLE | Trouble.CUT_OFF:
+            return failure(Reason.UNREACHABLE, answer.words, retryable=True)
+        case Trouble.NOT_HTTP | Trouble.TOO_LONG:
+            return not_slack()
+        case Trouble.UNSENDABLE:
+            return unusable()
 
 
 def _is_object(body: str) -> bool:

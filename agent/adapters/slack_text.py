@@ -35,6 +35,8 @@ STATUS_EMOJI = {
     "escalated": "🔴",
     "stood_down": "🧍",
     "ignored": "🔇",
+    "stopped": "⛔",
+    "resumed": "▶️",
 }
 _UNKNOWN_EMOJI = "•"
 
@@ -123,19 +125,20 @@ def render_line(line: str) -> str:
     return "\n".join(parts)
 
 
-def pack_lines(lines: Sequence[str], limit: int = MESSAGE_LIMIT) -> list[str]:
-    """Lines as the texts of as few messages as hold them, in order, parted only between lines.
+def first_message(lines: Sequence[str], limit: int = MESSAGE_LIMIT) -> tuple[str, int]:
+    """The text of a message with as many of the first lines as it holds, and how many those are.
 
-    A line that alone is too long for a message is cut and says how many characters are missing.
+    Messages part only between lines. A line that alone is too long for one is cut and says how many
+    characters are missing.
     """
-    messages: list[str] = []
+    text, count = "", 0
     for line in lines:
         shown = _fit_line(line, limit)
-        if messages and width(messages[-1]) + 1 + width(shown) <= limit:
-            messages[-1] += "\n" + shown
-        else:
-            messages.append(shown)
-    return [each for each in messages if each.strip()]
+        if count and width(text) + 1 + width(shown) > limit:
+            break
+        text = f"{text}\n{shown}" if count else shown
+        count += 1
+    return text, count
 
 
 def _fit_line(line: str, limit: int) -> str:

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from agent.adapters.database import Database
+from agent.adapters.store_counters import StoredCounters
+from agent.adapters.store_executors import StoredExecutors
 from agent.adapters.store_history import StoredHistory
 from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_intake import StoredIntake
 from agent.adapters.store_journal import StoredJournal
 from agent.adapters.store_outbox import StoredOutbox
+from agent.adapters.store_starts import StoredStarts
+from agent.adapters.store_stops import StoredStops
 from agent.adapters.store_views import StoredViews
+from agent.adapters.store_waiting import StoredWaiting
+from agent.adapters.store_watch import StoredWatch
 from agent.ports import Clock
 
 
-class Store(StoredIntake, StoredIncidents, StoredHistory, StoredJournal, StoredOutbox, StoredViews):
+class Store(
+    StoredIntake,
+    StoredStops,
+    StoredIncidents,
+    StoredHistory,
+    StoredJournal,
+    StoredOutbox,
+    StoredViews,
+    StoredWaiting,
+    StoredWatch,
+    StoredCounters,
+    StoredExecutors,
+    StoredStarts,
+):
     """Everything the agent must not forget; implements every store of the ports."""
 
     def __init__(self, url: str, clock: Clock) -> None:

@@ -8,14 +8,19 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from agent.adapters.database import Database, stamp
+from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import incident_of_row
-from agent.adapters.store_schema import attempts, incidents
-from agent.domain.decisions import Section
+from agent.adapters.store_schema import attempts, escalations, incidents, is_one_of
+from agent.domain.decisions import EscalationTrigger, Section
 from agent.domain.incident import MANUAL_SOURCE, Incident, Status
 from agent.ports import Clock
 
 #: More of the same alert than these are not drawn.
 _MOST_OF_THE_SAME = 50
+
+
+#: A run that a human or the calendar stopped says nothing about its runbook.
+_NOT_THE_RUNBOOKS = (EscalationTrigger.KILL_SWITCH.value, EscalationTrigger.FREEZE.value)
 
 
 class StoredHistory:
@@ -26,25 +31,13 @@ class StoredHistory:
 
     def same_before(self, incident_id: str, *, since: datetime) -> Sequence[Incident]:
         """Earlier incidents of the same alert, received since then or resolved since then, oldest first."""
-        this = sa.select(incidents.c.identity, incidents.c.received_at).where(incidents.c.id == incident_id)
         with self.database.reading() as connection:
-            asked = connection.execute(this).first()
+            asked = _ALERT_OF.first(connection, {"incident": incident_id})
             if asked is None or not asked.identity:
                 return []
-            query = (
-                sa.select(incidents)
-                .where(
-                    incidents.c.identity == asked.identity,
-                    incidents.c.id != incident_id,
-                    incidents.c.received_at <= asked.received_at,
-                    incidents.c.status != Status.IGNORED.value,
-                    incidents.c.source != MANUAL_SOURCE,
-                    sa.or_(incidents.c.received_at >= stamp(since), incidents.c.ended_at >= stamp(since)),
-                )
-                .order_by(incidents.c.received_at.desc())
-                .limit(_MOST_OF_THE_SAME)
-            )
-            return [incident_of_row(row) for row in connection.execute(query)][::-1]
+            values = {"incident": incident_id, "same": asked.identity, "until": asked.received_at}
+            same = _SAME_BEFORE.all(connection, values | {"since": stamp(since)})
+        return [incident_of_row(row) for row in same][::-1]
 
     def lately_resolved(self, limit: int) -> Sequence[Incident]:
         """Incidents that a runbook resolved, newest first."""
@@ -63,20 +56,53 @@ class StoredHistory:
 
     def run_ends(self, runbook_id: str, revision: str, *, limit: int) -> Sequence[Status]:
         """How the last runs of this revision ended, newest first: resolved or escalated after a step ran."""
-        ran = sa.select(attempts.c.incident_id).where(
-            attempts.c.incident_id == incidents.c.id, attempts.c.section == Section.STEPS.value
-        )
-        query = (
-            sa.select(incidents.c.status)
-            .where(
-                incidents.c.runbook_id == runbook_id,
-                incidents.c.runbook_revision == revision,
-                incidents.c.status.in_([Status.RESOLVED.value, Status.ESCALATED.value]),
-                incidents.c.source != MANUAL_SOURCE,
-                ran.exists(),
-            )
-            .order_by(incidents.c.ended_at.desc())
-            .limit(limit)
-        )
+        values = {"runbook": runbook_id, "revision": revision, "most": limit}
         with self.database.reading() as connection:
-            return [Status(row.status) for row in connection.execute(query)]
+            return [Status(row.status) for row in _RUN_ENDS.all(connection, values)]
+
+
+def _said(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.Text)
+
+
+_ALERT_OF = Prepared(
+    sa.select(incidents.c.identity, incidents.c.received_at).where(incidents.c.id == _said("incident"))
+)
+
+_SAME_BEFORE = Prepared(
+    sa.select(incidents)
+    .where(
+        incidents.c.identity == _said("same"),
+        incidents.c.id != _said("incident"),
+        incidents.c.received_at <= _said("until"),
+        incidents.c.status != Status.IGNORED.value,
+        incidents.c.source != MANUAL_SOURCE,
+        sa.or_(incidents.c.received_at >= _said("since"), incidents.c.ended_at >= _said("since")),
+    )
+    .order_by(incidents.c.received_at.desc())
+    .limit(_MOST_OF_THE_SAME)
+)
+
+_RAN = sa.select(attempts.c.incident_id).where(
+    attempts.c.incident_id == incidents.c.id, attempts.c.section == Section.STEPS.value
+)
+_HELD = sa.select(escalations.c.incident_id).where(
+    escalations.c.incident_id == incidents.c.id, is_one_of(escalations.c.trigger, _NOT_THE_RUNBOOKS)
+)
+#: What counts as a run of a runbook, where it is asked how its runs end.
+IS_RUN = sa.and_(
+    is_one_of(incidents.c.status, [Status.RESOLVED.value, Status.ESCALATED.value]),
+    incidents.c.source != MANUAL_SOURCE,
+    _RAN.exists(),
+    ~_HELD.exists(),
+)
+_RUN_ENDS = Prepared(
+    sa.select(incidents.c.status)
+    .where(
+        incidents.c.runbook_id == _said("runbook"),
+        incidents.c.runbook_revision == _said("revision"),
+        IS_RUN,
+    )
+    .order_by(incidents.c.ended_at.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)

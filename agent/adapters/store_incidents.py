@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,17 @@ import sqlalchemy as sa
 from agent.adapters import codec
 from agent.adapters.audit_chain import GENESIS, entry_hash
 from agent.adapters.database import Database, moment, moment_or_none, stamp
+from agent.adapters.json_view import clean
+from agent.adapters.packing import pack
+from agent.adapters.prepared import Prepared, insert_once
+from agent.adapters.store_changes import change_of
+from agent.adapters.store_runs import end_run
 from agent.adapters.store_schema import (
+    TERMINAL,
     decisions,
     escalations,
     incidents,
+    is_one_of,
     outbox,
     revisions,
     timeline,
@@ -23,12 +31,48 @@ from agent.domain.alert import Alert
 from agent.domain.decisions import Plan, StandDown
 from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
-from agent.domain.outbox import Channel, DeskResolve, Message, channel_of
-from agent.domain.records import Changes, Decision
+from agent.domain.outbox import Channel, DeskResolve, Message, PageHuman, channel_of
+from agent.domain.records import Changes, Decision, Escalation
 from agent.domain.runbook import Runbook
 from agent.ports import Clock
 
-_TERMINAL = [status.value for status in Status if status.is_terminal]
+_ID = sa.bindparam("incident", type_=sa.Text)
+_THIS = incidents.c.id == _ID
+_THIS_UNFINISHED = sa.and_(_THIS, ~is_one_of(incidents.c.status, TERMINAL))
+_BY, _HOW = sa.bindparam("by", type_=sa.Text), sa.bindparam("how", type_=sa.Text)
+
+_INCIDENT = Prepared(sa.select(incidents).where(_THIS))
+_TIMELINE = Prepared(sa.select(timeline).where(timeline.c.incident_id == _ID).order_by(timeline.c.seq))
+_LAST = Prepared(sa.select(timeline.c.seq, timeline.c.hash).order_by(timeline.c.seq.desc()).limit(1))
+_TELL = insert_once(timeline, "incident_id", "key")
+_POST = Prepared(outbox.insert())
+_MAY_GO_ON = Prepared(sa.select(incidents.c.id).where(_THIS_UNFINISHED, incidents.c.stood_down_by == ""))
+_STAND_DOWN = Prepared(
+    incidents.update()
+    .where(_THIS_UNFINISHED, incidents.c.stood_down_by == "")
+    .values(stood_down_by=_BY, stood_down_how=_HOW)
+    .returning(incidents.c.id)
+)
+_STOOD_DOWN_BY = Prepared(
+    sa.select(incidents.c.id).where(
+        _THIS_UNFINISHED, incidents.c.stood_down_by == _BY, incidents.c.stood_down_how == _HOW
+    )
+)
+_STOOD_DOWN = Prepared(
+    sa.select(incidents.c.stood_down_by, incidents.c.stood_down_how).where(
+        _THIS, incidents.c.stood_down_by != ""
+    )
+)
+_DECISION = Prepared(
+    sa.select(decisions).where(decisions.c.incident_id == _ID, decisions.c.plan_hash == sa.bindparam("plan"))
+)
+_PLAN = Prepared(sa.select(incidents.c.plan).where(_THIS))
+_REVISION = Prepared(
+    sa.select(revisions.c.path, revisions.c.text).where(revisions.c.revision == sa.bindparam("revision"))
+)
+
+#: Under this name a transaction remembers the last entry of the chain.
+_LAST_LINK = "last link"
 
 
 class StoredIncidents:
@@ -40,7 +84,7 @@ class StoredIncidents:
     def incident(self, incident_id: str) -> Incident:
         """One incident; UnknownIncidentError if there is none."""
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(incidents).where(incidents.c.id == incident_id)).first()
+            row = _INCIDENT.first(connection, {"incident": incident_id})
         if row is None:
             raise UnknownIncidentError(
                 f"there is no incident {incident_id}; `oncall-agent incidents` lists them"
@@ -49,9 +93,8 @@ class StoredIncidents:
 
     def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:
         """Its story, oldest first."""
-        query = sa.select(timeline).where(timeline.c.incident_id == incident_id).order_by(timeline.c.seq)
         with self.database.reading() as connection:
-            return [_event(row) for row in connection.execute(query)]
+            return [_event(row) for row in _TIMELINE.all(connection, {"incident": incident_id})]
 
     def record(
         self,
@@ -62,87 +105,86 @@ class StoredIncidents:
         messages: Sequence[Message] = (),
     ) -> bool:
         """Tell entries, apply changes and post messages in one transaction."""
-        with self.database.chaining() as connection:
+        letters = self._letters(incident_id, messages)
+        change = change_of(changes, stamp(self.clock.now()))
+        with self._telling(entries) as connection:
             for position, entry in enumerate(entries):
                 told = self.append(connection, incident_id, entry)
                 if position == 0 and not told:
                     return False
-            self._apply(connection, incident_id, changes)
-            self.post(connection, incident_id, messages)
+            if change:
+                change.statement.run(connection, {"incident": incident_id, **change.values})
+            if changes is not None and changes.status is not None and changes.status.is_terminal:
+                end_run(connection, incident_id)
+            if changes is not None and changes.escalation is not None:
+                self._queue(connection, incident_id, changes.escalation)
+            _POST.run_many(connection, letters)
         return True
 
+    def _telling(self, entries: Sequence[Entry]) -> AbstractContextManager[sa.Connection]:
+        return self.database.chaining() if entries else self.database.writing()
+
     def append(self, connection: sa.Connection, incident_id: str, entry: Entry) -> bool:
-        """Add one entry to the chain; False if its key was told before."""
-        known = sa.select(timeline.c.seq).where(
-            timeline.c.incident_id == incident_id, timeline.c.key == entry.key
-        )
-        if connection.execute(known).first() is not None:
-            return False
-        last = connection.execute(
-            sa.select(timeline.c.seq, timeline.c.hash).order_by(timeline.c.seq.desc()).limit(1)
-        ).first()
-        seq, prev = (last.seq + 1, last.hash) if last else (1, GENESIS)
+        """Add one entry to the chain; False if its key was told before. Only within `chaining()`."""
+        seq, prev = self._next_link(connection)
         at = stamp(self.clock.now())
         data = json.loads(json.dumps(dict(entry.data), sort_keys=True))
+        # what a command puts out may hold what no store takes; the chain stands on what is stored
+        key, actor, text = clean(entry.key), clean(entry.actor), clean(entry.text)
         hashed = {
-            "seq": seq, "incident": incident_id, "key": entry.key, "at": at, "kind": entry.kind.value,
-            "actor": entry.actor, "text": entry.text, "data": data,
+            "seq": seq, "incident": incident_id, "key": key, "at": at, "kind": entry.kind.value,
+            "actor": actor, "text": text, "data": data,
         }  # fmt: skip
-        connection.execute(
-            timeline.insert().values(
-                seq=seq,
-                incident_id=incident_id,
-                key=entry.key,
-                at=at,
-                kind=entry.kind.value,
-                actor=entry.actor,
-                text=entry.text,
-                data=json.dumps(data, sort_keys=True),
-                prev_hash=prev,
-                hash=entry_hash(prev, hashed),
-            )
-        )
+        row = {
+            "seq": seq, "incident_id": incident_id, "key": key, "at": at, "kind": entry.kind.value,
+            "actor": actor, "text": text, "data": pack(json.dumps(data, sort_keys=True)),
+            "prev_hash": prev, "hash": entry_hash(prev, hashed),
+        }  # fmt: skip
+        if _TELL.first(connection, row) is None:
+            return False
+        self.database.remembered(connection)[_LAST_LINK] = (seq, row["hash"])
         return True
+
+    def _next_link(self, connection: sa.Connection) -> tuple[int, str]:
+        """What the next entry is and stands on.
+
+        Read once a transaction: whoever appends holds the one lock that all processes share.
+        """
+        last = self.database.remembered(connection).get(_LAST_LINK)
+        if last is None:
+            last = _LAST.first(connection, {}) or (0, GENESIS)
+        return last[0] + 1, last[1]
 
     def post(self, connection: sa.Connection, incident_id: str, messages: Sequence[Message]) -> None:
         """Put messages into the outbox within the caller's transaction."""
+        _POST.run_many(connection, self._letters(incident_id, messages))
+
+    def _letters(self, incident_id: str, messages: Sequence[Message]) -> list[dict[str, str]]:
         now = stamp(self.clock.now())
-        rows = [
+        return [
             {
                 "channel": channel_of(message).value,
                 "incident_id": incident_id,
                 "message": codec.dump(message, Message),
                 "created_at": now,
                 "due_at": "",  # at once, whatever the clock does
+                "summary": message.summary if isinstance(message, PageHuman) else "",
             }
             for message in messages
         ]
-        if rows:
-            connection.execute(outbox.insert(), rows)
 
-    def _apply(self, connection: sa.Connection, incident_id: str, changes: Changes | None) -> None:
-        if changes is None:
-            return
-        values = _columns(changes)
-        change = incidents.update().where(incidents.c.id == incident_id)
-        if changes.status is not None:
-            # what has ended stays ended, although its run may not have noticed yet
-            change = change.where(incidents.c.status.not_in(_TERMINAL))
-            values |= {"ended_at": stamp(self.clock.now())} if changes.status.is_terminal else {}
-        if values:
-            connection.execute(change.values(**values))
-        if changes.escalation is not None:
-            row = {
-                "incident_id": incident_id,
-                "trigger": changes.escalation.trigger.value,
-                "reason": changes.escalation.reason,
-                "severity": changes.escalation.severity.value,
-                "dedup_key": changes.escalation.dedup_key,
-                "summary": changes.escalation.summary,
-                "status": "open",
-                "created_at": stamp(self.clock.now()),
-            }
-            self.database.insert_once(connection, escalations, row)
+    def _queue(self, connection: sa.Connection, incident_id: str, escalation: Escalation) -> None:
+        row = {
+            "incident_id": incident_id,
+            "trigger": escalation.trigger.value,
+            "reason": escalation.reason,
+            "severity": escalation.severity.value,
+            "dedup_key": escalation.dedup_key,
+            "summary": escalation.summary,
+            "status": "open",
+            "created_at": stamp(self.clock.now()),
+        }
+        self.database.insert_once(connection, escalations, row)
 
     def keep_revision(self, runbook: Runbook) -> None:
         """Keep the text of a revision for as long as incidents refer to it."""
@@ -152,14 +194,16 @@ class StoredIncidents:
             "path": runbook.path,
             "text": runbook.text,
         }
+        with self.database.reading() as connection:
+            if _REVISION.first(connection, {"revision": runbook.revision}) is not None:
+                return
         with self.database.writing() as connection:
             self.database.insert_once(connection, revisions, row)
 
     def revision_text(self, revision: str) -> tuple[str, str]:
         """(path, text) of a kept revision."""
         with self.database.reading() as connection:
-            query = sa.select(revisions.c.path, revisions.c.text).where(revisions.c.revision == revision)
-            row = connection.execute(query).first()
+            row = _REVISION.first(connection, {"revision": revision})
         if row is None:
             raise StoreError(f"the text of runbook revision {revision[:12]} is not kept")
         return row.path, row.text
@@ -167,69 +211,57 @@ class StoredIncidents:
     def plan(self, incident_id: str) -> Plan | None:
         """The plan that the incident runs by."""
         with self.database.reading() as connection:
-            query = sa.select(incidents.c.plan).where(incidents.c.id == incident_id)
-            text = connection.execute(query).scalar()
+            text = _PLAN.scalar(connection, {"incident": incident_id})
         return codec.load(text, Plan) if text else None
 
     def stand_down(self, incident_id: str, stand_down: StandDown) -> bool:
         """A human took over; in force before the next attempt. False if the incident is over."""
+        by = {"by": stand_down.by or "somebody", "how": stand_down.how}
         with self.database.writing() as connection:
-            result = connection.execute(
-                incidents.update()
-                .where(
-                    incidents.c.id == incident_id,
-                    incidents.c.status.not_in(_TERMINAL),
-                    incidents.c.stood_down_by == "",
-                )
-                .values(stood_down_by=stand_down.by or "somebody", stood_down_how=stand_down.how)
-                .returning(incidents.c.id)
-            )
-            if result.first() is not None:
+            if _STAND_DOWN.first(connection, {"incident": incident_id, **by}) is not None:
                 return True
             # told again after a crash in between: the same human's hand is still in time
-            same = sa.select(incidents.c.id).where(
-                incidents.c.id == incident_id,
-                incidents.c.status.not_in(_TERMINAL),
-                incidents.c.stood_down_by == (stand_down.by or "somebody"),
-                incidents.c.stood_down_how == stand_down.how,
-            )
-            return connection.execute(same).first() is not None
+            return _STOOD_DOWN_BY.first(connection, {"incident": incident_id, **by}) is not None
 
-    def withdraw_resolve(self, incident_id: str) -> bool:
-        """Take a resolve back that has not been delivered; False if there is none."""
+    def withdraw_resolve(self, incident_id: str, *, why: str) -> bool:
+        """Take back a resolve that was not delivered, True again for the same why; False if there is none."""
         kind = f'"_type":"{DeskResolve.__name__}"'
+        is_resolve = sa.and_(
+            outbox.c.incident_id == incident_id,
+            outbox.c.channel == Channel.DESK.value,
+            outbox.c.message.contains(kind, autoescape=True),
+        )
+        asked_before = sa.select(outbox.c.id).where(
+            is_resolve, outbox.c.state == "withdrawn", outbox.c.error == why
+        )
         with self.database.writing() as connection:
             withdrawn = connection.execute(
                 outbox.update()
-                .where(
-                    outbox.c.incident_id == incident_id,
-                    outbox.c.channel == Channel.DESK.value,
-                    outbox.c.state == "waiting",
-                    outbox.c.message.contains(kind, autoescape=True),
-                )
-                .values(state="withdrawn")
+                .where(is_resolve, outbox.c.state == "waiting")
+                .values(state="withdrawn", error=why)
                 .returning(outbox.c.id)
-            )
-            return withdrawn.first() is not None
+            ).first()
+            return withdrawn is not None or connection.execute(asked_before).first() is not None
 
     def may_go_on(self, incident_id: str) -> bool:
         """Whether nobody took over and the incident has not ended; cheap, a running command asks often."""
-        query = sa.select(incidents.c.id).where(
-            incidents.c.id == incident_id,
-            incidents.c.stood_down_by == "",
-            incidents.c.status.not_in(_TERMINAL),
-        )
         with self.database.reading() as connection:
-            return connection.execute(query).first() is not None
+            return _MAY_GO_ON.first(connection, {"incident": incident_id}) is not None
 
     def stand_down_of(self, incident_id: str) -> StandDown | None:
         """Who took over, if anybody did."""
-        query = sa.select(incidents.c.stood_down_by, incidents.c.stood_down_how).where(
-            incidents.c.id == incident_id, incidents.c.stood_down_by != ""
-        )
         with self.database.reading() as connection:
-            row = connection.execute(query).first()
+            row = _STOOD_DOWN.first(connection, {"incident": incident_id})
         return StandDown(row.stood_down_by, row.stood_down_how) if row else None
+
+    def close_escalation(self, incident_id: str) -> bool:
+        """What waited for a human is over at its source; False if nothing waited."""
+        waited = escalations.update().where(
+            escalations.c.incident_id == incident_id, escalations.c.status == "open"
+        )
+        with self.database.writing() as connection:
+            closed = connection.execute(waited.values(status="resolved").returning(escalations.c.incident_id))
+            return closed.first() is not None
 
     def decide(self, incident_id: str, decision: Decision) -> bool:
         """A human's answer to a plan; the first one counts, False for any later one."""
@@ -246,42 +278,9 @@ class StoredIncidents:
 
     def decision(self, incident_id: str, plan_hash: str) -> Decision | None:
         """The answer to this plan, if there is one."""
-        query = sa.select(decisions).where(
-            decisions.c.incident_id == incident_id, decisions.c.plan_hash == plan_hash
-        )
         with self.database.reading() as connection:
-            row = connection.execute(query).first()
+            row = _DECISION.first(connection, {"incident": incident_id, "plan": plan_hash})
         return Decision(row.plan_hash, row.approved, row.by, moment(row.at), row.choice) if row else None
-
-
-def _columns(changes: Changes) -> dict[str, Any]:
-    """The columns of `incidents` that the changes touch."""
-    values: dict[str, Any] = {}
-    if changes.status is not None:
-        values["status"] = changes.status.value
-    if changes.alert is not None:
-        values |= {
-            "alert": codec.dump(changes.alert),
-            "service": changes.alert.service,
-            "title": changes.alert.title,
-            "identity": changes.alert.identity,
-        }
-    if changes.match is not None:
-        values |= {
-            "runbook_id": changes.match.runbook_id,
-            "runbook_revision": changes.match.revision,
-            "confidence": changes.match.confidence,
-            "match_reasons": json.dumps(list(changes.match.reasons)),
-        }
-    if changes.plan is not None:
-        values |= {"plan": codec.dump(changes.plan), "steps_total": len(changes.plan.steps)}
-    plain: Mapping[str, object] = {
-        "runbook_title": changes.runbook_title,
-        "autonomy": changes.autonomy,
-        "steps_done": changes.steps_done,
-        "result": changes.result,
-    }
-    return values | {name: value for name, value in plain.items() if value is not None}
 
 
 def incident_of_row(row: Any) -> Incident:
@@ -314,7 +313,7 @@ def _event(row: Any) -> TimelineEvent:
         at=moment(row.at),
         kind=EventKind(row.kind),
         text=row.text,
-        data=json.loads(row.data),
+        data=codec.loads(row.data),
         actor=row.actor,
         key=row.key,
     )

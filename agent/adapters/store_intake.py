@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 
 import sqlalchemy as sa
 
 from agent.adapters import codec
 from agent.adapters.database import Database, moment, moment_or_none, stamp
+from agent.adapters.packing import pack
+from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_schema import (
+    TERMINAL,
     deliveries,
     escalations,
     incidents,
+    is_one_of,
     known,
     outbox,
     own_writes,
+    says,
 )
 from agent.domain.alert import Alert
 from agent.domain.incident import MANUAL_SOURCE, Status
-from agent.domain.outbox import Channel, Message, PageHuman
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.ports import Clock
 
-#: No summary of ours is longer (PagerDuty Events API v2); SQLite takes no pattern of more than 50,000 bytes.
+#: No summary of ours is longer (PagerDuty Events API v2).
 _SUMMARY_MAX = 1_024
+
+_OPENED, _NOTHING = "opened the incident", "nothing to do"
+
+#: Other replicas open incidents too, and runs are started: a count is good for so long.
+_COUNTED_FOR_S, _FULL_FOR_S = 1.0, 0.1
+
+_DELIVERY = sa.bindparam("delivery", type_=sa.Text)
+_AT_SOURCE = sa.and_(
+    incidents.c.source == sa.bindparam("at_source"), incidents.c.source_id == sa.bindparam("source_id")
+)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_INCIDENT = sa.select(incidents.c.id).where(_AT_SOURCE)
+_KNOWN = Prepared(_INCIDENT)
+_SEEN = Prepared(
+    sa.select(
+        sa.select(deliveries.c.id).where(deliveries.c.id == _DELIVERY).scalar_subquery().label("delivery"),
+        _INCIDENT.scalar_subquery().label("incident"),
+    )
+)
+_KEEP = insert_once(deliveries, "id")
+_OPEN = insert_once(incidents, "source", "source_id")
+_HANDLED = Prepared(deliveries.update().where(deliveries.c.id == _DELIVERY))
+_UNHANDLED = Prepared(
+    sa.select(deliveries.c.incident_id, deliveries.c.event)
+    .where(deliveries.c.handled_at.is_(None))
+    .order_by(deliveries.c.received_at)
+    .limit(_MOST)
+)
+_WAITING = Prepared(
+    sa.select(sa.func.count()).select_from(
+        sa.select(incidents.c.id)
+        .where(
+            ~is_one_of(incidents.c.status, TERMINAL),
+            incidents.c.started_at.is_(None),
+            incidents.c.source != MANUAL_SOURCE,
+        )
+        .limit(_MOST)
+        .subquery()
+    )
+)
+_OWN_WRITES = Prepared(sa.select(own_writes).where(own_writes.c.source_id == sa.bindparam("source_id")))
+_SUMMARY = sa.bindparam("summary", type_=sa.Text)
+_ESCALATED = Prepared(sa.select(escalations.c.incident_id).where(escalations.c.summary == _SUMMARY).limit(1))
+_PAGED = Prepared(
+    sa.select(outbox.c.id).where(outbox.c.summary == _SUMMARY, ~says(outbox.c.summary, "")).limit(1)
+)
 
 
 class StoredIntake:
@@ -37,24 +89,44 @@ class StoredIntake:
 
     def accept(self, event: SourceEvent, raw: str) -> Accepted:
         """Store a webhook, and open an incident if it is a new trigger; durable when it returns."""
-        with self.database.writing() as connection:
-            known_id = self._incident_of(connection, event)
-            row = {
-                "id": event.delivery_id,
-                "source": event.source,
-                "received_at": stamp(self.clock.now()),
-                "event": codec.dump(event),
-                "raw": raw,
-                "incident_id": known_id,
-                **self._handled_unless_awaited(event, known_id),
-            }
-            if not self.database.insert_once(connection, deliveries, row):
-                return Accepted(Acceptance.DUPLICATE, known_id or "")
-            if event.type is not EventType.TRIGGERED or event.alert is None:
-                return Accepted(Acceptance.STORED, known_id or "")
-            if known_id:
-                return Accepted(Acceptance.KNOWN_INCIDENT, known_id)
-            return self._open(connection, event.delivery_id, event.alert)
+        return self.accept_all([(event, raw)])[0]
+
+    def accept_all(
+        self,
+        webhooks: Sequence[tuple[SourceEvent, str]],
+        *,
+        backlog: int | None = None,
+        within_s: float | None = None,
+    ) -> Sequence[Accepted]:
+        """Store webhooks together, all or none.
+
+        Where `backlog` incidents wait for their turn already, no new one is opened.
+        """
+        rows = [_row(event, raw) for event, raw in webhooks]
+        with self.database.writing(within_s=within_s) as connection:
+            return [
+                self._accept(connection, event, row, backlog)
+                for (event, _), row in zip(webhooks, rows, strict=True)
+            ]
+
+    def _accept(
+        self, connection: sa.Connection, event: SourceEvent, row: Mapping[str, str], backlog: int | None
+    ) -> Accepted:
+        now = self.clock.now()
+        asked = {"delivery": event.delivery_id, "at_source": event.source, "source_id": event.source_id}
+        (seen,) = _SEEN.all(connection, asked)
+        known_id = seen.incident if event.source_id else None
+        if seen.delivery:
+            return Accepted(Acceptance.DUPLICATE, known_id or "")
+        if event.type is EventType.TRIGGERED and event.alert is not None and not known_id:
+            if backlog is not None and self._is_full(connection, backlog):
+                return Accepted(Acceptance.BACKLOG_FULL)
+            return self._open(connection, event.alert, row, now)
+        is_stored = _KEEP.first(connection, {**row, **_standing(event, known_id, stamp(now))}) is not None
+        if not is_stored:
+            return Accepted(Acceptance.DUPLICATE, known_id or "")
+        is_trigger = event.type is EventType.TRIGGERED and event.alert is not None
+        return Accepted(Acceptance.KNOWN_INCIDENT if is_trigger else Acceptance.STORED, known_id or "")
 
     def open_manual(self, alert: Alert) -> str:
         """Open an incident that a person runs by hand: the daemon leaves it alone."""
@@ -75,22 +147,14 @@ class StoredIntake:
             connection.execute(incidents.insert().values(**row))
         return incident_id
 
-    def _handled_unless_awaited(self, event: SourceEvent, known_id: str | None) -> dict[str, str | None]:
-        if known_id and event.type not in (EventType.TRIGGERED, EventType.OTHER):
-            return {"handled_at": None, "outcome": None}
-        return {"handled_at": stamp(self.clock.now()), "outcome": "nothing to do"}
-
-    def _incident_of(self, connection: sa.Connection, event: SourceEvent) -> str | None:
-        if not event.source_id:
-            return None
-        query = sa.select(incidents.c.id).where(
-            incidents.c.source == event.source, incidents.c.source_id == event.source_id
-        )
-        return connection.execute(query).scalar()
-
-    def _open(self, connection: sa.Connection, delivery_id: str, alert: Alert) -> Accepted:
-        now = self.clock.now()
+    def _open(
+        self, connection: sa.Connection, alert: Alert, delivery: Mapping[str, str], now: datetime
+    ) -> Accepted:
+        at = stamp(now)
         incident_id = f"inc-{now:%Y%m%d}-{secrets.token_hex(4)}"
+        opens = {"incident_id": incident_id, "received_at": at, "handled_at": at, "outcome": _OPENED}
+        if _KEEP.first(connection, {**delivery, **opens}) is None:
+            return Accepted(Acceptance.DUPLICATE, "")
         row = {
             "id": incident_id,
             "source": alert.source,
@@ -99,48 +163,48 @@ class StoredIntake:
             "service": alert.service,
             "alert": codec.dump(alert),
             "status": Status.RECEIVED.value,
-            "received_at": stamp(now),
+            "received_at": at,
             "identity": alert.identity,
         }
-        if not self.database.insert_once(connection, incidents, row):
-            # another delivery of the same trigger won between our look and our insert (PostgreSQL)
-            return Accepted(Acceptance.KNOWN_INCIDENT, "")
-        connection.execute(
-            deliveries.update()
-            .where(deliveries.c.id == delivery_id)
-            .values(incident_id=incident_id, outcome="opened the incident")
+        if _OPEN.first(connection, row) is not None:
+            self._backlog.opened()
+            return Accepted(Acceptance.NEW_INCIDENT, incident_id)
+        # another delivery of the same trigger won between our look and our insert (PostgreSQL)
+        won = _KNOWN.scalar(connection, {"at_source": alert.source, "source_id": alert.source_id})
+        belongs = {"incident_id": won, "outcome": _NOTHING}
+        _HANDLED.run(connection, {"delivery": delivery["id"], **belongs})
+        return Accepted(Acceptance.KNOWN_INCIDENT, won or "")
+
+    def _is_full(self, connection: sa.Connection, most: int) -> bool:
+        """Whether as many incidents as may wait are waiting; counted anew now and then only."""
+        return self._backlog.is_full(
+            most,
+            lambda: int(_WAITING.scalar(connection, {"most": most})),
+            self.clock.monotonic(),
         )
-        return Accepted(Acceptance.NEW_INCIDENT, incident_id)
+
+    @cached_property
+    def _backlog(self) -> Backlog:
+        return Backlog()
 
     def unhandled_events(self, limit: int) -> Sequence[tuple[str, SourceEvent]]:
         """(incident id, event) of stored events that nobody has looked at yet, oldest first."""
-        query = (
-            sa.select(deliveries.c.incident_id, deliveries.c.event)
-            .where(deliveries.c.handled_at.is_(None))
-            .order_by(deliveries.c.received_at)
-            .limit(limit)
-        )
         with self.database.reading() as connection:
-            return [
-                (row.incident_id, codec.load(row.event, SourceEvent)) for row in connection.execute(query)
-            ]
+            rows = _UNHANDLED.all(connection, {"most": limit})
+        return [(row.incident_id, codec.load(row.event, SourceEvent)) for row in rows]
 
     def event_handled(self, delivery_id: str, outcome: str) -> None:
         """Remember what was made of a stored event."""
         with self.database.writing() as connection:
-            connection.execute(
-                deliveries.update()
-                .where(deliveries.c.id == delivery_id)
-                .values(handled_at=stamp(self.clock.now()), outcome=outcome)
-            )
+            handled = {"handled_at": stamp(self.clock.now()), "outcome": outcome}
+            _HANDLED.run(connection, {"delivery": delivery_id, **handled})
 
     def own_writes(self, source_id: str) -> Sequence[OwnWrite]:
         """What the agent itself changed at the source's incident."""
-        query = sa.select(own_writes).where(own_writes.c.source_id == source_id)
         with self.database.reading() as connection:
             return [
                 OwnWrite(row.action, moment(row.begun_at), moment_or_none(row.ended_at), row.actor_id)
-                for row in connection.execute(query)
+                for row in _OWN_WRITES.all(connection, {"source_id": source_id})
             ]
 
     def own_user_id(self) -> str:
@@ -158,13 +222,39 @@ class StoredIntake:
         """Whether a page of ours was sent with exactly this summary, for whatever reason."""
         if len(text) > _SUMMARY_MAX:
             return False
-        escalated = sa.select(escalations.c.incident_id).where(escalations.c.summary == text).limit(1)
-        quoted = f'"summary":{json.dumps(text, ensure_ascii=False)}'
-        alike = sa.select(outbox.c.message).where(
-            outbox.c.channel == Channel.PAGER.value, outbox.c.message.contains(quoted, autoescape=True)
-        )
         with self.database.reading() as connection:
-            if connection.execute(escalated).first() is not None:
-                return True
-            pages = (codec.load(row.message, Message) for row in connection.execute(alike))
-            return any(isinstance(page, PageHuman) and page.summary == text for page in pages)
+            return any(own.first(connection, {"summary": text}) is not None for own in (_ESCALATED, _PAGED))
+
+
+def _row(event: SourceEvent, raw: str) -> dict[str, str]:
+    # what it says of the alert is kept once, by the webhook that opens the incident
+    kept = event if event.type is EventType.TRIGGERED else replace(event, alert=None)
+    return {"id": event.delivery_id, "source": event.source, "event": codec.packed(kept), "raw": pack(raw)}
+
+
+def _standing(event: SourceEvent, known_id: str | None, now: str) -> dict[str, str | None]:
+    """Whether anybody has to look at it: at what happened to an incident that we know."""
+    is_awaited = bool(known_id) and event.type not in (EventType.TRIGGERED, EventType.OTHER)
+    handled = (
+        {"handled_at": None, "outcome": None} if is_awaited else {"handled_at": now, "outcome": _NOTHING}
+    )
+    return {"incident_id": known_id, "received_at": now, **handled}
+
+
+class Backlog:
+    """How many incidents wait at most: counted in the database once a second, and what was opened since."""
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._count_again_at = 0.0
+
+    def opened(self) -> None:
+        """One more waits."""
+        self._most += 1
+
+    def is_full(self, most: int, count: Callable[[], int], now: float) -> bool:
+        """Whether there is no room for one more; said from memory as long as that may be right."""
+        if now >= self._count_again_at:
+            self._most = count()
+            self._count_again_at = now + (_FULL_FOR_S if self._most >= most else _COUNTED_FOR_S)
+        return self._most >= most

@@ -6,12 +6,15 @@ A charge is never given back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
+from operator import attrgetter
 
 import sqlalchemy as sa
 
 from agent.adapters.database import stamp
+from agent.adapters.prepared import Prepared, Row
 from agent.adapters.store_schema import attempts, charges
 from agent.domain.command import Refusal
 from agent.domain.limits import (
@@ -30,6 +33,32 @@ _NAMED = 3
 
 Condition = sa.ColumnElement[bool]
 
+_COMMANDS = Prepared(
+    sa.select(sa.func.coalesce(sa.func.sum(attempts.c.commands), 0)).where(
+        attempts.c.incident_id == sa.bindparam("of")
+    )
+)
+_MINE = Prepared(
+    sa.select(sa.func.coalesce(sa.func.sum(charges.c.count), 0)).where(
+        charges.c.incident_id == sa.bindparam("of"), charges.c.effect_class == sa.bindparam("effect")
+    )
+)
+_AT_WORK = Prepared(
+    sa.select(attempts.c.incident_id, attempts.c.marker).where(
+        attempts.c.ended_at.is_(None),
+        attempts.c.holds_until > sa.bindparam("now"),
+        attempts.c.incident_id != sa.bindparam("of"),
+    )
+)
+_CHARGED = Prepared(
+    sa.select(charges).where(
+        charges.c.incident_id == sa.bindparam("incident_id"),
+        charges.c.marker == sa.bindparam("marker"),
+        charges.c.cluster == sa.bindparam("in_cluster"),
+    )
+)
+_TAKE = Prepared(charges.insert())
+
 
 def refusal(connection: sa.Connection, incident_id: str, charge: Charge, now: datetime) -> Refusal | None:
     """The first limit that the charge does not fit into."""
@@ -40,10 +69,10 @@ def _refusals(
     connection: sa.Connection, incident_id: str, charge: Charge, now: datetime
 ) -> Iterator[Refusal]:
     for effect_class, asked in totals(charge.changes).items():
-        mine = _all(charges.c.incident_id == incident_id, charges.c.effect_class == effect_class.value)
-        used = _used(connection, mine)
+        used = int(_MINE.scalar(connection, {"of": incident_id, "effect": effect_class.value}))
         limit = charge.limits.limit(effect_class)
         if used + asked > limit:
+            mine = _all(charges.c.incident_id == incident_id, charges.c.effect_class == effect_class.value)
             yield _over(effect_class.limit_key, limit, used, asked, _by_attempts(connection, mine))
     if refused := too_many_commands(connection, incident_id, charge):
         yield refused
@@ -55,10 +84,7 @@ def too_many_commands(connection: sa.Connection, incident_id: str, charge: Charg
     maximum = charge.limits.max_commands
     if maximum is None:
         return None
-    query = sa.select(sa.func.coalesce(sa.func.sum(attempts.c.commands), 0)).where(
-        attempts.c.incident_id == incident_id
-    )
-    used = int(connection.execute(query).scalar_one())
+    used = int(_COMMANDS.scalar(connection, {"of": incident_id}))
     if used + charge.commands <= maximum:
         return None
     return _over("max_commands", maximum, used, charge.commands, "by this incident")
@@ -114,28 +140,25 @@ def _touches(namespace: str) -> Condition:
 
 def busy(connection: sa.Connection, key: AttemptKey, charge: Charge, now: datetime) -> Busy | None:
     """Who holds a class of which only one may be at work; one's own unfinished attempts block nobody."""
-    held = charges.join(attempts, attempts.c.marker == charges.c.marker)
-    for effect in charge.changes:
-        if effect.effect_class not in charge.exclusive:
-            continue
-        query = (
-            sa.select(charges.c.runbook, charges.c.incident_id)
-            .select_from(held)
-            .where(
-                charges.c.effect_class == effect.effect_class.value,
-                charges.c.cluster == charge.cluster,
-                _touches(effect.namespace),
-                charges.c.incident_id != key.incident_id,
-                attempts.c.ended_at.is_(None),
-                attempts.c.holds_until > stamp(now),
-            )
-            .order_by(charges.c.id)
-            .limit(1)
-        )
-        row = connection.execute(query).first()
-        if row is not None:
-            return Busy(effect.effect_class, effect.namespace, _named(row.runbook, row.incident_id))
+    wanted = [effect for effect in charge.changes if effect.effect_class in charge.exclusive]
+    held = _held_by_others(connection, key, charge.cluster, now) if wanted else []
+    for effect in wanted:
+        for row in held:
+            if row.effect_class == effect.effect_class.value and _meet(row.namespace, effect.namespace):
+                return Busy(effect.effect_class, effect.namespace, _named(row.runbook, row.incident_id))
     return None
+
+
+def _held_by_others(connection: sa.Connection, key: AttemptKey, cluster: str, now: datetime) -> Sequence[Row]:
+    """What attempts that are at work have charged, oldest first; looked for by them, for they are few."""
+    at_work = _AT_WORK.all(connection, {"of": key.incident_id, "now": stamp(now)})
+    charged = (_CHARGED.all(connection, {**row._asdict(), "in_cluster": cluster}) for row in at_work)
+    return sorted(chain.from_iterable(charged), key=attrgetter("id"))
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two effects are in one namespace; what reaches every namespace is in each."""
+    return one == other or EVERY_NAMESPACE in (one, other)
 
 
 def take(connection: sa.Connection, key: AttemptKey, charge: Charge, now: datetime) -> None:
@@ -155,8 +178,7 @@ def take(connection: sa.Connection, key: AttemptKey, charge: Charge, now: dateti
         }
         for effect in charge.changes
     ]
-    if rows:
-        connection.execute(charges.insert(), rows)
+    _TAKE.run_many(connection, rows)
 
 
 def _all(*conditions: Condition) -> Condition:

@@ -6,9 +6,33 @@ UTC with microseconds, so that they sort as text in SQLite and PostgreSQL alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+
+def is_one_of(column: sa.ColumnElement[str], words: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Whether a column says one of our own words; written out, or no partial index would be found by it."""
+    return column.in_([sa.literal_column(f"'{word}'") for word in words])
+
+
+def says(column: sa.ColumnElement[str], word: str) -> sa.ColumnElement[bool]:
+    """Whether a column says one of our own words; written out, see `is_one_of`."""
+    return column == sa.literal_column(f"'{word}'")
+
+
+#: The statuses of an incident that has ended, in the order in which the partial indexes name them.
+TERMINAL = ("resolved", "escalated", "stood_down", "ignored")
+
+
+def _partial(name: str, *columns: str, where: str, using: str = "btree") -> sa.Index:
+    """An index over what is open: what has ended, which grows for ever, is not in it."""
+    return sa.Index(
+        name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where), postgresql_using=using
+    )
+
 
 deliveries = sa.Table(
     "deliveries",
@@ -21,7 +45,9 @@ deliveries = sa.Table(
     sa.Column("incident_id", sa.Text),
     sa.Column("handled_at", sa.Text),
     sa.Column("outcome", sa.Text),
-    sa.Index("deliveries_unhandled", "handled_at", "received_at"),
+    _partial("deliveries_unhandled", "received_at", where="handled_at IS NULL"),
+    sa.Index("deliveries_incident", "incident_id"),
+    _partial("deliveries_bodies", "handled_at", where="raw != ''"),
 )
 
 incidents = sa.Table(
@@ -53,11 +79,24 @@ incidents = sa.Table(
     sa.Column("alert_count", sa.Integer, nullable=False, server_default="1"),
     sa.Column("last_alert_at", sa.Text),
     sa.Column("folded_into", sa.Text, nullable=False, server_default=""),
+    sa.Column("status_at", sa.Text),
+    sa.Column("waits_until", sa.Text),
     sa.UniqueConstraint("source", "source_id"),
     sa.Index("incidents_status", "status", "received_at"),
     sa.Index("incidents_identity", "identity", "received_at"),
     sa.Index("incidents_runbook", "runbook_id", "ended_at"),
-    sa.Index("incidents_service", "service", "status"),
+    sa.Index("incidents_service", "service", "received_at"),
+    sa.Index("incidents_ended", "ended_at"),
+    sa.Index("incidents_received", "received_at"),
+    sa.Index("incidents_source_id", "source_id"),
+    _partial("incidents_waiting", "status", "waits_until", where="status = 'awaiting_approval'"),
+    _partial(
+        "incidents_unfinished",
+        "started_at",
+        "service",
+        "received_at",
+        where=f"status NOT IN {TERMINAL}",
+    ),
 )
 
 revisions = sa.Table(
@@ -100,7 +139,8 @@ attempts = sa.Table(
     sa.Column("attempt", sa.Text),
     sa.Column("commands", sa.Integer, nullable=False, server_default="0"),
     sa.Column("holds_until", sa.Text, nullable=False, server_default=""),
-    sa.Index("attempts_unfinished", "ended_at"),
+    sa.Column("executor", sa.Text, nullable=False, server_default=""),
+    _partial("attempts_unfinished", "incident_id", "marker", where="ended_at IS NULL"),
     sa.Index("attempts_marker", "marker"),
 )
 
@@ -135,7 +175,11 @@ outbox = sa.Table(
     sa.Column("state", sa.Text, nullable=False, server_default="waiting"),
     sa.Column("error", sa.Text, nullable=False, server_default=""),
     sa.Column("sent_at", sa.Text),
-    sa.Index("outbox_waiting", "channel", "state", "id"),
+    sa.Column("postponed_at", sa.Text, nullable=False, server_default=""),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    _partial("outbox_waiting", "channel", "id", where="state = 'waiting'"),
+    _partial("outbox_postponed", "channel", "incident_id", "id", where="state = 'waiting' AND due_at != ''"),
+    _partial("outbox_summary", "summary", where="summary != ''", using="hash"),
     sa.Index("outbox_incident", "incident_id"),
 )
 
@@ -156,6 +200,7 @@ decisions = sa.Table(
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("told_at", sa.Text),
     sa.Column("choice", sa.Text, nullable=False, server_default=""),
+    sa.Index("decisions_untold", "told_at"),
 )
 
 escalations = sa.Table(
@@ -169,7 +214,8 @@ escalations = sa.Table(
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("created_at", sa.Text, nullable=False),
-    sa.Index("escalations_summary", "summary"),
+    # a summary may be longer than what PostgreSQL puts into any other kind of index
+    sa.Index("escalations_summary", "summary", postgresql_using="hash"),
 )
 
 own_writes = sa.Table(
@@ -189,6 +235,13 @@ known = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
+counters = sa.Table(
+    "counters",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
+)
+
 stops = sa.Table(
     "stops",
     metadata,
@@ -201,6 +254,8 @@ stops = sa.Table(
     sa.Column("ends_running", sa.Boolean, nullable=False),
     sa.Column("lifted_at", sa.Text),
     sa.Column("lifted_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("told_at", sa.Text),
+    sa.Column("lift_told_at", sa.Text),
     sa.Index("stops_in_force", "lifted_at"),
 )
 
@@ -214,6 +269,44 @@ executors = sa.Table(
     sa.Column("started_at", sa.Text, nullable=False),
     sa.Column("seen_at", sa.Text, nullable=False),
     sa.Column("left_at", sa.Text),
+    sa.Column("taken_by", sa.Text, nullable=False, server_default=""),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("leg", sa.Integer, nullable=False),
+    sa.Column("executor_id", sa.Text, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("topic", sa.Text, nullable=False, server_default=""),
+    sa.Column("until", sa.Text),
+    sa.Column("wants_turn", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("takeovers", sa.Integer, nullable=False, server_default="0"),
+    sa.Index("runs_parked", "topic", "until"),
+    sa.Index("runs_active", "active", "incident_id"),
+)
+
+run_steps = sa.Table(
+    "run_steps",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+run_wakes = sa.Table(
+    "run_wakes",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("topic", sa.Text, primary_key=True),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("service", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
 )
 
 archives = sa.Table(
@@ -225,4 +318,5 @@ archives = sa.Table(
     sa.Column("incidents", sa.Integer, nullable=False),
     sa.Column("ended_before", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
+    sa.Column("deleted_at", sa.Text),
 )

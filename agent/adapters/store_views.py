@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from agent.adapters import codec
 from agent.adapters.database import Database, stamp
+from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import incident_of_row
 from agent.adapters.store_schema import (
+    TERMINAL,
     decisions,
     deliveries,
     escalations,
     incidents,
+    is_one_of,
     outbox,
+    says,
     timeline,
 )
-from agent.domain.incident import MANUAL_SOURCE, Incident, Status
+from agent.domain.incident import MANUAL_SOURCE, Incident
 from agent.ports import Clock
 
-_TERMINAL = [status.value for status in Status if status.is_terminal]
+_IS_UNFINISHED = ~is_one_of(incidents.c.status, TERMINAL)
+_UNFINISHED = Prepared(sa.select(incidents).where(_IS_UNFINISHED, incidents.c.source != MANUAL_SOURCE))
+_UNTOLD = Prepared(sa.select(decisions.c.incident_id).where(decisions.c.told_at.is_(None)).distinct())
 
 
 class StoredViews:
@@ -43,62 +49,15 @@ class StoredViews:
         with self.database.reading() as connection:
             return [incident_of_row(row) for row in connection.execute(query)]
 
-    def startable(self, limit: int) -> Sequence[str]:
-        """Ids of incidents to start now: oldest first, one at a time per service, none over the limit."""
-        active = incidents.alias("active")
-        is_active = sa.and_(
-            active.c.started_at.is_not(None),
-            active.c.status.not_in([*_TERMINAL, Status.AWAITING_APPROVAL.value]),
-            active.c.source != MANUAL_SOURCE,
-        )
-        service_busy = sa.and_(incidents.c.service != "", active.c.service == incidents.c.service, is_active)
-        earlier = incidents.alias("earlier")
-        first_of_service = sa.and_(
-            earlier.c.started_at.is_(None),
-            earlier.c.status == Status.RECEIVED.value,
-            earlier.c.service == incidents.c.service,
-            incidents.c.service != "",
-            earlier.c.received_at < incidents.c.received_at,
-        )
-        query = (
-            sa.select(incidents.c.id)
-            .where(
-                incidents.c.started_at.is_(None),
-                incidents.c.status == Status.RECEIVED.value,
-                ~sa.select(active.c.id).where(service_busy).exists(),
-                ~sa.select(earlier.c.id).where(first_of_service).exists(),
-            )
-            .order_by(incidents.c.received_at)
-        )
-        with self.database.reading() as connection:
-            count = sa.select(sa.func.count()).select_from(active).where(is_active)
-            free = limit - connection.execute(count).scalar_one()
-            if free <= 0:
-                return []
-            return [row.id for row in connection.execute(query.limit(free))]
-
-    def mark_started(self, incident_id: str) -> None:
-        """Its execution was handed over."""
-        with self.database.writing() as connection:
-            connection.execute(
-                incidents.update()
-                .where(incidents.c.id == incident_id, incidents.c.started_at.is_(None))
-                .values(started_at=stamp(self.clock.now()))
-            )
-
     def unfinished(self) -> Sequence[Incident]:
         """Every incident of the daemon that has not ended."""
-        query = sa.select(incidents).where(
-            incidents.c.status.not_in(_TERMINAL), incidents.c.source != MANUAL_SOURCE
-        )
         with self.database.reading() as connection:
-            return [incident_of_row(row) for row in connection.execute(query)]
+            return [incident_of_row(row) for row in _UNFINISHED.all(connection, {})]
 
     def untold_decisions(self) -> Sequence[str]:
         """Incidents whose approval was decided and whose run was not woken yet."""
-        query = sa.select(decisions.c.incident_id).where(decisions.c.told_at.is_(None)).distinct()
         with self.database.reading() as connection:
-            return [row.incident_id for row in connection.execute(query)]
+            return [row.incident_id for row in _UNTOLD.all(connection, {})]
 
     def decisions_told(self, incident_id: str) -> None:
         """Its run was woken."""
@@ -131,7 +90,7 @@ class StoredViews:
         """Per channel: how many letters wait, and since when."""
         query = (
             sa.select(outbox.c.channel, sa.func.count(), sa.func.min(outbox.c.created_at))
-            .where(outbox.c.state == "waiting")
+            .where(says(outbox.c.state, "waiting"))
             .group_by(outbox.c.channel)
         )
         with self.database.reading() as connection:
@@ -167,7 +126,7 @@ class StoredViews:
                     "kind": row.kind,
                     "actor": row.actor,
                     "text": row.text,
-                    "data": json.loads(row.data),
+                    "data": codec.loads(row.data),
                     "prev": row.prev_hash,
                     "hash": row.hash,
                 }

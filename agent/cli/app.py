@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from agent.cli import (
@@ -12,15 +10,17 @@ from agent.cli import (
     demo,
     doctor,
     incidents,
+    keeping,
     matching,
     rights,
     run,
     runbooks,
     serve,
     simulate,
+    stops,
+    watch,
 )
-from agent.cli.output import USAGE, errors, plain
-from agent.domain.errors import AgentError
+from agent.cli.output import guarded
 
 app = typer.Typer(
     name="oncall-agent",
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 serve.register(app)
+watch.register(app)
 demo.register(app)
 simulate.register(app)
 runbooks.register(app)
@@ -37,17 +38,13 @@ matching.register(app)
 backtest.register(app)
 run.register(app)
 incidents.register(app)
+stops.register(app)
 audit.register(app)
+keeping.register(app)
 rights.register(app)
 doctor.register(app)
 
 
 def main() -> None:
     """Run one command; an error that the operator can act upon is told without a stack."""
-    try:
-        app()
-    except AgentError as error:
-        errors.print(f"[red]error:[/red] {plain(str(error))}")
-        sys.exit(USAGE)
-    except BrokenPipeError:
-        sys.exit(0)
+    guarded(app)

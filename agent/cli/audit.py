@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from agent.adapters.audit_archives import verify_archives
 from agent.adapters.audit_chain import Intact, Tampered
 from agent.adapters.audit_log import verify_against, verify_file
 from agent.cli.incidents import open_store
@@ -16,6 +17,7 @@ from agent.cli.output import (
     ConfigOption,
     JsonOption,
     console,
+    fail,
     load_config,
     print_json,
 )
@@ -36,26 +38,39 @@ def _group() -> None:
 def verify(
     config: ConfigOption = DEFAULT_CONFIG,
     file: Annotated[Path | None, typer.Option(help="Check this file alone, without the database.")] = None,
+    archives: Annotated[
+        bool, typer.Option("--archives", help="With what is in archives, from the start.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check every entry's hash, the order, and the file against the database."""
-    outcome = verify_file(file) if file is not None else _verify_both(config)
+    if archives and file is not None:
+        fail("--archives needs the database; --file is about a file alone")
+    outcome = verify_file(file) if file is not None else _verify_both(config, archives=archives)
     if json:
         print_json(_as_json(outcome))
     elif isinstance(outcome, Intact):
-        console.print(f"[green]intact[/green]: {outcome.entries} entries, head {outcome.head[:16]}")
+        elsewhere = f", {outcome.archived} in archives" if outcome.archived else ""
+        console.print(
+            f"[green]intact[/green]: {outcome.entries} entries{elsewhere}, head {outcome.head[:16]}"
+        )
     else:
         console.print(f"[red]broken[/red] at entry {outcome.seq}: {outcome.reason}")
     if isinstance(outcome, Tampered):
         raise typer.Exit(FINDING)
 
 
-def _verify_both(config: Path) -> Intact | Tampered:
+def _verify_both(config: Path, *, archives: bool) -> Intact | Tampered:
     loaded = load_config(config)
-    return verify_against(loaded.audit_path(), open_store(loaded))
+    store = open_store(loaded)
+    outcome = verify_against(loaded.audit_path(), store)
+    if archives and isinstance(outcome, Intact):
+        return verify_archives(loaded.archive_path(), store)
+    return outcome
 
 
 def _as_json(outcome: Intact | Tampered) -> dict[str, object]:
     if isinstance(outcome, Intact):
-        return {"intact": True, "entries": outcome.entries, "head": outcome.head}
+        counts = {"entries": outcome.entries, "archived": outcome.archived}
+        return {"intact": True, **counts, "head": outcome.head}
     return {"intact": False, "seq": outcome.seq, "reason": outcome.reason}

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from agent.cli.output import (
 from agent.cli.rights import preflight, rights_in
 from agent.config import Config, is_loopback, missing_secrets
 from agent.domain.errors import AgentError, ServiceError
+from agent.domain.freeze import strictest
 from agent.library import Library
 from agent.safety.effects import TRUSTED_PATH
 from agent.surroundings import open_cloud_vault
@@ -89,6 +91,8 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _programs()
     yield from _sandbox(config)
     yield from _server(config)
+    yield from _held(config)
+    yield _dead_mans_switch(config)
 
 
 def _runbooks(config: Config) -> Iterator[Check]:
@@ -197,8 +201,8 @@ def _slack(config: Config) -> Iterator[Check]:
             f"team {seen.team}, as {seen.bot_user}, in {section.channel}" if seen.team else "incoming webhook"
         )
         yield Check("slack", Grade.OK, words)
-    for unchecked in seen.unchecked:
-        yield Check("slack", Grade.NOTE, unchecked)
+    for told in (*seen.unchecked, *seen.notes):
+        yield Check("slack", Grade.NOTE, told)
 
 
 def _kubernetes(config: Config) -> Iterator[Check]:
@@ -256,6 +260,37 @@ def _server(config: Config) -> Iterator[Check]:
         yield Check("server", Grade.NOTE, seen, "set server.api_token to read the API from other machines")
         return
     yield Check("server", Grade.OK, f"will listen on {server.host}:{server.port}")
+
+
+def _held(config: Config) -> Iterator[Check]:
+    """What humans have stopped, and the window that is open: the agent is well, and does less."""
+    try:
+        store = Store(config.database.url, SystemClock())
+        stops = store.stops()
+        store.close()
+    except AgentError as error:
+        yield Check("stops", Grade.BAD, f"whether it is stopped is unknown: {error}", "check database.url")
+        return
+    for stop in stops:
+        yield Check("stops", Grade.NOTE, str(stop), f"oncall-agent resume {stop.id}")
+    freeze = strictest(config.freezes(), datetime.now(UTC))
+    if freeze is not None:
+        yield Check("freeze", Grade.NOTE, f"{freeze} ({freeze.mode})", "it ends by itself")
+    if not stops and freeze is None:
+        yield Check("stops", Grade.OK, "nothing is stopped or frozen")
+
+
+def _dead_mans_switch(config: Config) -> Check:
+    """Whether anybody is paged when the agent itself is gone, as far as its configuration says."""
+    section = config.heartbeat
+    if section.url is None:
+        seen = (
+            "none: when the agent itself is gone nobody is paged, unless `oncall-agent watch` runs somewhere"
+        )
+        fix = "set heartbeat.url, or run `oncall-agent watch` (docs/watching.md)"
+        return Check("dead man's switch", Grade.NOTE, seen, fix)
+    seen = f"heartbeat.url is asked every {section.every_s:g} s while the agent is well"
+    return Check("dead man's switch", Grade.OK, seen)
 
 
 def _show(checks: list[Check]) -> None:

@@ -25,7 +25,8 @@ from agent.cli.output import (
 )
 from agent.config import Config
 from agent.domain.incident import Incident, Status
-from agent.domain.records import Decision
+from agent.pipeline import answers
+from agent.pipeline.answers import NotTaken
 from agent.web import views
 
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id, or its id at the source.")]
@@ -62,6 +63,8 @@ def list_incidents(
     if json:
         print_json([views.incident(store, each.id) for each in found])
         return
+    for stop in store.stops():
+        console.print(f"[red]⛔ {plain(str(stop))}[/red] ({stop.id})")
     table = _table("id", "received", "status", "runbook", "title")
     for each in found:
         table.add_row(
@@ -90,15 +93,17 @@ def show(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json
 
 
 def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
-    """List what waits for a human, oldest first."""
-    rows = open_store(load_config(config)).escalations()
+    """List what waits for a human: approvals and choices with their time, then what was escalated."""
+    rows = views.queue(open_store(load_config(config)))
     if json:
-        print_json([dict(row) for row in rows])
+        print_json(rows)
         return
-    table = _table("incident", "since", "severity", "why", "title")
+    table = _table("incident", "since", "severity", "waits for", "until", "why", "title")
     for row in rows:
-        since = str(row["created_at"])[:19]
-        table.add_row(row["incident_id"], since, row["severity"], plain(row["reason"]), plain(row["title"]))
+        told = [str(row[name] or "–") for name in ("severity", "waits_for", "reason", "title")]
+        severity, waits_for, reason, title = (plain(text) for text in told)
+        since, until = (str(row[name] or "–")[:19] for name in ("created_at", "until"))
+        table.add_row(row["incident_id"], since, severity, waits_for, until, reason, title)
     console.print(table if rows else "nothing waits for a human")
 
 
@@ -132,28 +137,19 @@ def find(store: Store, text: str) -> Incident:
 def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: bool) -> None:
     store = open_store(load_config(config))
     found = find(store, incident)
-    asked = _asked(store, found.id)
-    if found.status is not Status.AWAITING_APPROVAL or asked is None:
-        fail(f"{found.id} does not wait for an approval, it is {found.status}", code=FINDING)
-    decides, expires_at = asked
-    if datetime.now(UTC) > expires_at:
-        fail(f"the time to decide on {found.id} is over; a human is paged", code=FINDING)
-    decision = Decision(decides, approved, f"{operator()} (command line)", datetime.now(UTC))
-    if not store.decide(found.id, decision):
-        fail(f"somebody already decided on {found.id}", code=FINDING)
-    word = "approved" if approved else "rejected"
+    answer = answers.decide(store, found, approved=approved, by=on_command_line(), now=datetime.now(UTC))
+    if isinstance(answer, NotTaken):
+        fail(answer.why, code=FINDING)
+    word, decides = "approved" if approved else "rejected", answer.decision.plan_hash
     if as_json:
-        print_json({"incident": found.id, "plan_hash": decides, "decision": word, "by": decision.by})
+        print_json({"incident": found.id, "plan_hash": decides, "decision": word, "by": answer.decision.by})
     else:
         console.print(f"{word}: {found.id}, plan {decides[:12]}")
 
 
-def _asked(store: Store, incident_id: str) -> tuple[str, datetime] | None:
-    """What was asked for last, the plan or one step of it, and until when a decision counts."""
-    asked = [event.data for event in store.timeline(incident_id) if event.kind == "approval_requested"]
-    if not asked:
-        return None
-    return str(asked[-1]["plan_hash"]), datetime.fromisoformat(str(asked[-1]["expires_at"]))
+def on_command_line(name: str = "") -> str:
+    """Who gives a word here; a name that was only said stands beside the user that it was said under."""
+    return f"{name} ({operator()}, command line)" if name else f"{operator()} (command line)"
 
 
 def operator() -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.adapters.alert_file import read_alert
-from agent.cli.incidents import IncidentArgument, find, open_store, operator
+from agent.cli.incidents import IncidentArgument, find, on_command_line, open_store
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -27,9 +27,8 @@ from agent.cli.output import (
 )
 from agent.cli.runbooks import offline_context
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
-from agent.domain.incident import EventKind, Status, TimelineEvent
-from agent.domain.records import CHOICE, Decision
-from agent.pipeline import matching
+from agent.pipeline import answers, matching
+from agent.pipeline.answers import NotTaken
 from agent.pipeline.context import Context
 from agent.pipeline.learned import Learned
 from agent.pipeline.matching import Explained
@@ -72,27 +71,13 @@ def choose(
     """Say which of the offered runbooks answers an incident; it then runs within its guards and approvals."""
     store = open_store(load_config(config))
     found = find(store, incident)
-    asked = [event for event in store.timeline(found.id) if event.kind is EventKind.AMBIGUOUS]
-    if found.status is not Status.AWAITING_APPROVAL or not asked:
-        fail(f"{found.id} does not wait for a choice, it is {found.status}", code=FINDING)
-    offered = _offered(asked[-1])
-    if runbook not in offered:
-        fail(f"{runbook} is not offered; choose one of {', '.join(offered)}", code=FINDING)
-    now = datetime.now(UTC)
-    if now > datetime.fromisoformat(str(asked[-1].data["expires_at"])):
-        fail(f"the time to choose for {found.id} is over; a human is paged", code=FINDING)
-    decision = Decision(CHOICE, True, f"{operator()} (command line)", now, runbook)
-    if not store.decide(found.id, decision):
-        fail(f"somebody already chose for {found.id}", code=FINDING)
+    answer = answers.choose(store, found, runbook, by=on_command_line(), now=datetime.now(UTC))
+    if isinstance(answer, NotTaken):
+        fail(answer.why, code=FINDING)
     if json:
-        print_json({"incident": found.id, "runbook": runbook, "by": decision.by})
+        print_json({"incident": found.id, "runbook": runbook, "by": answer.decision.by})
     else:
         console.print(f"chosen: {plain(runbook)} for {found.id}")
-
-
-def _offered(asked: TimelineEvent) -> list[str]:
-    choices = asked.data.get("choices")
-    return [str(each[0]) for each in choices] if isinstance(choices, list) else []
 
 
 def _match_alert(alert: Path, config: Path, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 
 from agent.config import Config, load, parse, read
+from agent.domain.errors import AgentError
 
 #: What is piped into another program is not cut to the width of a terminal that is not there.
 _PIPED_WIDTH = 200
@@ -57,6 +59,17 @@ def fail(message: str, *, code: int = USAGE) -> NoReturn:
     """Say what is wrong on standard error and end."""
     errors.print(f"[red]error:[/red] {_plain(message)}")
     raise typer.Exit(code)
+
+
+def guarded(app: Callable[[], object]) -> None:
+    """Run the command that was typed; an error that the operator can act upon is told without a stack."""
+    try:
+        app()
+    except AgentError as error:
+        errors.print(f"[red]error:[/red] {_plain(str(error))}")
+        sys.exit(USAGE)
+    except BrokenPipeError:
+        sys.exit(0)
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from agent.adapters.alert_file import read_alert
 from agent.adapters.audit_log import AuditLog
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
-from agent.cli import plan_view
+from agent.cli import holds, plan_view
 from agent.cli.incidents import open_store, operator
 from agent.cli.output import (
     DEFAULT_CONFIG,
@@ -20,6 +20,7 @@ from agent.cli.output import (
     ConfigOption,
     JsonOption,
     console,
+    fail,
     load_config,
     plain,
     print_json,
@@ -34,6 +35,7 @@ from agent.domain.decisions import (
     StandDown,
     Stopped,
 )
+from agent.domain.freeze import FreezeMode
 from agent.domain.incident import MANUAL_SOURCE, EventKind
 from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Runbook
@@ -57,6 +59,7 @@ def run_command(
     config: ConfigOption = DEFAULT_CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before running.")] = False,
+    in_freeze: Annotated[bool, typer.Option("--in-freeze", help="Although a freeze says no.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Run a runbook for an alert, here and now; you are its approval. Nothing is sent to anybody."""
@@ -68,17 +71,22 @@ def run_command(
     found = find_runbook(context, runbook)
     given = read_alert(alert)
     plan = planning.plan(context, found, given)
+    held = holds.held_now(context, found, service=given.service)
     if not json:
         plan_view.show(plan)
+        holds.show(held)
     if plan.refusals or dry_run:
         if json:
-            print_json(plan_view.as_json(plan))
+            print_json({**plan_view.as_json(plan), **holds.as_json(held)})
         raise typer.Exit(FINDING if plan.refusals else 0)
+    _check_held(held, plan, in_freeze=in_freeze)
     if not yes:
         typer.confirm("\nRun exactly this?", abort=True)
     incident_id = store.open_manual(replace(given, source=MANUAL_SOURCE))
     run = InlineRun(context.clock, woken=lambda _: _decide(store, incident_id, yes=yes))
-    succeeded = _carry_out(run, context, store, incident_id, found, plan)
+    # whoever types it says yes, as a freeze asks for; beyond that only what was asked for by name
+    passes = FreezeMode.NOTIFY if in_freeze else FreezeMode.APPROVE
+    succeeded = _carry_out(run, context, store, incident_id, found, plan, passes=passes)
     AuditLog(loaded.audit_path(), store).catch_up()
     _show_end(store, incident_id, as_json=json)
     raise typer.Exit(0 if succeeded else FINDING)
@@ -94,8 +102,25 @@ def _decide(store: Store, incident_id: str, *, yes: bool) -> bool:
     return store.decide(incident_id, decision)
 
 
+def _check_held(held: holds.Held, plan: Plan, *, in_freeze: bool) -> None:
+    """A stop is for everybody; a freeze is for whoever does not say that they know of it."""
+    if held.stop is not None:
+        fail(f"{held.stop}; `oncall-agent resume {held.stop.id}` lifts that", code=FINDING)
+    changes = any(not step.is_read_only for step in (*plan.steps, *plan.rollback))
+    freeze = held.freeze
+    if freeze is not None and freeze.mode is FreezeMode.NOTIFY and changes and not in_freeze:
+        fail(f"{freeze}: nothing is to be changed; --in-freeze runs it all the same", code=FINDING)
+
+
 def _carry_out(
-    run: Run, context: Context, store: Store, incident_id: str, runbook: Runbook, plan: Plan
+    run: Run,
+    context: Context,
+    store: Store,
+    incident_id: str,
+    runbook: Runbook,
+    plan: Plan,
+    *,
+    passes: FreezeMode,
 ) -> bool:
     incident = store.incident(incident_id)
     intake.receive(context, incident)
@@ -104,7 +129,8 @@ def _carry_out(
     store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
     decided = planning.decide(context, incident_id, runbook, incident.alert)
     deadline = deadline_of(context, incident.alert, runbook)
-    job = Job(incident_id, runbook, plan, deadline, terms_of(context, runbook))
+    terms = replace(terms_of(context, runbook), passes=passes.value)
+    job = Job(incident_id, runbook, plan, deadline, terms)
     end: Execution
     try:
         end = _no_longer(plan, decided) or execute(run, context, job)

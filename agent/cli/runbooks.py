@@ -12,7 +12,7 @@ import typer
 from agent.adapters.alert_file import read_alert
 from agent.adapters.clock import SystemClock
 from agent.adapters.store import Store
-from agent.cli import plan_view
+from agent.cli import holds, plan_view
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -104,11 +104,14 @@ def plan_command(
 ) -> None:
     """Show what would run, word by word, with effects, charges and verdicts; nothing is run."""
     context = offline_context(load_config(config))
-    planned = planning.plan(context, find_runbook(context, runbook), read_alert(alert))
+    found, given = find_runbook(context, runbook), read_alert(alert)
+    planned = planning.plan(context, found, given)
+    held = holds.held_now(context, found, service=given.service)
     if json:
-        print_json(plan_view.as_json(planned))
+        print_json({**plan_view.as_json(planned), **holds.as_json(held)})
     else:
         plan_view.show(planned)
+        holds.show(held)
     if planned.refusals:
         raise typer.Exit(FINDING)
 

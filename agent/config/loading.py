@@ -29,12 +29,30 @@ def read(path: str | Path) -> Config:
     return parse(_read_yaml(Path(path)), path=str(path))
 
 
+def read_sections(path: str | Path, names: Sequence[str]) -> Config:
+    """Read and check these sections alone: what is wrong elsewhere is none of the caller's business."""
+    data = _read_yaml(Path(path))
+    if not isinstance(data, dict):
+        return parse(data, path=str(path))
+    return parse({name: data[name] for name in names if name in data}, path=str(path))
+
+
 def missing_secrets(config: Config) -> list[ConfigProblem]:
     """Every secret that is needed and cannot be fetched."""
     return [
         ConfigProblem(key, problem, "set it, or leave the key out to switch this off")
         for key, reference in config.secret_references()
         if config.needs(key) and (problem := _unresolved(reference))
+    ]
+
+
+def known_secrets(config: Config) -> list[str]:
+    """Every secret that can be fetched: a command that needs none still redacts those that it knows."""
+    absent = {problem.key_path for problem in missing_secrets(config)}
+    return [
+        reference.resolve().reveal()
+        for key, reference in config.secret_references()
+        if config.needs(key) and key not in absent
     ]
 
 
@@ -72,7 +90,7 @@ def _unresolved(reference: SecretReference) -> str:
 
 def _problem(details: ErrorDetails) -> ConfigProblem:
     location = [part for part in details["loc"] if part not in _UNION_BRANCHES]
-    key_path = ".".join(str(part) for part in location) or "(top)"
+    key_path = "".join(_path_part(part) for part in location).removeprefix(".") or "(top)"
     if details["type"] == "extra_forbidden":
         return ConfigProblem(key_path, "is not a known key", _suggestion(location))
     if details["type"] in ("model_type", "model_attributes_type") and _names_a_secret(key_path):
@@ -81,12 +99,16 @@ def _problem(details: ErrorDetails) -> ConfigProblem:
     return ConfigProblem(key_path, f"{message[:1].lower()}{message[1:]}")
 
 
+def _path_part(part: int | str) -> str:
+    return f"[{part}]" if isinstance(part, int) else f".{part}"
+
+
 #: pydantic names the branch of a union that it tried; the operator did not write it.
 _UNION_BRANCHES = ("SecretReference", "function-after[_vendor_url(), str]")
 
 
 def _names_a_secret(key_path: str) -> bool:
-    return any(word in key_path for word in ("token", "secret", "routing_key", "api_key", "webhook_url"))
+    return any(word in key_path for word in ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization"))
 
 
 def _suggestion(location: Sequence[int | str]) -> str:
@@ -101,6 +123,8 @@ def _suggestion(location: Sequence[int | str]) -> str:
 def _section_at(location: Sequence[int | str]) -> type[BaseModel] | None:
     section: type[BaseModel] = Config
     for part in location:
+        if isinstance(part, int):  # the place in a list
+            continue
         field = section.model_fields.get(str(part))
         found = _model_in(field.annotation) if field is not None else None
         if found is None:

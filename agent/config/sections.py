@@ -11,9 +11,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from agent.config.calendar import FreezeSection
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
+from agent.domain.freeze import FreezeWindow
 from agent.domain.limits import Scope, WindowLimit
+from agent.domain.outbox import Channel
 from agent.domain.runbook import Autonomy
 
 
@@ -74,6 +77,7 @@ class Server(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     public_url: str = "http://localhost:8080"
     api_token: SecretReference | None = None
+    stop_grace_s: Annotated[float, Field(ge=0, le=3600)] = 15.0
 
 
 class DatabaseSection(_Section):
@@ -222,7 +226,9 @@ class Limits(Window):
     per_namespace: Window = Window()
     per_cluster: Window = Window()
     one_at_a_time: EffectNames = ("rollouts",)
+    one_at_a_time_per_service: bool = True
     concurrent_incidents: Positive = 32
+    backlog: Positive = 10_000
 
     def windows(self) -> tuple[WindowLimit, ...]:
         """Every limit across incidents, each by its own key path."""
@@ -252,6 +258,9 @@ def _effect_class(name: str) -> EffectClass:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+#: What may still be asked for again is kept this long whatever the configuration says.
+LEAST_KEPT_DAYS = 7
 
 
 class Incomplete(_Section):
@@ -292,6 +301,34 @@ class Audit(_Section):
     path: str | None = None
 
 
+class Retention(_Section):
+    """How long what has ended is kept in the database; 0 keeps it for ever. Archived first, then deleted."""
+
+    incidents_days: Annotated[int, Field(ge=0)] = 90
+    raw_webhooks_days: Annotated[int, Field(ge=0)] = 14
+    open_escalations_days: Annotated[int, Field(ge=0)] = 365
+    archive: str | None = None
+
+    @model_validator(mode="after")
+    def _longer_than_a_webhook_is_sent_again(self) -> Retention:
+        # PagerDuty tries to deliver a webhook for 48 hours (documentation "Webhooks", page "Behavior")
+        if 0 < self.incidents_days < LEAST_KEPT_DAYS:
+            raise ValueError(
+                f"incidents_days must be 0 (for ever) or at least {LEAST_KEPT_DAYS}: "
+                "a webhook may be sent again for days, and must not open a second incident"
+            )
+        return self
+
+
+class HeartbeatSection(_Section):
+    """How the agent shows that it is alive and can do its work; whoever listens pages when it falls silent."""
+
+    url: SecretReference | VendorUrl | None = None
+    authorization: SecretReference | None = None
+    every_s: Annotated[float, Field(ge=1, le=3600)] = 30
+    file: str | None = None
+
+
 class Config(_Section):
     """The whole configuration. A vendor section left out switches that integration off."""
 
@@ -308,6 +345,23 @@ class Config(_Section):
     matching: Matching = Matching()
     escalation: EscalationSection = EscalationSection()
     audit: Audit = Audit()
+    heartbeat: HeartbeatSection = HeartbeatSection()
+    retention: Retention = Retention()
+    freeze: tuple[FreezeSection, ...] = ()
+
+    def channels(self) -> frozenset[Channel]:
+        """The ways on which anybody can be told anything, as configured."""
+        slack, pagerduty = self.slack, self.pagerduty
+        has = {
+            Channel.CHAT: slack is not None and (slack.bot_token or slack.webhook_url) is not None,
+            Channel.DESK: pagerduty is not None and pagerduty.api_token is not None,
+            Channel.PAGER: pagerduty is not None and pagerduty.routing_key is not None,
+        }
+        return frozenset(channel for channel, is_there in has.items() if is_there)
+
+    def freezes(self) -> tuple[FreezeWindow, ...]:
+        """The calendar of windows in which nothing is changed, or only with a human's yes."""
+        return tuple(each.window() for each in self.freeze)
 
     def secret_references(self) -> Iterator[tuple[str, SecretReference]]:
         """(key path, reference) of every secret that the configuration names."""
@@ -317,8 +371,20 @@ class Config(_Section):
         """The file of the audit log."""
         if self.audit.path is not None:
             return Path(self.audit.path)
+        return self._data_folder() / "audit.jsonl"
+
+    def heartbeat_path(self) -> Path:
+        """The file that says when the agent was last well."""
+        file = self.heartbeat.file
+        return Path(file) if file else self.audit_path().with_name("heartbeat.json")
+
+    def archive_path(self) -> Path:
+        """The folder of the archives."""
+        return Path(self.retention.archive) if self.retention.archive else self._data_folder() / "archive"
+
+    def _data_folder(self) -> Path:
         sqlite = self.database.url.removeprefix("sqlite:///")
-        return (Path(sqlite).parent if sqlite != self.database.url else Path("data")) / "audit.jsonl"
+        return Path(sqlite).parent if sqlite != self.database.url else Path("data")
 
     def needs(self, key_path: str) -> bool:
         """Whether a secret is used by what is switched on; one that is not may be unset."""

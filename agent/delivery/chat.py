@@ -1,4 +1,4 @@
-"""Tells the thread: what waits for one incident goes out as few messages, in order."""
+"""Tells the thread: what waits for one incident goes out as few messages, in order, each line once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from itertools import groupby
 
 import structlog
 
+from agent.delivery.doubts import Doubts
 from agent.delivery.sending import Backoff, Pace, fairly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, ChatLine, ChatSummary, Letter
+from agent.domain.stops import STOP_PREFIX
 from agent.pipeline.context import Context
 from agent.ports import Chat, OutboxStore, ThreadCard
-from agent.reports.card import card
+from agent.reports.card import card, stop_card
 
 log = structlog.get_logger()
 
@@ -36,6 +38,7 @@ class ChatSender:
         self._context = context
         self._outbox = outbox
         self._chat = chat
+        self._doubts = Doubts(context.clock, chat)
         self._backoff = Backoff()
         self._posts = Pace(context.clock, burst=_POST_BURST, every_s=_POST_EVERY_S)
         self._updates = Pace(context.clock, burst=_UPDATE_BURST, every_s=_UPDATE_EVERY_S)
@@ -61,45 +64,78 @@ class ChatSender:
 
     def _tell(self, incident_id: str, letters: Sequence[Letter], open_ids: list[int]) -> float:
         """Post what is new; `open_ids` shrinks as letters arrive, so that no failure tells a line twice."""
-        ref, wait_s = self._root(incident_id, open_ids)
+        ref, wait_s = self._root(incident_id, letters)
         if ref is None:
             return wait_s
-        for said in _messages(letters, one_by_one=incident_id in self._one_by_one):
-            wait_s = self._posts.wait_s()
-            if wait_s:
-                return wait_s
-            if not self._say(incident_id, ref, said, open_ids):
-                return 0.0
+        wait_s = self._look_up(ref, letters, open_ids)
+        if wait_s:
+            return wait_s
+        left = [letter for letter in letters if letter.id in open_ids]
+        for said in _messages(left, one_by_one=incident_id in self._one_by_one):
+            stopped_for_s = self._say(incident_id, ref, said, open_ids)
+            if stopped_for_s is not None:
+                return stopped_for_s
         self._one_by_one.discard(incident_id)
         return self._update(incident_id, ref, open_ids)
 
-    def _say(self, incident_id: str, ref: str, said: Sequence[Letter], open_ids: list[int]) -> bool:
-        """Post one message; False if it was refused and its lines must be told one by one."""
-        ids = [letter.id for letter in said]
-        lines = [each.message.text for each in said if isinstance(each.message, ChatLine | ChatSummary)]
-        self._outbox.begin_delivery(ids)
-        try:
-            self._chat.post_lines(ref, lines, broadcast=isinstance(said[-1].message, ChatSummary))
-        except ServiceError as error:
-            if error.reason is not Reason.REJECTED:
-                raise
-            if len(said) > 1:
-                self._one_by_one.add(incident_id)
-                return False
-            self._give_up(incident_id, ids, open_ids, error)
-        else:
-            self._arrived(ids, open_ids)
-        return True
+    def _look_up(self, ref: str, letters: Sequence[Letter], open_ids: list[int]) -> float:
+        """Mark what stands there already; gives the seconds before it may be asked."""
+        doubtful = self._doubts.among(_said(letters))
+        if not doubtful:
+            return 0.0
+        wait_s = self._doubts.wait_s()
+        if not wait_s:
+            self._arrived(self._doubts.arrived(ref, doubtful), open_ids)
+        return wait_s
 
-    def _root(self, incident_id: str, open_ids: Sequence[int]) -> tuple[str | None, float]:
+    def _say(self, incident_id: str, ref: str, said: Sequence[Letter], open_ids: list[int]) -> float | None:
+        """Post these lines; else the seconds before it may go on (0: one was refused, now one by one)."""
+        while said:
+            wait_s = self._posts.wait_s()
+            if wait_s:
+                return wait_s
+            try:
+                count = self._post(ref, said)
+            except ServiceError as error:
+                if error.reason is not Reason.REJECTED:
+                    raise
+                if len(said) > 1:
+                    self._one_by_one.add(incident_id)
+                    return 0.0
+                self._give_up(incident_id, [said[0].id], open_ids, error)
+                return None
+            self._arrived([letter.id for letter in said[:count]], open_ids)
+            said = said[count:]
+        return None
+
+    def _post(self, ref: str, said: Sequence[Letter]) -> int:
+        """One message with as many of the lines as it holds; how many those are."""
+        lines = [each.message.text for each in said if isinstance(each.message, ChatLine | ChatSummary)]
+        keys = [str(each.id) for each in said]
+        broadcast = isinstance(said[-1].message, ChatSummary)
+        self._outbox.begin_delivery([letter.id for letter in said])
+        with self._doubts.trying(said):
+            return self._chat.post_lines(ref, lines, keys=keys, broadcast=broadcast)
+
+    def _root(self, incident_id: str, letters: Sequence[Letter]) -> tuple[str | None, float]:
         ref = self._outbox.thread_ref(incident_id)
         if ref is not None:
             return ref, 0.0
+        if self._doubts.among(letters[:1]):
+            wait_s = self._doubts.wait_s()
+            if wait_s:
+                return None, wait_s
+            ref = self._doubts.root(letters[0])
+            if ref:
+                self._outbox.keep_thread_ref(incident_id, ref)
+                return ref, 0.0
         wait_s = self._posts.wait_s()
         if wait_s:
             return None, wait_s
-        self._outbox.begin_delivery(open_ids[:1])
-        ref = self._chat.post_root(self._card(incident_id))
+        self._outbox.begin_delivery([letters[0].id])
+        with self._doubts.trying(letters[:1]):
+            ref = self._chat.post_root(self._card(incident_id), key=incident_id)
+        self._doubts.absent(letters)  # nothing stands in a new thread
         self._outbox.keep_thread_ref(incident_id, ref)
         return ref, 0.0
 
@@ -123,11 +159,16 @@ class ChatSender:
         return 0.0
 
     def _card(self, incident_id: str) -> ThreadCard:
-        shown = card(self._context.store.incident(incident_id), self._context.config.server.public_url)
+        store, url = self._context.store, self._context.config.server.public_url
+        stop = store.stop_of(incident_id) if incident_id.startswith(STOP_PREFIX) else None
+        shown = card(store.incident(incident_id), url) if stop is None else stop_card(stop, url)
         return ThreadCard(**{name: self._context.redactor.text(text) for name, text in asdict(shown).items()})
 
     def _arrived(self, ids: Sequence[int], open_ids: list[int]) -> None:
+        if not ids:
+            return
         self._outbox.delivered(ids)
+        self._doubts.over(ids)
         for each in ids:
             open_ids.remove(each)
 
@@ -136,10 +177,11 @@ class ChatSender:
     ) -> None:
         """Drop exactly what is refused; told in the timeline alone: the chat might refuse that line too."""
         log.error("chat_rejected", incident_id=incident_id, error=str(error), letters=list(ids))
-        self._outbox.undeliverable(ids, error=self._context.redactor.text(str(error)))
         text = self._context.redactor.text(f"⚠️ The chat did not take one of our messages: {error}")
         entry = Entry(f"undeliverable-{ids[0]}", EventKind.DELIVERY, text, {"letters": list(ids)})
         self._context.store.record(incident_id, [entry])
+        self._outbox.undeliverable(ids, error=self._context.redactor.text(str(error)))
+        self._doubts.over(ids)
         for each in ids:
             open_ids.remove(each)
 
@@ -157,9 +199,12 @@ class ChatSender:
 
 def _messages(letters: Sequence[Letter], *, one_by_one: bool) -> Iterator[list[Letter]]:
     """Lines that follow each other become one message; a summary stands alone."""
-    said = [letter for letter in letters if isinstance(letter.message, ChatLine | ChatSummary)]
-    for is_summary, group in groupby(said, key=lambda each: isinstance(each.message, ChatSummary)):
+    for is_summary, group in groupby(_said(letters), key=lambda each: isinstance(each.message, ChatSummary)):
         if is_summary or one_by_one:
             yield from ([letter] for letter in group)
         else:
             yield list(group)
+
+
+def _said(letters: Sequence[Letter]) -> list[Letter]:
+    return [letter for letter in letters if isinstance(letter.message, ChatLine | ChatSummary)]

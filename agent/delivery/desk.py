@@ -38,8 +38,10 @@ class DeskSender:
             self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
         )
 
-    def _sent(self, _: Letter) -> None:
+    def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()
+        if isinstance(letter.message, DeskResolve):
+            closing.now_resolved(self._context, letter.incident_id, "the agent's resolve was taken")
 
     def introduce(self) -> float:
         """Learn whom our writes are counted for, so that their echoes are told apart from a human's hand."""
@@ -83,9 +85,6 @@ class DeskSender:
         if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
             self._give_up(letter, error)
             return 0.0
-        if isinstance(letter.message, DeskNote) and letter.tries >= _NOTE_TRIES:
-            self._give_up(letter, error)  # a note must not hold up the resolve behind it for ever
-            return 0.0
         if not error.retryable and not isinstance(letter.message, DeskResolve):
             self._give_up(letter, error)
             return 0.0
@@ -94,24 +93,27 @@ class DeskSender:
         delay_s = self._backoff.failed(error)
         log.warning("desk_down", reason=error.reason.value, error=str(error), again_in_s=round(delay_s, 1))
         self._outbox.postpone([letter.id], delay_s=delay_s, error=self._context.redactor.text(str(error)))
+        if isinstance(letter.message, DeskNote) and letter.tries >= _NOTE_TRIES:
+            self._outbox.put_last(letter.id)  # a note must not hold up the resolve behind it for ever
         return delay_s
 
     def _give_up(self, letter: Letter, error: ServiceError) -> None:
         kind = type(letter.message).__name__
         log.error("desk_rejected", incident_id=letter.incident_id, message=kind, error=str(error))
-        self._outbox.undeliverable([letter.id], error=self._context.redactor.text(str(error)))
         text = f"⚠️ The source did not take our {_WORDS.get(kind, kind)}: {error}"
         entry = Entry(f"undeliverable-{letter.id}", EventKind.NOTE, text)
         tell(self._context, letter.incident_id, entry)
         if isinstance(letter.message, DeskResolve) and error.reason is Reason.REJECTED:
             self._page_unresolved(letter, error)
+        # last: whoever dies before it asks once more, and tells nothing twice
+        self._outbox.undeliverable([letter.id], error=self._context.redactor.text(str(error)))
 
     def _page_unresolved(self, letter: Letter, error: ServiceError) -> None:
         """It is fixed, and the source still says that it is not: somebody has to close it."""
         closing.page_unresolved(self._context, letter.incident_id, str(error))
 
 
-#: With the waits in between about two minutes.
+#: With the waits in between about two minutes; a note that was tried so often comes after what is behind it.
 _NOTE_TRIES = 8
 
 _GIVEN_UP = frozenset({Status.ESCALATED, Status.STOOD_DOWN, Status.IGNORED})

@@ -7,7 +7,7 @@ import structlog
 from agent.delivery.sending import Backoff, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, Letter, PageHuman
+from agent.domain.outbox import Channel, ClearPage, Letter, PageHuman
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import OutboxStore, Page, Pager
@@ -36,15 +36,24 @@ class PagerSender:
         )
 
     def _send(self, letter: Letter) -> None:
-        if not isinstance(letter.message, PageHuman):
-            raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
-        self._pager.page(_page(letter.message))
+        match letter.message:
+            case PageHuman() as page:
+                self._pager.page(_page(page))
+            case ClearPage(dedup_key):
+                self._pager.clear(dedup_key)
+            case _:
+                raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
 
     def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()
-        self._tell(letter, "paged", "📟 A human was paged")
+        if isinstance(letter.message, ClearPage):
+            self._tell(letter, "page-cleared", f"📟 The page is cleared: {letter.message.why}")
+        else:
+            self._tell(letter, "paged", "📟 A human was paged")
 
     def _failed(self, letter: Letter, error: ServiceError) -> float:
+        if isinstance(letter.message, ClearPage) and error.reason is Reason.REJECTED:
+            return self._left_open(letter, error)
         delay_s = self._backoff.failed(error)
         log.error(
             "page_not_taken",
@@ -54,10 +63,18 @@ class PagerSender:
             again_in_s=round(delay_s, 1),
         )
         self._outbox.postpone([letter.id], delay_s=delay_s, error=self._context.redactor.text(str(error)))
-        text = f"⚠️ The page could not be delivered yet ({error}); it is tried again until it is taken"
+        what = "clearing of the page" if isinstance(letter.message, ClearPage) else "page"
+        text = f"⚠️ The {what} could not be delivered yet ({error}); it is tried again until it is taken"
         self._tell(letter, "page-failed", text)
         # a page that is refused for what it says holds up no other
         return 0.0 if error.reason is Reason.REJECTED else delay_s
+
+    def _left_open(self, letter: Letter, error: ServiceError) -> float:
+        """A page too many is for a human to close; nobody waits for this one to be taken."""
+        log.error("clear_rejected", incident_id=letter.incident_id, error=str(error))
+        self._tell(letter, "page-left-open", f"⚠️ The page could not be cleared: {error}")
+        self._outbox.undeliverable([letter.id], error=self._context.redactor.text(str(error)))
+        return 0.0
 
     def _tell(self, letter: Letter, key: str, text: str) -> None:
         tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.NOTE, text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -14,6 +13,9 @@ _BATCH = 50
 
 _FIRST_DELAY_S = 1.0
 _LONGEST_DELAY_S = 30.0
+
+#: A vendor that asks for a longer wait is asked again all the same: a wrong header must silence no channel.
+_LONGEST_BELIEVED_S = 300.0
 
 #: Between tries when only an operator can mend it (a wrong token, an unknown channel).
 _OPERATOR_DELAY_S = 60.0
@@ -53,7 +55,8 @@ def deliver_singly(
 ) -> float:
     """Send what is due one by one, in order per incident; gives what `failed` wants to wait, else 0.
 
-    What fails holds up the letters behind it of its own incident, and no other incident's.
+    What fails holds up the letters behind it of its own incident, and no other incident's. What follows from
+    a letter that was `sent` is written down before it is marked: whoever dies in between sends it once more.
     """
     for letters in fairly(outbox.next_letters(channel, _BATCH)):
         for letter in letters:
@@ -65,15 +68,15 @@ def deliver_singly(
                 if wait_s:
                     return wait_s
                 break
-            outbox.delivered([letter.id])
             sent(letter)
+            outbox.delivered([letter.id])
     return 0.0
 
 
 class Backoff:
-    """How long to wait after the n-th failure in a row; a vendor's Retry-After is honoured."""
+    """How long to wait after the n-th failure in a row; a vendor's Retry-After is honoured, in bounds."""
 
-    def __init__(self, *, longest_s: float = math.inf) -> None:
+    def __init__(self, *, longest_s: float = _LONGEST_BELIEVED_S) -> None:
         self._failures = 0
         self._longest_s = longest_s
 

@@ -12,6 +12,9 @@ from agent.domain.runbook import Parameter
 #: A reason is for one line of the timeline.
 MAX_REASON_CHARS = 300
 
+#: Into which an answer's time is sorted, in seconds; renamed, what was counted before is lost.
+LATENCY_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Offered:

@@ -120,6 +120,8 @@ class AttemptEnd(StrEnum):
     INTERRUPTED = "interrupted"
     OUT_OF_TIME = "out_of_time"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    STOPPED = "stopped"
+    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,16 @@ class Attempt:
 class Terms:
     """What an incident runs under, settled once: a changed configuration does not change a run midway.
 
-    Durations in seconds.
+    Durations in seconds. `passes`: the strictest freeze in which it may still change things ("": none);
+    `frozen`: the one that lets nothing run at all, in words.
     """
 
     autonomy: str
     max_attempts: int
     retry_delay_s: float
     approval_timeout_s: float
+    passes: str = ""
+    frozen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,8 @@ class EscalationTrigger(StrEnum):
     APPROVAL_REJECTED = "approval_rejected"
     NOT_VERIFIED = "not_verified"
     NOT_AUTONOMOUS = "not_autonomous"
+    KILL_SWITCH = "kill_switch"
+    FREEZE = "freeze"
     STUCK = "stuck"
     AGENT_ERROR = "agent_error"
 

@@ -7,7 +7,10 @@
     ├── CorpusError                 a folder of documentation or its alerts cannot be read (ranking.corpus)
     ├── ListenError                 the address to listen on cannot be taken
     └── StoreError                  our own database cannot be used
+        ├── StoreAwayError               not now; asked again later, it may be back
         ├── ExecutorBusyError            another process already works under this executor id
+        ├── TakenOverError               another process took this one's work over
+        ├── StatementRefusedError        it can be used, and does not take what it was given
         └── UnknownIncidentError         it can be used, and has no such incident
 
 Decisions (no match, refused, stopped) are values, never exceptions.
@@ -101,8 +104,20 @@ class StoreError(AgentError):
     """Our own database cannot be used."""
 
 
+class StoreAwayError(StoreError):
+    """It cannot be used now, and nothing is wrong with what was asked: later it may be back."""
+
+
 class ExecutorBusyError(StoreError):
     """Another process already works under this executor id; two would run a step twice."""
+
+
+class TakenOverError(StoreError):
+    """Another process took this one's work over: it begins nothing any more, and ends."""
+
+
+class StatementRefusedError(StoreError):
+    """Our own database does not take what it was given; asked again it would say the same."""
 
 
 class UnknownIncidentError(StoreError):

@@ -74,7 +74,15 @@ class PageHuman:
     links: tuple[tuple[str, str], ...] = ()
 
 
-Message = ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman
+@dataclass(frozen=True, slots=True)
+class ClearPage:
+    """What was paged for is over: nobody need look any more. `why` in words, for the thread."""
+
+    dedup_key: str
+    why: str
+
+
+Message = ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman | ClearPage
 
 
 def channel_of(message: Message) -> Channel:
@@ -84,7 +92,7 @@ def channel_of(message: Message) -> Channel:
             return Channel.CHAT
         case DeskAcknowledge() | DeskNote() | DeskResolve():
             return Channel.DESK
-        case PageHuman():
+        case PageHuman() | ClearPage():
             return Channel.PAGER
         case _ as never:
             assert_never(never)

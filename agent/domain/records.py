@@ -14,9 +14,14 @@ from agent.domain.limits import Busy
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What else changes with a timeline entry; None leaves a field as it is."""
+    """What else changes with a timeline entry; None leaves a field as it is.
+
+    `waits_until`: the end of the time that a human has, or that something must hold; it goes with the status
+    and ends with it.
+    """
 
     status: Status | None = None
+    waits_until: datetime | None = None
     alert: Alert | None = None
     match: Matched | None = None
     runbook_title: str | None = None
@@ -75,6 +80,9 @@ BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal | Busy
 
 #: Stands in the place of a plan's hash where the question was which runbook.
 CHOICE = "choice"
+
+#: Stands there where a human took the incident over: it answers no question, and wakes a run that waits.
+STAND_DOWN = "stand-down"
 
 
 @dataclass(frozen=True, slots=True)

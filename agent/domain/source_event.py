@@ -46,17 +46,18 @@ class SourceEvent:
 
 
 class Acceptance(StrEnum):
-    """What became of a webhook when it was stored."""
+    """What became of a webhook when it was stored; only BACKLOG_FULL was not: it has to be sent again."""
 
     NEW_INCIDENT = "new_incident"
     KNOWN_INCIDENT = "known_incident"
     STORED = "stored"
     DUPLICATE = "duplicate"
+    BACKLOG_FULL = "backlog_full"
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A webhook is safely stored."""
+    """A webhook is safely stored, unless the backlog was full."""
 
     acceptance: Acceptance
     incident_id: str = ""

@@ -18,6 +18,7 @@ from agent.domain.runbook import Autonomy
 from agent.pipeline.context import Context
 from agent.pipeline.planning import covered_by_a_yes, step_name
 from agent.pipeline.telling import promised, tell
+from agent.pipeline.turns import take_turn
 from agent.ports import Run
 from agent.safety.policy import needs_approval
 
@@ -111,7 +112,7 @@ def _wait_for_yes(
             break
     match outcome:
         case "approved":
-            return None
+            return take_turn(run, context, incident_id, after=key)
         case "stood_down":
             return context.store.stand_down_of(incident_id) or StandDown("somebody", "took over")
         case "rejected":
@@ -133,7 +134,9 @@ def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
     )
     data = {"plan_hash": question.decides, "expires_at": expires_at.isoformat()}
     entry = Entry(f"{question.key}-asked", EventKind.APPROVAL_REQUESTED, text, data)
-    changes = Changes(status=Status.AWAITING_APPROVAL, autonomy=question.autonomy)
+    changes = Changes(
+        status=Status.AWAITING_APPROVAL, waits_until=expires_at, autonomy=question.autonomy
+    )
     if not tell(context, incident_id, entry, changes=changes):
         return promised(context, incident_id, entry.key, name="expires_at")
     return expires_at.isoformat()

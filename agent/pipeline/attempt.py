@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+import structlog
+
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, PlannedStep
+from agent.domain.errors import StoreAwayError, StoreError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.limits import Busy
 from agent.domain.records import AlreadyEnded, AttemptKey, Begun, Unfinished
 from agent.domain.runbook import Runbook, Step
+from agent.domain.stops import Stop
 from agent.library import judge
+from agent.pipeline import freezes, stops
 from agent.pipeline.context import Context
 from agent.pipeline.planning import charge_of, judge_again, step_name
 from agent.pipeline.telling import tell
 from agent.ports import CommandResult
 
+log = structlog.get_logger()
+
 #: What is kept of an output for the timeline and for a later step's `Only if`.
 _KEPT_CHARACTERS = 8_000
+
+#: How often the end of an attempt is written again while the store is away: for about ten minutes.
+_WRITES, _WRITE_AGAIN_S = 600, 1.0
 
 #: How often an attempt looks whether what only one may do at a time is free.
 _LOOK_AGAIN_S = 0.5
@@ -28,13 +38,14 @@ _LOOK_AGAIN_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try of one step of an incident, and until when it may run."""
+    """One try of one step, until when it may run, and the strictest freeze in which it may change things."""
 
     step: Step
     planned: PlannedStep
     key: AttemptKey
     runbook: Runbook
     deadline: datetime
+    passes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +80,27 @@ def _try(context: Context, this: Try) -> Attempt | _CutOff:
         case Unfinished():
             attempt = _ended(this.key, AttemptEnd.OUTCOME_UNKNOWN, "the agent was interrupted while it ran")
         case _Ready(commands):
-            attempt = _run(context, this, commands)
+            # counting and charging took their time: asked again, as the last thing before it starts
+            attempt = _held_at_last(context, this) or _run(context, this, commands)
             if attempt.end is AttemptEnd.INTERRUPTED and context.gate.must_hurry:
                 return _CutOff()
         case _ as never:
             assert_never(never)
-    context.store.end_attempt(this.key, attempt)
+    _write_down(context, this.key, attempt)
     return attempt
+
+
+def _write_down(context: Context, key: AttemptKey, attempt: Attempt) -> None:
+    """However long the store is away: an end that was seen and not written would be an unknown one."""
+    for _ in range(_WRITES):
+        try:
+            return context.store.end_attempt(key, attempt)
+        except StoreAwayError as error:
+            log.warning("attempt_not_written", incident_id=key.incident_id, error=str(error))
+        if context.gate.is_closing:
+            break
+        context.clock.sleep(_WRITE_AGAIN_S)
+    return context.store.end_attempt(key, attempt)
 
 
 def _begin(context: Context, this: Try) -> _Ready | AlreadyEnded | Unfinished | Attempt | _CutOff:
@@ -133,7 +158,35 @@ def _must_not_start(context: Context, this: Try, waits_for: Busy | None) -> Atte
     if context.clock.now() >= this.deadline:
         why = f" while it waited: {waits_for}" if waits_for is not None else ""
         return _ended(key, AttemptEnd.OUT_OF_TIME, f"the incident's time is over{why}")
-    return None
+    return _held(context, this)
+
+
+def _held(context: Context, this: Try) -> Attempt | None:
+    """Whether a human's stop, or for what changes things a freeze, is in force now; always asked anew."""
+    stop = stops.in_force(context, this.key.incident_id, this.runbook)
+    if stop is not None:
+        return _ended(this.key, AttemptEnd.STOPPED, str(stop))
+    if this.planned.is_read_only:
+        return None
+    subject = stops.subject_of(context.store.incident(this.key.incident_id), this.runbook)
+    freeze = freezes.open_now(context, subject)
+    if freeze is None or freeze.mode.is_within(this.passes):
+        return None
+    return _ended(this.key, AttemptEnd.FROZEN, str(freeze))
+
+
+def _held_at_last(context: Context, this: Try) -> Attempt | None:
+    """As `_held`, of what is charged and written down: it waits for a store that cannot be asked."""
+    while True:
+        try:
+            return _held(context, this)
+        except StoreAwayError:
+            if context.gate.is_closing:
+                raise
+        if context.clock.now() >= this.deadline:
+            why = "the incident's time is over, and nobody could say whether it is stopped: not started"
+            return _ended(this.key, AttemptEnd.OUT_OF_TIME, why)
+        context.clock.sleep(_LOOK_AGAIN_S)
 
 
 def _tell_waiting(context: Context, this: Try, busy: Busy) -> None:
@@ -154,20 +207,50 @@ def _timeout_s(context: Context, this: Try) -> float:
 
 def _run(context: Context, this: Try, commands: Sequence[PricedCommand]) -> Attempt:
     timeout_s = _timeout_s(context, this)
-    result = _carry_out(context, this, commands, timeout_s)
+    watch = _Watch(context, this)
+    result = _carry_out(context, this, commands, timeout_s, should_stop=watch.should_stop)
     if result is None:
         return _ended(this.key, AttemptEnd.REFUSED, "the step was not planned")
-    return _judged(context, this, result, timeout_s)
+    return _judged(context, this, result, timeout_s, stop=watch.stop)
+
+
+class _Watch:
+    """Whether what runs must be ended, and the stop that said so."""
+
+    def __init__(self, context: Context, this: Try) -> None:
+        self._context = context
+        self._this = this
+        self.stop: Stop | None = None
+        self._could_ask = True
+
+    def should_stop(self) -> bool:
+        try:
+            ended = self._context.gate.must_hurry or self._is_ended()
+        except StoreError as error:
+            if self._could_ask:
+                log.warning("not_asked_whether_to_stop", marker=self._this.key.marker, error=str(error))
+            self._could_ask = False
+            return False  # nobody can say, and cut off it would end unknown: it has its timeout
+        self._could_ask = True
+        return ended
+
+    def _is_ended(self) -> bool:
+        context, incident_id = self._context, self._this.key.incident_id
+        if not context.store.may_go_on(incident_id):
+            return True
+        self.stop = stops.must_end(context, incident_id, self._this.runbook)
+        return self.stop is not None
 
 
 def _carry_out(
-    context: Context, this: Try, commands: Sequence[PricedCommand], timeout_s: float
+    context: Context,
+    this: Try,
+    commands: Sequence[PricedCommand],
+    timeout_s: float,
+    *,
+    should_stop: Callable[[], bool],
 ) -> CommandResult | None:
     planned, marker = this.planned, this.key.marker
-
-    def should_stop() -> bool:
-        return context.gate.must_hurry or not context.store.may_go_on(this.key.incident_id)
-
     if planned.script is not None:
         return context.sandbox.run(
             planned.script, commands=commands, marker=marker, timeout_s=timeout_s, should_stop=should_stop
@@ -179,8 +262,14 @@ def _carry_out(
     return None
 
 
-def _judged(context: Context, this: Try, result: CommandResult, timeout_s: float) -> Attempt:
-    end, reason = _verdict(context, this, result, timeout_s)
+def _judged(
+    context: Context, this: Try, result: CommandResult, timeout_s: float, *, stop: Stop | None
+) -> Attempt:
+    end, reason = (
+        _ended_by(stop, result)
+        if stop is not None and result.interrupted
+        else _verdict(context, this, result, timeout_s)
+    )
     return Attempt(
         section=this.key.section,
         step=this.key.step,
@@ -212,6 +301,11 @@ def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: floa
         told.reason if told.holds == judgement.holds else "a secret in the output decides; it is not shown"
     )
     return (AttemptEnd.SUCCEEDED if judgement.holds else AttemptEnd.FAILED), words
+
+
+def _ended_by(stop: Stop, result: CommandResult) -> tuple[AttemptEnd, str]:
+    why = f"{stop}, while it ran: what it had done by then stays done"
+    return AttemptEnd.STOPPED, f"{why}; {result.problem}" if result.problem else why
 
 
 def _timed_out(this: Try, timeout_s: float, *, problem: str) -> tuple[AttemptEnd, str]:

@@ -19,6 +19,7 @@ from agent.pipeline.context import Context
 from agent.pipeline.kept import kept_runbook
 from agent.pipeline.match_telling import choices_in_words, tell_matched, told_before
 from agent.pipeline.telling import promised, tell
+from agent.pipeline.turns import take_turn
 from agent.ports import Run
 
 log = structlog.get_logger()
@@ -43,8 +44,11 @@ def ask(run: Run, context: Context, incident_id: str, found: Ambiguous) -> Match
             break
     if outcome == "stood_down":
         return context.store.stand_down_of(incident_id) or StandDown("somebody", "took over")
-    chosen = told_before(context, incident_id) if outcome == "chosen" else None
-    return chosen or Stopped(f"{reason}; {outcome}", EscalationTrigger.AMBIGUOUS)
+    if outcome == "chosen":
+        end = take_turn(run, context, incident_id, after="choice") or told_before(context, incident_id)
+        if end is not None:
+            return end
+    return Stopped(f"{reason}; {outcome}", EscalationTrigger.AMBIGUOUS)
 
 
 def reason_of(found: Ambiguous) -> str:
@@ -73,7 +77,7 @@ def _tell_asked(context: Context, incident_id: str, found: Ambiguous, reason: st
         context,
         incident_id,
         Entry("ambiguous", EventKind.AMBIGUOUS, text, data),
-        changes=Changes(status=Status.AWAITING_APPROVAL),
+        changes=Changes(status=Status.AWAITING_APPROVAL, waits_until=expires_at),
         messages=(closing.page_for_choice(context, incident, reason),),
     )
     return expires_at.isoformat() if told else promised(context, incident_id, "ambiguous", name="expires_at")
@@ -102,7 +106,7 @@ def _tell_chosen(context: Context, incident_id: str, candidate: Candidate, decis
         "choice",
         EventKind.CHOSEN,
         f"👉 {decision.by} chose {runbook.id}",
-        {"runbook": runbook.id, "probability": round(candidate.confidence, 4)},
+        {"runbook": runbook.id, "probability": round(candidate.confidence, 4), closing.CLEARS: True},
         actor=decision.by,
     )
     chosen = Matched(
@@ -111,4 +115,5 @@ def _tell_chosen(context: Context, incident_id: str, candidate: Candidate, decis
         candidate.confidence,
         (f"chosen by {decision.by}", *candidate.reasons),
     )
-    tell_matched(context, incident_id, runbook, chosen, before=(entry,))
+    cleared = closing.clear_choice(incident_id, f"{decision.by} chose {runbook.id}")
+    tell_matched(context, incident_id, runbook, chosen, before=(entry,), messages=(cleared,))

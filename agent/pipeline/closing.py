@@ -11,7 +11,7 @@ import structlog
 from agent.domain.alert import Severity
 from agent.domain.decisions import Completed, Execution, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
-from agent.domain.outbox import Channel, ChatSummary, DeskNote, DeskResolve, Message, PageHuman
+from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
 from agent.domain.records import Changes, Escalation
 from agent.pipeline.context import Context
 from agent.pipeline.intake import OWN_KEY_PREFIX
@@ -26,6 +26,12 @@ _MAX_NOTE = 20_000
 
 #: What an operator is told where a page has no way to anybody.
 NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
+
+#: Says, in the data of the entry that tells a choice, that its page was cleared with it.
+CLEARS = "clears_page"
+
+#: The key of the entry that tells that what was fixed could not be closed at its source.
+_UNRESOLVED = "unresolved"
 
 log = structlog.get_logger()
 
@@ -56,7 +62,10 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
         incident,
         Entry("end", EventKind.RESOLVED, text, {"succeeded": done.succeeded}),
         Changes(status=Status.RESOLVED, result="Resolved automatically"),
-        (DeskResolve(incident.alert.source_id, resolution),),
+        (
+            DeskResolve(incident.alert.source_id, resolution),
+            *_clear_question(context, incident_id, "it is resolved"),
+        ),
     )
 
 
@@ -101,12 +110,26 @@ def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: st
         context.store.incident(incident_id),
         Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
         Changes(status=Status.STOOD_DOWN, result=f"Handed over to {taken.by} ({taken.how})"),
+        _clear_question(context, incident_id, f"{taken.by} {taken.how}"),
     )
 
 
 def page_for_choice(context: Context, incident: Incident, reason: str) -> PageHuman:
     """The page at once, while a human's choice is waited for; escalating without one wakes nobody again."""
     return _page(context, incident, context.redactor.text(reason))
+
+
+def clear_choice(incident_id: str, why: str) -> ClearPage:
+    """The page that asked for a choice is answered; the entry that tells so says `CLEARS`."""
+    return ClearPage(f"{OWN_KEY_PREFIX}{incident_id}", why)
+
+
+def _clear_question(context: Context, incident_id: str, why: str) -> tuple[Message, ...]:
+    """Ends the page that asked for a choice, if that was not done when it was made."""
+    timeline = context.store.timeline(incident_id)
+    asked = any(event.kind is EventKind.AMBIGUOUS for event in timeline)
+    cleared = any(event.data.get(CLEARS) for event in timeline if event.kind is EventKind.CHOSEN)
+    return (clear_choice(incident_id, why),) if asked and not cleared else ()
 
 
 def nobody_can_be_paged(context: Context, incident: Incident) -> bool:
@@ -120,11 +143,23 @@ def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
     reason = f"fixed, but it could not be resolved at {incident.alert.source}: {why}"
     page = replace(
         _page(context, incident, context.redactor.text(reason)),
-        dedup_key=f"{OWN_KEY_PREFIX}{incident_id}-unresolved",
+        dedup_key=_unresolved_key(incident_id),
         severity=Severity.WARNING,
     )
-    entry = Entry("unresolved", EventKind.NOTE, f"⚠️ {reason}")
+    entry = Entry(_UNRESOLVED, EventKind.NOTE, f"⚠️ {reason}")
     return tell(context, incident_id, entry, messages=(page,))
+
+
+def now_resolved(context: Context, incident_id: str, how: str) -> bool:
+    """It is closed at its source after all: the warning that it is not is taken back."""
+    if not any(event.key == _UNRESOLVED for event in context.store.timeline(incident_id)):
+        return False
+    entry = Entry("resolved-after-all", EventKind.NOTE, f"✅ Closed at its source after all: {how}")
+    return tell(context, incident_id, entry, messages=(ClearPage(_unresolved_key(incident_id), how),))
+
+
+def _unresolved_key(incident_id: str) -> str:
+    return f"{OWN_KEY_PREFIX}{incident_id}-unresolved"
 
 
 def _end(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from agent.domain.command import Connector
 from agent.domain.decisions import (
     Attempt,
     AttemptEnd,
@@ -30,6 +28,7 @@ from agent.pipeline.attempt import Try, make_attempt
 from agent.pipeline.capturing import bind_captured
 from agent.pipeline.context import Context
 from agent.pipeline.telling import preformatted, tell
+from agent.pipeline.typed import as_typed
 from agent.ports import Run
 
 
@@ -149,6 +148,13 @@ def _ends_the_run(context: Context, job: Job, step: Step, attempt: Attempt) -> S
                 "things, so it is not run again",
                 EscalationTrigger.OUTCOME_UNKNOWN,
             )
+        case AttemptEnd.STOPPED | AttemptEnd.FROZEN:
+            trigger = (
+                EscalationTrigger.KILL_SWITCH
+                if attempt.end is AttemptEnd.STOPPED
+                else EscalationTrigger.FREEZE
+            )
+            return Stopped(f"{attempt.reason}; it was at step {step.index} ({step.title})", trigger)
         case AttemptEnd.REFUSED if attempt.number == 1:
             # It never ran, so there is no failure that its failure action could be about.
             return Stopped(
@@ -201,14 +207,16 @@ def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | S
 def _attempt_and_tell(
     context: Context, job: Job, step: Step, planned: PlannedStep, key: AttemptKey
 ) -> Attempt:
-    attempt = make_attempt(context, Try(step, planned, key, job.runbook, job.deadline))
+    attempt = make_attempt(
+        context, Try(step, planned, key, job.runbook, job.deadline, passes=job.terms.passes)
+    )
     _tell_attempt(context, job, step, planned, attempt)
     return attempt
 
 
 def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
     name = _step_name(planned)
-    commands = _as_typed(planned)
+    commands = as_typed(planned)
     return tell(
         context,
         job.incident_id,
@@ -220,17 +228,6 @@ def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
         ),
         changes=Changes(status=Status.RUNNING),
     )
-
-
-def _as_typed(planned: PlannedStep) -> str:
-    """The commands as a person would type them: a pipeline a line, with what joins it to the one before."""
-    if planned.script is None:
-        return "".join(f"\n    {' '.join(command.argv)}" for command in planned.commands)
-    lines = []
-    for link in planned.script.links:
-        joint = "" if link.connector is Connector.ALWAYS else f"{link.connector} "
-        lines.append(joint + " | ".join(shlex.join(each.argv) for each in link.pipeline.commands))
-    return "".join(f"\n    $ {line}" for line in lines)
 
 
 def _tell_skipped(context: Context, job: Job, step: Step) -> bool:
@@ -261,6 +258,10 @@ def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKin
             return EventKind.REFUSED, f"🛑 {name} attempt {attempt.number} refused: {attempt.reason}"
         case AttemptEnd.INTERRUPTED | AttemptEnd.OUT_OF_TIME:
             return EventKind.ATTEMPT_FAILED, f"⏹️ {name} attempt {attempt.number} stopped: {attempt.reason}"
+        case AttemptEnd.STOPPED:
+            return EventKind.STOPPED, f"⛔ {name} attempt {attempt.number}: {attempt.reason}"
+        case AttemptEnd.FROZEN:
+            return EventKind.FROZEN, f"🧊 {name} attempt {attempt.number} not started: {attempt.reason}"
         case AttemptEnd.OUTCOME_UNKNOWN:
             why = f"{attempt.reason}; not run again"
             unknown = f"❓ {name} attempt {attempt.number}: outcome unknown ({step.title}): {why}"

@@ -19,7 +19,18 @@ from agent.domain.decisions import (
     Terms,
 )
 from agent.domain.runbook import Runbook
-from agent.pipeline import approval, choice, closing, incomplete, intake, matching, planning, recurring
+from agent.pipeline import (
+    approval,
+    choice,
+    closing,
+    freezes,
+    incomplete,
+    intake,
+    matching,
+    planning,
+    recurring,
+    stops,
+)
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.kept import kept_runbook
@@ -60,6 +71,9 @@ def _answer(run: Run, context: Context, incident_id: str, alert: Alert) -> Compl
         case NoMatch():
             return Stopped("No matching runbook found", EscalationTrigger.NO_MATCH)
         case Ambiguous():
+            stopped = stops.ask(run, context, incident_id, before="choice")
+            if stopped is not None:
+                return stopped
             chosen = choice.ask(run, context, incident_id, found)
             if not isinstance(chosen, Matched):
                 return chosen
@@ -85,6 +99,9 @@ def _carry_out(
     run: Run, context: Context, incident_id: str, alert: Alert, found: Matched
 ) -> Completed | Stopped | StandDown:
     runbook = kept_runbook(context, found.runbook_id, found.revision)
+    stopped = stops.ask(run, context, incident_id, before="plan", runbook=runbook)
+    if stopped is not None:
+        return stopped
     plan: Plan = run.step(
         "plan",
         lambda: planning.decide(context, incident_id, runbook, alert, chosen=found.parameters),
@@ -94,10 +111,14 @@ def _carry_out(
         return Stopped(f"Refused: {plan.refusals[0]}", EscalationTrigger.REFUSED)
     terms: Terms = run.step(
         "terms",
-        lambda: incomplete.held_back(context, incident_id, runbook, terms_of(context, runbook)),
+        lambda: settled_terms(context, incident_id, runbook, plan),
         returns=Terms,
     )
-    not_now = approval.ask(run, context, incident_id, terms, plan)
+    not_now = (
+        freezes.ended_by(terms)
+        or approval.ask(run, context, incident_id, terms, plan)
+        or stops.ask(run, context, incident_id, before="take-up", runbook=runbook)
+    )
     if not_now is not None:
         return not_now
     taken: StandDown | None = run.step(
@@ -114,6 +135,12 @@ def _carry_out(
             return verify(run, context, job, done)
         case Stopped() | StandDown() as end:
             return end
+
+
+def settled_terms(context: Context, incident_id: str, runbook: Runbook, plan: Plan) -> Terms:
+    """As configured, and as the runbook's record and the calendar narrow it."""
+    terms = incomplete.held_back(context, incident_id, runbook, terms_of(context, runbook))
+    return freezes.settle(context, incident_id, runbook, plan, terms=terms)
 
 
 def terms_of(context: Context, runbook: Runbook) -> Terms:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from agent.domain.runbook import Runbook
-from agent.library import Parsed, parse
+from agent.library import Parsed, ParseResult, parse
 from agent.pipeline.context import Context
 
 
 def kept_runbook(context: Context, runbook_id: str, revision: str) -> Runbook:
     """A revision that was kept when it was matched; two files of the same bytes are one revision."""
     path, text = context.store.revision_text(revision)
-    parsed = parse(text, path=path)
+    parsed = _parse(text, path)
     if not isinstance(parsed, Parsed):
         raise TypeError(f"revision {revision[:12]} of {path} was a runbook when it was matched")
     return replace(parsed.runbook, id=runbook_id)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, path: str) -> ParseResult:
+    """The same few revisions are run again and again."""
+    return parse(text, path=path)

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.outbox import Message
 from agent.domain.records import Changes
 from agent.domain.runbook import Runbook
 from agent.pipeline.advice import Consulted, data_of, in_words
+from agent.pipeline.advice_counts import counts_of
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 
@@ -39,6 +41,8 @@ def tell_found(
 ) -> None:
     """Tell it, with what the advisor said first. A human's choice is told by whoever asks for it."""
     said = _advice(consulted)
+    if consulted is not None and consulted.answer is not None:
+        context.store.count(counts_of(consulted.answer))  # asked again after a crash, it is paid for again
     if said:
         # alone: asked again after a crash it may say something else, and what follows from that is told too
         tell(context, incident_id, *said)
@@ -62,6 +66,7 @@ def tell_matched(
     *,
     eligible: int = 1,
     before: Sequence[Entry] = (),
+    messages: Sequence[Message] = (),
 ) -> None:
     """Tell which runbook it is and keep its revision."""
     context.store.keep_revision(runbook)
@@ -80,7 +85,8 @@ def tell_matched(
     changes = Changes(
         status=Status.MATCHED, match=found, runbook_title=runbook.title, autonomy=autonomy.value
     )
-    tell(context, incident_id, *before, Entry(_KEY, EventKind.MATCHED, text, data), changes=changes)
+    entry = Entry(_KEY, EventKind.MATCHED, text, data)
+    tell(context, incident_id, *before, entry, changes=changes, messages=messages)
 
 
 def choices_in_words(incident_id: str, candidates: Sequence[Candidate]) -> str:

@@ -22,14 +22,15 @@ def look_back(context: Context, incident_id: str) -> Stopped | None:
     """Why nothing is to be run: the same alert came too often, or came back right after it was fixed."""
     config = context.config.escalation
     this = context.store.incident(incident_id)
-    window_s = max(config.flapping.window_s, config.recurrence_window_s)
+    # a clock that was set forward makes earlier alerts look older than they are
+    window_s = max(config.flapping.window_s, config.recurrence_window_s) + context.clock.leapt_s()
     before = context.store.same_before(incident_id, since=this.received_at - timedelta(seconds=window_s))
     return _flapping(context, this, before) or _recurrence(context, this, before)
 
 
 def _flapping(context: Context, this: Incident, before: Sequence[Incident]) -> Stopped | None:
     flapping = context.config.escalation.flapping
-    since = this.received_at - timedelta(seconds=flapping.window_s)
+    since = this.received_at - timedelta(seconds=flapping.window_s + context.clock.leapt_s())
     together = [each for each in before if each.received_at >= since]
     if len(together) + 1 < flapping.count:
         return None
@@ -45,7 +46,7 @@ def _flapping(context: Context, this: Incident, before: Sequence[Incident]) -> S
 
 
 def _recurrence(context: Context, this: Incident, before: Sequence[Incident]) -> Stopped | None:
-    window = timedelta(seconds=context.config.escalation.recurrence_window_s)
+    window = timedelta(seconds=context.config.escalation.recurrence_window_s + context.clock.leapt_s())
     fixed = [each for each in before if each.status is Status.RESOLVED and each.ended_at is not None]
     last = max(fixed, key=_ended, default=None)
     if last is None or not timedelta(0) <= this.received_at - _ended(last) <= window:

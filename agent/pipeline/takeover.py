@@ -6,7 +6,7 @@ counted our write for; while our write is still under way nobody can tell, so th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import DeskResolve, Message
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 
@@ -76,7 +77,7 @@ def _read_acknowledge_or_resolve(context: Context, event: SourceEvent, write: Ow
         age = context.clock.now() - write.begun_at
         if write.ended_at is None and age < _WRITE_MAY_TAKE:
             return Later()
-        if age < _ECHO_WINDOW:
+        if timedelta(0) <= age < _ECHO_WINDOW:  # below zero the clock was set back meanwhile
             return Irrelevant("the agent's own write, by its time")
     if write is not None and event.actor_kind is not ActorKind.HUMAN:
         return Irrelevant("the agent's own write")
@@ -93,8 +94,17 @@ def _name(event: SourceEvent) -> str:
     return event.actor_name or event.actor_id or f"somebody at {event.source}"
 
 
-def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool:
-    """Act on a stored event; True if a running incident must be woken."""
+def _nobody_waits(_: str) -> None:
+    """There is no run to wake."""
+
+
+def handle_event(
+    context: Context, incident_id: str, event: SourceEvent, *, wake: Callable[[str], None] = _nobody_waits
+) -> bool:
+    """Act on a stored event; True if somebody took over a running incident, which is then woken.
+
+    The event is marked last: whatever a crash leaves undone before that is done at the next look.
+    """
     reading = read_event(context, event)
     match reading:
         case Later():
@@ -103,15 +113,20 @@ def handle_event(context: Context, incident_id: str, event: SourceEvent) -> bool
             context.store.event_handled(event.delivery_id, why)
             return False
         case TakenOver(stand_down):
+            if event.type is EventType.RESOLVED:
+                closing.now_resolved(context, incident_id, f"{stand_down.by} resolved it")
+                context.store.close_escalation(incident_id)
             in_time = context.store.stand_down(incident_id, stand_down)
             again = _resolve_again(context, event, stand_down)
             told = partial(_tell_human, context, incident_id, event, stand_down)
             if in_time:
                 told(key="taken-over", words="stopping", messages=again)
-            elif context.store.withdraw_resolve(incident_id):
+            elif context.store.withdraw_resolve(incident_id, why=event.delivery_id):
                 told(key="withdrawn", words="the agent's resolve had not arrived yet and is withdrawn")
             elif again:
                 told(key="kept-resolved", words="it stays resolved", messages=again)
+            if in_time:
+                wake(incident_id)
             outcome = "stand-down" if in_time else "the incident was over"
             context.store.event_handled(event.delivery_id, outcome)
             return in_time

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import ChatCard, ChatLine, Message, channel_of
+from agent.domain.outbox import Channel, ChatCard, ChatLine, Message, channel_of
 from agent.domain.records import Changes
-from agent.pipeline.context import Context
+
+if TYPE_CHECKING:
+    from agent.pipeline.context import Context
+    from agent.ports import Records
+    from agent.safety.redaction import Redactor
 
 #: Entries that stand in the timeline and the audit log but would only be noise in the thread.
 _QUIET = frozenset({EventKind.SYSTEM, EventKind.DELIVERY, EventKind.ATTEMPT_STARTED, EventKind.SUMMARY})
 
 
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """What telling needs of a context; the command line and the API have no more than this."""
+
+    store: Records
+    redactor: Redactor
+    channels: frozenset[Channel]
+
+
 def tell(
-    context: Context,
+    context: Context | Teller,
     incident_id: str,
     *entries: Entry,
     changes: Changes | None = None,
     messages: Sequence[Message] = (),
 ) -> bool:
     """Write entries down, redacted, with their lines for the thread; False if told before."""
-    redacted = [_redacted(context, entry) for entry in entries]
-    lines: list[Message] = [ChatLine(entry.text) for entry in redacted if entry.kind not in _QUIET]
+    shown = [redacted(context, entry) for entry in entries]
+    lines: list[Message] = [ChatLine(entry.text) for entry in shown if entry.kind not in _QUIET]
     wanted = [*lines, ChatCard(), *messages]
     sendable = [message for message in wanted if channel_of(message) in context.channels]
-    return context.store.record(incident_id, redacted, changes=changes, messages=sendable)
+    return context.store.record(incident_id, shown, changes=changes, messages=sendable)
 
 
 def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
@@ -33,7 +48,8 @@ def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
     return next(str(each.data[name]) for each in context.store.timeline(incident_id) if each.key == key)
 
 
-def _redacted(context: Context, entry: Entry) -> Entry:
+def redacted(context: Context | Teller, entry: Entry) -> Entry:
+    """The entry as it may be kept and shown."""
     data = context.redactor.value(dict(entry.data))
     return Entry(
         key=entry.key,

@@ -19,6 +19,7 @@ from agent.domain.decisions import (
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import AttemptKey, Changes
 from agent.domain.runbook import Step, Verification
+from agent.pipeline import stops
 from agent.pipeline.attempt import Try, make_attempt
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, attempt_data, bound_step
@@ -69,6 +70,8 @@ def _look(
                 return context.store.stand_down_of(job.incident_id) or StandDown("somebody", "took over")
             if end is AttemptEnd.OUT_OF_TIME:
                 return Stopped("verification took too long", EscalationTrigger.DEADLINE)
+            if end is AttemptEnd.STOPPED:
+                return stops.told(context, job.incident_id, left="it was not verified")
             if retry == 0:
                 run.sleep(_LOOK_AGAIN_S if step.retry_delay_s is None else step.retry_delay_s)
         else:
@@ -83,6 +86,8 @@ def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, numbe
     attempt = make_attempt(context, Try(step, planned, key, job.runbook, deadline))
     holds = attempt.end is AttemptEnd.SUCCEEDED
     text = f"{'✅' if holds else '❌'} Verify: {step.title} {'holds' if holds else 'does not hold'}"
+    if attempt.end is AttemptEnd.STOPPED:
+        text = f"⛔ Verify: {step.title} was not looked at"
     if not holds:
         text += f" ({attempt.reason})"
     kind = EventKind.STEP_SUCCEEDED if holds else EventKind.ATTEMPT_FAILED
@@ -94,7 +99,9 @@ def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, numbe
 def _tell_verifying(context: Context, job: Job, verification: Verification) -> bool:
     hold = f", for {verification.hold_for_s:g} s" if verification.hold_for_s else ""
     entry = Entry("verifying", EventKind.VERIFYING, f"🔎 Verifying: is it really fixed{hold}?")
-    return tell(context, job.incident_id, entry, changes=Changes(status=Status.VERIFYING))
+    until = context.clock.now() + timedelta(seconds=verification.hold_for_s)
+    changes = Changes(status=Status.VERIFYING, waits_until=until)
+    return tell(context, job.incident_id, entry, changes=changes)
 
 
 def _tell_verified(context: Context, job: Job) -> bool:

@@ -3,7 +3,7 @@
 Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
 """
 
-from agent.ports.stores import HistoryStore, IncidentStore, IntakeStore, OutboxStore, Records
+from agent.ports.stores import HistoryStore, IncidentStore, IntakeStore, OutboxStore, Records, StopStore
 from agent.ports.world import (
     Actions,
     Advisor,
@@ -40,5 +40,6 @@ __all__ = [
     "Run",
     "Sandbox",
     "SourceFacts",
+    "StopStore",
     "ThreadCard",
 ]

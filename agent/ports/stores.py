@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -22,6 +22,8 @@ from agent.domain.records import (
 )
 from agent.domain.runbook import Runbook
 from agent.domain.source_event import Accepted, SourceEvent
+from agent.domain.stops import Stop
+from agent.domain.stuck import LateEvents, LateLetter
 
 T = TypeVar("T")
 
@@ -132,8 +134,8 @@ class IncidentStore(Protocol):
         """A human took over; in force before the next attempt. False if the incident is over."""
         ...
 
-    def withdraw_resolve(self, incident_id: str) -> bool:
-        """Take a resolve back that has not been delivered; False if there is none."""
+    def withdraw_resolve(self, incident_id: str, *, why: str) -> bool:
+        """Take back a resolve that was not delivered, True again for the same why; False if there is none."""
         ...
 
     def may_go_on(self, incident_id: str) -> bool:
@@ -142,6 +144,10 @@ class IncidentStore(Protocol):
 
     def stand_down_of(self, incident_id: str) -> StandDown | None:
         """Who took over, if anybody did."""
+        ...
+
+    def close_escalation(self, incident_id: str) -> bool:
+        """What waited for a human is over at its source; False if nothing waited."""
         ...
 
     def decide(self, incident_id: str, decision: Decision) -> bool:
@@ -169,6 +175,82 @@ class HistoryStore(Protocol):
         ...
 
 
+class StopStore(Protocol):
+    """The kill switch: what humans have stopped."""
+
+    def stops(self) -> Sequence[Stop]:
+        """Those in force, oldest first; cheap, it is asked before everything that starts."""
+        ...
+
+    def stop_of(self, stop_id: str) -> Stop | None:
+        """One stop by its id, in force or lifted."""
+        ...
+
+    def put_stop(self, stop: Stop, entry: Entry, messages: Sequence[Message] = ()) -> Stop:
+        """In force when it returns; what the same human has in force with the same words is given instead."""
+        ...
+
+    def lift_stop(self, stop_id: str, by: str, entry: Entry, messages: Sequence[Message] = ()) -> bool:
+        """No longer in force when it returns; False if it was not in force."""
+        ...
+
+    def all_stops(self, *, limit: int = 100) -> Sequence[Stop]:
+        """Those that were lifted too, newest first."""
+        ...
+
+    def known_services(self) -> Sequence[str]:
+        """The services of all incidents so far."""
+        ...
+
+    def untold_stops(self) -> Sequence[Stop]:
+        """Those of whose beginning or end the incidents were not told yet."""
+        ...
+
+    def stop_told(self, stop: Stop) -> None:
+        """Every incident that it touches was told, of its end too if it is lifted."""
+        ...
+
+    def unfinished(self) -> Sequence[Incident]:
+        """Every incident of the daemon that has not ended."""
+        ...
+
+
+class KnownStore(Protocol):
+    """Small things that are remembered under a name."""
+
+    def keep_known(self, name: str, value: str) -> None:
+        """Remember a value under a name."""
+        ...
+
+    def forget_known(self, name: str) -> None:
+        """Remember it no longer."""
+        ...
+
+    def known(self, prefix: str) -> Mapping[str, str]:
+        """What is remembered under names that begin so, without that beginning."""
+        ...
+
+
+class LateStore(Protocol):
+    """What should have been told, or looked at, long ago."""
+
+    def late_letters(self, channel: Channel, before: datetime, most: int) -> Sequence[LateLetter]:
+        """Letters posted before then that wait, oldest first; not the clearing of pages, it wakes nobody."""
+        ...
+
+    def late_events(self, before: datetime) -> LateEvents | None:
+        """Events that were stored before then and that nobody has looked at."""
+        ...
+
+
+class CounterStore(Protocol):
+    """Totals that outlive the process."""
+
+    def count(self, amounts: Mapping[str, float]) -> None:
+        """Add to totals, each by its name."""
+        ...
+
+
 class OutboxStore(Protocol):
     """Letters that wait for a sender."""
 
@@ -186,6 +268,10 @@ class OutboxStore(Protocol):
 
     def postpone(self, letter_ids: Sequence[int], *, delay_s: float, error: str) -> None:
         """Try again later."""
+        ...
+
+    def put_last(self, letter_id: int) -> None:
+        """Let those behind it of its incident go first; it is tried again like before."""
         ...
 
     def undeliverable(self, letter_ids: Sequence[int], *, error: str) -> None:
@@ -217,5 +303,5 @@ class OutboxStore(Protocol):
         ...
 
 
-class Records(IntakeStore, IncidentStore, HistoryStore, Protocol):
+class Records(IntakeStore, IncidentStore, HistoryStore, StopStore, CounterStore, Protocol):
     """What the pipeline needs of the store."""

@@ -31,6 +31,13 @@ class Clock(Protocol):
         """Wait."""
         ...
 
+    def leapt_s(self) -> float:
+        """How much of the last day never passed: the clock was set forward by so much while we looked on.
+
+        What counts over a time of day counts over so much more, lest a limit be forgotten with the hour.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
@@ -131,16 +138,29 @@ class Chat(Protocol):
         """Whether messages can be threaded and updated (an incoming webhook alone cannot)."""
         ...
 
-    def post_root(self, card: ThreadCard) -> str:
+    def post_root(self, card: ThreadCard, *, key: str = "") -> str:
         """Post the root message; gives the reference that threads hang on ("" without threads)."""
+        ...
+
+    def find_root(self, key: str, *, since: datetime) -> str:
+        """The reference of a root that was posted with this key, if it stands there; else ""."""
         ...
 
     def update_root(self, ref: str, card: ThreadCard) -> None:
         """Bring the root message up to date."""
         ...
 
-    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:
-        """Post lines as one message in the thread; broadcast also shows it in the channel."""
+    def post_lines(
+        self, ref: str, lines: Sequence[str], *, keys: Sequence[str] = (), broadcast: bool = False
+    ) -> int:
+        """Post one message in the thread with as many of the first lines as it holds; how many those are.
+
+        Broadcast also shows it in the channel. `keys` name the lines, one each, for `find_lines`.
+        """
+        ...
+
+    def find_lines(self, ref: str, *, since: datetime) -> frozenset[str]:
+        """The keys of all lines that stand in the thread and were posted since then."""
         ...
 
 
@@ -257,7 +277,11 @@ class Cluster(Protocol):
 
 
 class Run(Protocol):
-    """One durable execution: what a step returned once, it returns again after a crash."""
+    """One durable execution: what a step returned once, it returns again after a crash.
+
+    A step is named once in a run. It is remembered by its name, at the latest together with what the run
+    writes next; until then a crash makes it be done again, so it must be safe to do twice.
+    """
 
     def step(self, name: str, do: Callable[[], T], returns: object) -> T:
         """Do it once and remember the value (of the type `returns`)."""
@@ -269,4 +293,11 @@ class Run(Protocol):
 
     def wait(self, topic: str, timeout_s: float) -> bool:
         """Wait for a wake-up on the topic; False when the time is over. The message carries no truth."""
+        ...
+
+    def turn(self, topic: str, *, waiting: Callable[[], object]) -> bool:
+        """Wait for the incident's turn, if a wait has cost it that; False when woken on the topic before.
+
+        `waiting` is called when it really has to wait.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.domain.incident import Incident
+from agent.domain.stops import Stop, StopScope
 from agent.ports import ThreadCard
 
 
@@ -19,4 +20,19 @@ def card(incident: Incident, public_url: str) -> ThreadCard:
         reason=incident.result,
         url=f"{public_url.rstrip('/')}/api/v1/incidents/{incident.id}",
         source_url=alert.url,
+    )
+
+
+def stop_card(stop: Stop, public_url: str) -> ThreadCard:
+    """What the root message of a stop says now: it stands in the channel for as long as it is in force."""
+    about = "The agent" if stop.scope is StopScope.ALL else f"The agent, for {stop.what},"
+    running = "; what ran was ended" if stop.ends_running else ""
+    lifted = "" if stop.is_in_force else f"; resumed by {stop.lifted_by}"
+    return ThreadCard(
+        title=f"{about} is stopped" if stop.is_in_force else f"{about} was stopped and goes on",
+        status="stopped" if stop.is_in_force else "resumed",
+        service=stop.name if stop.scope is StopScope.SERVICE else "",
+        runbook=stop.name if stop.scope is StopScope.RUNBOOK else "",
+        reason=f"By {stop.by}: {stop.reason}{running}{lifted}",
+        url=f"{public_url.rstrip('/')}/api/v1/stops",
     )

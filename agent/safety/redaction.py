@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from types import NoneType
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -135,6 +137,12 @@ _LINE: Final = re2.compile(r"([ \t]*)(-[ \t]+)?([^\r\n]*)([\r\n]*)")
 _MAPPING: Final = re2.compile(r"(?:[\"']?[A-Za-z0-9_./-]+[\"']?[ \t]*:(?:[ \t].*)?|[{}\[\]].*)")
 
 
+_SCALARS: Final = (str, int, float, NoneType)
+
+#: A name that we give things ourselves, and look at again and again.
+_SHORT: Final = 64
+
+
 class Redactor:
     """Takes secrets out of everything that leaves: Slack, PagerDuty, tickets, logs, console, the LLM."""
 
@@ -153,6 +161,14 @@ class Redactor:
             text = redacted
         return text
 
+    def is_clean(self, texts: Iterable[str]) -> bool:
+        """Whether there is nothing to take out of any of these; looked at all at once, which costs little.
+
+        No form looks back over the line's end before it, so what is found in one text is found here too.
+        """
+        together = "\n".join(texts)
+        return self.text(together) == together
+
     def _once(self, text: str) -> str:
         if self._known is not None:
             text = Places().sub(self._known, lambda _: MASK, text)
@@ -170,6 +186,8 @@ class Redactor:
         match value:
             case str():
                 return self.text(value)
+            case Mapping() if self._is_plain(value):
+                return {str(key): str(item) if isinstance(item, str) else item for key, item in value.items()}
             case Mapping():
                 named = _is_secret_pair(value)
                 return {self._key(key): self._field(key, item, named=named) for key, item in value.items()}
@@ -178,13 +196,22 @@ class Redactor:
             case _:
                 return value
 
+    def _is_plain(self, value: Mapping[object, object]) -> bool:
+        """Whether it is flat and nothing in it is to be taken out, as is nearly always so."""
+        texts: list[str] = []
+        for key, item in value.items():
+            if not isinstance(key, str) or _is_secret_name(key) or not isinstance(item, _SCALARS):
+                return False
+            texts += (key, item) if isinstance(item, str) else (key,)
+        return not _is_secret_pair(value) and self.is_clean(texts)
+
     def _key(self, key: object) -> object:
         return self.text(key) if isinstance(key, str) else key
 
     def _field(self, key: object, item: object, *, named: bool) -> object:
         if not isinstance(key, str):
             return self.value(item)
-        if (named and key.lower() == "value") or _SECRET_NAME.fullmatch(key):
+        if (named and key.lower() == "value") or _is_secret_name(key):
             return self._hidden(item)
         return self.value(item)
 
@@ -201,6 +228,15 @@ class Redactor:
             follows = isinstance(flag, str) and (_SECRET_FLAG.fullmatch(flag) or (is_redis and flag == "-a"))
             yield self._hidden(item) if follows else self.value(item)
             flag = item
+
+
+def _is_secret_name(key: str) -> bool:
+    return _is_secret_short_name(key) if len(key) <= _SHORT else _SECRET_NAME.fullmatch(key) is not None
+
+
+@lru_cache(maxsize=1_024)
+def _is_secret_short_name(key: str) -> bool:
+    return _SECRET_NAME.fullmatch(key) is not None
 
 
 def _is_secret_pair(value: Mapping[object, object]) -> bool:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from agent.domain.alert import Alert
 from agent.safety.redaction import Redactor
+
+
+def redacted_webhook(redactor: Redactor, alert: Alert | None, raw: str) -> tuple[Alert | None, str]:
+    """The alert and the body that it came in, as they may be kept; nearly always as they are."""
+    told = [] if alert is None else list(_texts(alert))
+    if not (alert and alert.labels) and redactor.is_clean([*told, raw]):
+        return alert, raw
+    return alert and redacted_alert(redactor, alert), redactor.text(raw)
 
 
 def redacted_alert(redactor: Redactor, alert: Alert) -> Alert:
@@ -27,3 +36,9 @@ def redacted_alert(redactor: Redactor, alert: Alert) -> Alert:
         links=tuple(redactor.text(link) for link in alert.links),
         labels={str(name): str(value) for name, value in labels.items()} if isinstance(labels, dict) else {},
     )
+
+
+def _texts(alert: Alert) -> Iterator[str]:
+    """Everything of it that is redacted, beside its labels: their names say what is secret."""
+    yield from (alert.title, alert.body, alert.service, alert.priority, alert.team, alert.environment)
+    yield from (alert.url, *alert.links)

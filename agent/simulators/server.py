@@ -36,7 +36,7 @@ class Fault:
     """Misbehave for requests whose path starts with `path`, `times` times (-1: until cleared).
 
     A status of 0 does not answer but goes on to the app after `delay_s`; -1 closes the connection
-    without an answer.
+    without an answer. `method` narrows it to one HTTP method: writes may fail while looks are answered.
     """
 
     status: int
@@ -45,6 +45,11 @@ class Fault:
     delay_s: float = 0.0
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = ""
+
+    def is_for(self, method: str, path: str) -> bool:
+        """Whether it is about this request."""
+        return path.startswith(self.path) and self.method in ("", method)
 
 
 class Simulator:
@@ -93,10 +98,10 @@ class Simulator:
         with self._lock:
             self._faults.clear()
 
-    def _take_fault(self, path: str) -> Fault | None:
+    def _take_fault(self, method: str, path: str) -> Fault | None:
         with self._lock:
             for fault in self._faults:
-                if path.startswith(fault.path):
+                if fault.is_for(method, path):
                     if fault.times > 0:
                         fault.times -= 1
                         if fault.times == 0:
@@ -109,7 +114,7 @@ class Simulator:
         def fault_first() -> Response | None:
             if request.path.startswith("/_sim/"):
                 return None
-            fault = self._take_fault(request.path)
+            fault = self._take_fault(request.method, request.path)
             return None if fault is None else _misbehaviour(fault)
 
         @app.after_request

@@ -18,6 +18,7 @@ from typing import Self
 from flask import Flask, Response, jsonify, request
 
 from agent.simulators.server import Simulator
+from agent.simulators.slack_history import History, wants_metadata
 from agent.simulators.slack_workspace import (
     BOT_ID,
     BOT_USER_ID,
@@ -35,7 +36,7 @@ __all__ = ["RateLimit", "SlackChannel", "SlackMessage", "SlackSimulator"]
 
 BOT_TOKEN = "xoxb-simulated-token"  # noqa: S105  (made up; opens nothing)
 WEBHOOK_PATH = "/services/T0SIMULATE/B0SIMULATE/simulatedWebhookSecret"
-SCOPES = ("chat:write", "chat:write.public", "channels:read")
+SCOPES = ("chat:write", "chat:write.public", "channels:read", "channels:history")
 # "Improving error conditions for incoming webhooks" and later codes: the status that goes with the text.
 _WEBHOOK_STATUS = {
     "channel_not_found": (404, "channel_not_found"),
@@ -49,7 +50,8 @@ Args = Mapping[str, object]
 class SlackSimulator(Simulator):
     """One workspace with one bot and one incoming webhook (which posts to the first channel).
 
-    `rate_limit` makes it refuse more than about one message a second for a channel, as Slack does.
+    `rate_limit` makes it refuse more than about one message a second for a channel, as Slack does;
+    `history_limit` and `history_page` are those of reading back.
     """
 
     def __init__(
@@ -59,12 +61,15 @@ class SlackSimulator(Simulator):
         scopes: Sequence[str] = SCOPES,
         channels: Sequence[str] = ("incidents",),
         rate_limit: RateLimit | None = None,
+        history_limit: RateLimit | None = None,
+        history_page: int = 999,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.bot_token = bot_token
         self.scopes = tuple(scopes)
         self.workspace = Workspace(channels, rate_limit)
+        self._history = History(self.workspace, self.scopes, history_limit, history_page)
         self._webhook_channel = channels[0]
         app = Flask("slack-simulator")
         self._serve_api(app)
@@ -117,6 +122,8 @@ class SlackSimulator(Simulator):
             "chat.update": self._update,
             "conversations.list": self._list,
             "conversations.info": self._info,
+            "conversations.history": self._channel_history,
+            "conversations.replies": self._replies,
         }
 
         @app.route("/api/<method>", methods=["GET", "POST"])
@@ -228,6 +235,15 @@ class SlackSimulator(Simulator):
             raise SlackRefusalError("channel_not_found")
         return {"channel": _channel_shape(found)}
 
+    def _channel_history(self, args: Args) -> dict[str, object]:
+        found, told = self._history.channel(args)
+        counts = {"pin_count": 0, "channel_actions_ts": None, "channel_actions_count": 0}
+        return {"messages": _shapes(found, args), **told, **counts}
+
+    def _replies(self, args: Args) -> dict[str, object]:
+        found, told = self._history.thread(args)
+        return {"messages": _shapes(found, args), **told}
+
 
 def _arguments() -> Args:
     """The arguments of a call: a JSON body, else form fields and the query."""
@@ -257,20 +273,21 @@ def _draft(args: Args) -> Draft:
         raise SlackRefusalError("invalid_arguments", response_metadata={"messages": ["[ERROR] thread_ts"]})
     return Draft(
         text=_text(args, "text"),
-        blocks=_blocks(args.get("blocks")),
+        blocks=_decoded(args.get("blocks"), "invalid_blocks_format"),
         thread_ts=thread_ts or "",
         broadcast=str(args.get("reply_broadcast", "")).lower() in {"1", "true"},
+        metadata=_decoded(args.get("metadata"), "invalid_metadata_format"),
     )
 
 
-def _blocks(value: object) -> object:
-    """Blocks as they are, or out of the JSON text that a form brings."""
+def _decoded(value: object, refusal: str) -> object:
+    """A value as it is, or out of the JSON text that a form brings."""
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except ValueError:
-        raise SlackRefusalError("invalid_blocks_format") from None
+        raise SlackRefusalError(refusal) from None
 
 
 def _text(args: Args, name: str) -> str:
@@ -302,6 +319,19 @@ def _shape(message: SlackMessage) -> dict[str, object]:
     if message.edits:
         shape["edited"] = {"user": BOT_USER_ID, "ts": message.ts}
     return shape
+
+
+def _shapes(messages: Sequence[SlackMessage], args: Args) -> list[dict[str, object]]:
+    """Messages as they are read back; of metadata only the type, unless all of it is asked for."""
+    shapes = []
+    for message in messages:
+        shape = _shape(message)
+        if message.metadata is not None:
+            whole = wants_metadata(args)
+            told = message.metadata if whole else {"event_type": message.metadata["event_type"]}
+            shape["metadata"] = dict(told)
+        shapes.append(shape)
+    return shapes
 
 
 def _channel_shape(channel: SlackChannel) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import threading
 import time
@@ -15,7 +16,8 @@ from agent.simulators.slack_blocks import blocks_error, readable, screen_text
 BOT_USER_ID, BOT_ID, TEAM_ID = "U0SIMULATE", "B0SIMULATE", "T0SIMULATE"
 # Over 40,000 characters chat.postMessage cuts or refuses the text; chat.update refuses more than 4,000.
 MAX_POST_TEXT, MAX_UPDATE_TEXT = 40_000, 4_000
-_FIRST_TS = 1_700_000_000
+# The documentation states no number for metadata; a few KB surely pass.
+MAX_METADATA = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class SlackMessage:
     broadcast: bool = False
     via: str = "bot"
     texts: tuple[str, ...] = ()
+    metadata: Mapping[str, object] | None = None
 
     @property
     def edits(self) -> int:
@@ -62,6 +65,7 @@ class Draft:
     thread_ts: str = ""
     broadcast: bool = False
     via: str = "bot"
+    metadata: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,14 @@ class TooManyError(Exception):
 
 
 @dataclass(slots=True)
-class _Meter:
+class Meter:
+    """Counts calls against a limit, for each key by itself."""
+
     limit: RateLimit | None
     left: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def take(self, channel_id: str) -> None:
+        """Count one call, or refuse it."""
         if self.limit is None:
             return
         now = self.limit.now()
@@ -114,9 +121,9 @@ class Workspace:
         self._lock = threading.RLock()
         self._channels: dict[str, SlackChannel] = {}
         self._messages: dict[str, list[SlackMessage]] = defaultdict(list)
-        self._meter = _Meter(rate_limit)
+        self._meter = Meter(rate_limit)
         self._ids = itertools.count(1)
-        self._ticks = itertools.count(1)
+        self._last_ts = (0, 0)
         for name in channels:
             self.add_channel(name)
 
@@ -159,17 +166,19 @@ class Workspace:
         with self._lock:
             place = self._may_post(channel, scopes)
             blocks = _content(draft, MAX_POST_TEXT)
+            metadata = _metadata(draft.metadata)
             parent = self._parent(place, draft.thread_ts)
             self._meter.take(place.id)
             message = SlackMessage(
                 channel_id=place.id,
-                ts=_ts(next(self._ticks)),
+                ts=self._next_ts(),
                 text=draft.text,
                 blocks=blocks,
                 thread_ts=parent,
                 broadcast=draft.broadcast and bool(parent),
                 via=draft.via,
                 texts=(draft.text,),
+                metadata=metadata,
             )
             self._messages[place.id].append(message)
             return message
@@ -186,6 +195,8 @@ class Workspace:
                 text=draft.text,
                 blocks=message.blocks if draft.blocks is None else blocks,
                 texts=(*message.texts, draft.text),
+                # left out it stays, empty it goes (chat.update, "metadata")
+                metadata=message.metadata if draft.metadata is None else _metadata(draft.metadata),
             )
             self._messages[channel_id][number] = changed
             return changed
@@ -200,6 +211,13 @@ class Workspace:
         """Forget every message."""
         with self._lock:
             self._messages.clear()
+
+    def _next_ts(self) -> str:
+        # Trailing zeros on purpose: whoever takes a ts for a number loses them and with them the thread.
+        second, part = self._last_ts
+        now = int(time.time())
+        self._last_ts = (now, 100) if now > second else (second, part + 100)
+        return f"{self._last_ts[0] + self._last_ts[1] // 1_000_000}.{self._last_ts[1] % 1_000_000:06d}"
 
     def _may_post(self, channel: str, scopes: Collection[str]) -> SlackChannel:
         place = self.channel(channel)
@@ -228,11 +246,6 @@ class Workspace:
         raise SlackRefusalError("message_not_found")
 
 
-def _ts(number: int) -> str:
-    # Trailing zeros on purpose: whoever takes a ts for a number loses them and with them the thread.
-    return f"{_FIRST_TS + number}.{number * 100 % 1_000_000:06d}"
-
-
 def _content(draft: Draft, max_text: int) -> tuple[Mapping[str, object], ...]:
     if len(draft.text) > max_text:
         raise SlackRefusalError("msg_too_long")
@@ -245,3 +258,17 @@ def _content(draft: Draft, max_text: int) -> tuple[Mapping[str, object], ...]:
         more = {"errors": list(remarks), "response_metadata": {"messages": list(remarks)}} if remarks else {}
         raise SlackRefusalError(code, **more)
     return tuple(draft.blocks) if isinstance(draft.blocks, list) else ()
+
+
+def _metadata(given: object) -> Mapping[str, object] | None:
+    """Metadata as it is kept; its payload holds texts, numbers and booleans (page "Message metadata")."""
+    if not given:
+        return None
+    payload = given.get("event_payload") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(payload, dict) or not given.get("event_type"):
+        raise SlackRefusalError("invalid_metadata_format")
+    if not all(isinstance(value, str | int | float | bool) for value in payload.values()):
+        raise SlackRefusalError("invalid_metadata_schema")
+    if len(json.dumps(given)) > MAX_METADATA:
+        raise SlackRefusalError("metadata_too_large")
+    return given

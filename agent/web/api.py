@@ -1,26 +1,21 @@
-"""`/api/v1`: incidents as JSON. Reading only; open on loopback, with a bearer token beyond it."""
+"""`/api/v1`, what only reads: incidents as JSON. Open on loopback, with a bearer token beyond it."""
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from agent.config import is_loopback
-from agent.domain.errors import UnknownIncidentError
+from agent.adapters.json_view import clean
 from agent.domain.incident import Status
-from agent.web import views
+from agent.web import tokens, views
+from agent.web.found import incident_or_404
 from agent.web.openapi import OPENAPI
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
 
 _MAX_PAGE = 500
-
-#: What a reverse proxy adds.
-_PROXY_HEADERS = ("forwarded", "x-forwarded-", "x-real-ip", "via")
 
 
 def blueprint(parts: WebParts) -> Blueprint:
@@ -29,27 +24,27 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.before_request
     def only_who_may_read() -> None:
-        _check_token(parts)
+        tokens.check_reader(parts)
 
     @routes.get("/incidents")
     def incidents() -> Response:
-        found = parts.store.incidents(
-            limit=_limit(), source_id=request.args.get("source_id"), status=_status()
-        )
+        found = parts.store.incidents(limit=_limit(), source_id=_source_id(), status=_status())
         shown = [views.incident(parts.store, each.id) for each in found]
         return jsonify(parts.redactor.value({"incidents": shown}))
 
     @routes.get("/incidents/<incident_id>")
     def incident(incident_id: str) -> Response:
-        try:
-            parts.store.incident(incident_id)
-        except UnknownIncidentError as error:
-            abort(404, str(error))
+        incident_or_404(parts, incident_id)
         return jsonify(parts.redactor.value(views.incident(parts.store, incident_id)))
 
     @routes.get("/escalations")
     def escalations() -> Response:
-        return jsonify(parts.redactor.value({"escalations": list(parts.store.escalations())}))
+        return jsonify(parts.redactor.value({"escalations": views.queue(parts.store)}))
+
+    @routes.get("/stops")
+    def stops() -> Response:
+        found = parts.store.all_stops() if _flag("all") else parts.store.stops()
+        return jsonify(parts.redactor.value({"stops": [views.stop(each) for each in found]}))
 
     @routes.get("/runbooks")
     def runbooks() -> Response:
@@ -62,23 +57,9 @@ def blueprint(parts: WebParts) -> Blueprint:
     return routes
 
 
-def _check_token(parts: WebParts) -> None:
-    server = parts.config.server
-    if server.api_token is None:
-        if is_loopback(server.host) and _is_from_this_machine():
-            return
-        abort(403, "set server.api_token in config.yaml to read the API beyond loopback")
-    given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    expected = server.api_token.resolve().reveal()
-    if not hmac.compare_digest(given.encode(), expected.encode()):
-        abort(401, "send the API token as Authorization: Bearer")
-
-
-def _is_from_this_machine() -> bool:
-    """Whether nothing hints at a proxy or at another name: both bring remote readers to loopback."""
-    host = urlsplit(f"//{request.host}").hostname or ""
-    passed_on = any(name.lower().startswith(_PROXY_HEADERS) for name in request.headers.keys())  # noqa: SIM118
-    return is_loopback(host) and not passed_on
+def _source_id() -> str | None:
+    given = request.args.get("source_id")
+    return None if given is None else clean(given)
 
 
 def _limit() -> int:
@@ -87,6 +68,13 @@ def _limit() -> int:
     if not is_short_number or not 0 < int(text) <= _MAX_PAGE:
         abort(400, f"limit must be a number from 1 to {_MAX_PAGE}")
     return int(text)
+
+
+def _flag(name: str) -> bool:
+    text = request.args.get(name, "false")
+    if text not in ("true", "false"):
+        abort(400, f"{name} must be true or false")
+    return text == "true"
 
 
 def _status() -> str | None:

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
+from agent.adapters.clock import SystemClock
+from agent.adapters.patience import until
 from agent.adapters.store import Store
 from agent.config import Config
 from agent.domain.errors import StoreError
+from agent.domain.stops import Stop
 from agent.library import Library
+from agent.pulse import Pulse
 from agent.safety.redaction import Redactor
-from agent.web import api, health, webhooks
+from agent.web import api, api_changes, health, webhooks
 from agent.web.metrics import Metrics
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 log = structlog.get_logger()
+
+#: PagerDuty gives a webhook 5 s (webhooks, "Behavior"); the answer is to be there long before.
+_WEBHOOK_S = 1.5
+
+_REQUEST_S = 10.0
 
 
 @dataclass
 class WebParts:
-    """What the web face may use; `notify` wakes the dispatcher."""
+    """What the web face may use; `notify` wakes the dispatcher. A worker serves its health alone."""
 
     config: Config
     store: Store
@@ -32,6 +45,9 @@ class WebParts:
     redactor: Redactor
     notify: Callable[[], None]
     ready: threading.Event
+    serves_web: bool = True
+    stopped: Callable[[], Sequence[Stop]] = tuple
+    pulse: Pulse = field(default_factory=lambda: Pulse(SystemClock()))
     started_at: float = field(default_factory=time.monotonic)
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -40,13 +56,27 @@ def create_app(parts: WebParts) -> Flask:
     """A Flask app over these parts; nothing is started."""
     app = Flask("oncall-agent")
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_blueprint(webhooks.blueprint(parts))
     app.register_blueprint(health.blueprint(parts))
-    app.register_blueprint(api.blueprint(parts))
+    if parts.serves_web:
+        app.register_blueprint(webhooks.blueprint(parts))
+        app.register_blueprint(api.blueprint(parts))
+        app.register_blueprint(api_changes.blueprint(parts))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreError, _store_down)
     app.register_error_handler(Exception, _broken)
+    app.wsgi_app = _in_time(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _in_time(answer: WSGIApplication) -> WSGIApplication:
+    """A store that does not answer is one that is down: said in time, so that the source sends it again."""
+
+    def answer_in_time(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        is_webhook = environ.get("PATH_INFO", "").startswith("/webhook/")
+        with until(time.monotonic() + (_WEBHOOK_S if is_webhook else _REQUEST_S)):
+            return answer(environ, start_response)
+
+    return answer_in_time
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

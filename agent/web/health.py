@@ -9,7 +9,9 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.domain.errors import StoreError
+from agent.web.llm_metrics import LlmCollector
 from agent.web.metrics import StoreCollector
+from agent.web.pulse_metrics import PulseCollector
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -19,17 +21,25 @@ def blueprint(parts: WebParts) -> Blueprint:
     """The three of them."""
     routes = Blueprint("health", __name__)
     parts.metrics.registry.register(StoreCollector(parts.store))
+    parts.metrics.registry.register(LlmCollector(parts.store))
+    parts.metrics.registry.register(PulseCollector(parts.store, parts.pulse))
 
     @routes.get("/health")
     def health() -> Response:
-        return jsonify({"status": "healthy", "uptime_seconds": round(time.monotonic() - parts.started_at)})
+        shown = {"status": "healthy", "uptime_seconds": round(time.monotonic() - parts.started_at)}
+        # as last seen: whether the process lives is answered without asking the database anything
+        stopped = [stop.what for stop in parts.stopped()]
+        return jsonify(shown | ({"stopped": stopped} if stopped else {}))
 
     @routes.get("/ready")
     def ready() -> tuple[Response, int]:
         problem = _not_ready(parts)
         if problem:
-            return jsonify({"status": "not ready", "reason": problem}), 503
-        return jsonify({"status": "ready", "runbooks": len(parts.library.runbooks)}), 200
+            return jsonify({"status": "not ready", "reason": parts.redactor.text(problem)}), 503
+        shown = {"status": "ready", "runbooks": len(parts.library.runbooks)}
+        # what comes in is taken, and something else cannot be done: `oncall-agent watch` pages for it
+        problems = [parts.redactor.text(each) for each in parts.pulse.problems()]
+        return jsonify(shown | ({"problems": problems} if problems else {})), 200
 
     @routes.get("/metrics")
     def metrics() -> Response:
@@ -45,4 +55,4 @@ def _not_ready(parts: WebParts) -> str:
         parts.store.counts_by_status()
     except StoreError as error:
         return str(error)
-    return ""
+    return "; ".join(parts.pulse.late())

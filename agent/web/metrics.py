@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from agent.adapters.store import Store
 from agent.domain.incident import Status
+from agent.domain.stops import StopScope
 
 
 class Metrics:
@@ -48,3 +49,11 @@ class StoreCollector(Collector):
             age.add_metric([channel], (now - oldest).total_seconds() if oldest else 0)
         yield waiting
         yield age
+        yield self._stopped()
+
+    def _stopped(self) -> GaugeMetricFamily:
+        stopped = GaugeMetricFamily("oncall_stopped", "Stops in force, by scope.", labels=["scope"])
+        scopes = [stop.scope for stop in self._store.stops()]
+        for scope in StopScope:
+            stopped.add_metric([scope.value], scopes.count(scope))
+        return stopped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agent.domain.incident import Status
+from agent.web.openapi_changes import CHANGES, PUT_STOP, STOP, answer, failures
 
 _INCIDENT: Final[dict[str, Any]] = {
     "type": "object",
@@ -35,8 +36,25 @@ _INCIDENT: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
+_WAITING: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["incident_id", "title", "status", "trigger", "reason", "created_at", "waits_for", "until"],
+    "properties": {
+        "incident_id": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "string", "enum": ["waiting", "open"]},
+        "trigger": {"type": "string"},
+        "reason": {"type": "string"},
+        "severity": {"type": ["string", "null"]},
+        "created_at": {"type": "string"},
+        "waits_for": {"type": "string", "description": "an approval, a choice, or a human"},
+        "until": {"type": ["string", "null"], "description": "when an answer no longer counts"},
+    },
+}
+
+
 def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"200": {"description": description, "content": {"application/json": {"schema": schema}}}}
+    return answer("200", description, schema) | failures()
 
 
 def _list_of(name: str, item: dict[str, Any]) -> dict[str, Any]:
@@ -76,16 +94,27 @@ OPENAPI: Final[dict[str, Any]] = {
                 "parameters": [_parameter("id", "path", "The incident's id", {"type": "string"})],
                 "responses": {
                     **_answer("The incident", _INCIDENT),
-                    "404": {"description": "There is no such incident"},
+                    **failures({"404": "There is no such incident"}),
                 },
             }
         },
         "/api/v1/escalations": {
             "get": {
-                "summary": "Open escalations, oldest first",
-                "responses": _answer("Escalations", _list_of("escalations", {"type": "object"})),
+                "summary": "What waits for a human: approvals and choices by expiry, then open escalations",
+                "responses": _answer("Escalations", _list_of("escalations", _WAITING)),
             }
         },
+        "/api/v1/stops": {
+            "get": {
+                "summary": "What humans have stopped",
+                "parameters": [
+                    _parameter("all", "query", "Those that were lifted too", {"enum": ["true", "false"]})
+                ],
+                "responses": _answer("Stops in force, oldest first", _list_of("stops", STOP)),
+            },
+            **PUT_STOP,
+        },
+        **CHANGES,
         "/api/v1/runbooks": {
             "get": {
                 "summary": "The runbooks in force",

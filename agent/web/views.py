@@ -10,6 +10,7 @@ from agent.adapters.store import Store
 from agent.domain.decisions import Attempt, AttemptEnd, Plan, PlannedStep
 from agent.domain.incident import Incident, TimelineEvent
 from agent.domain.runbook import Runbook
+from agent.domain.stops import Stop
 
 
 def incident(store: Store, incident_id: str) -> dict[str, Any]:
@@ -37,6 +38,27 @@ def incident(store: Store, incident_id: str) -> dict[str, Any]:
         "result": found.result or None,
         "escalation": _escalation(store.escalation(incident_id)),
         "timeline": [_event(event) for event in store.timeline(incident_id)],
+    }
+
+
+def queue(store: Store) -> list[dict[str, Any]]:
+    """What waits for a human: questions that expire first, then what was escalated, oldest first."""
+    escalated = [{**row, "waits_for": "a human", "until": None} for row in store.escalations()]
+    return [dict(row) for row in store.waiting()] + escalated
+
+
+def stop(found: Stop) -> dict[str, Any]:
+    """One stop, in force or lifted."""
+    return {
+        "id": found.id,
+        "scope": found.scope.value,
+        "name": found.name or None,
+        "reason": found.reason,
+        "by": found.by,
+        "at": found.at.isoformat(),
+        "ends_running": found.ends_running,
+        "lifted_at": found.lifted_at.isoformat() if found.lifted_at else None,
+        "lifted_by": found.lifted_by or None,
     }
 
 

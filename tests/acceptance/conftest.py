@@ -83,6 +83,8 @@ class Agent:
         self.webhook_url = f"{self.url}/webhook/pagerduty"
         self.process: subprocess.Popen[bytes] | None = None
         self.overrides: dict[str, Any] = {}
+        self.arguments: tuple[str, ...] = ()
+        self.variables: dict[str, str] = {}
         (directory / "runbooks").mkdir()
 
     def runbook(self, name: str, text: str) -> None:
@@ -121,6 +123,7 @@ class Agent:
             "PAGERDUTY_ROUTING_KEY": self.pagerduty.routing_key,
             "PAGERDUTY_WEBHOOK_SECRET": "simulated-webhook-secret",
             "SLACK_BOT_TOKEN": self.slack.bot_token,
+            **self.variables,
         }
 
     @property
@@ -131,7 +134,7 @@ class Agent:
         self.config_path.write_text(yaml.safe_dump(self.config()))
         with (self.directory / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "serve", "--config", str(self.config_path)],
+                [sys.executable, "-m", "agent", "serve", "--config", str(self.config_path), *self.arguments],
                 env=self.environment(),
                 cwd=self.directory,
                 stderr=log,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import random
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -169,6 +173,107 @@ def test_a_command_that_was_running_when_the_agent_was_killed_is_ended_and_never
     wait_until(agent.pagerduty.pages, "a human is paged")
 
 
+WANDERER = """#!/bin/sh
+setsid sleep 300 < /dev/null > /dev/null 2>&1 &
+echo gone
+sleep 300
+"""
+
+WANDERING = """# Runbook: A script whose child goes its own way
+
+## Trigger Conditions
+- Alert contains: "redis"
+
+## Blast Radius
+- max_service_restarts: 1
+- requires_human_approval: false
+
+## Steps
+
+### Step 1: Restart
+```bash
+SCRIPT
+```
+"""
+
+
+def tree_of(pid: int) -> list[int]:
+    """A process and everything that it started, directly or not, as far as it is still known."""
+    parents = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def programs_of(incident_id: str) -> list[str]:
+    """What runs with the incident's mark, by the names of the programs."""
+    names = []
+    for pid in commands_of(incident_id):
+        with contextlib.suppress(OSError):
+            names.append((Path("/proc") / pid / "comm").read_text().strip())
+    return sorted(names)
+
+
+def wandering(agent: Agent, directory: Path) -> str:
+    """A command runs whose child has made a session of its own; gives the incident's id."""
+    script = directory / "restart.sh"
+    script.write_text(WANDERER)
+    script.chmod(0o755)
+    sha256 = hashlib.sha256(script.read_bytes()).hexdigest()
+    tables = directory / "tables.yaml"
+    effect = "{class: service_restart, target: shop}"
+    tables.write_text(f"scripts:\n  {script}:\n    sha256: '{sha256}'\n    effect: {effect}\n")
+    agent.overrides["execution"] = {"effect_tables": [str(tables)]}
+    agent.runbook("wandering", WANDERING.replace("SCRIPT", str(script)))
+    agent.start()
+    deliver(agent, 1)
+    found = wait_until(lambda: agent.incident("P1"), "it is received")
+    incident_id: str = found["id"]
+    wait_until(lambda: programs_of(incident_id).count("sleep") == 2, "both run")
+    return incident_id
+
+
+def was_ended_once(agent: Agent) -> bool:
+    incident = agent.ended("P1")
+    trigger = incident["escalation"]["trigger"]
+    return (incident["status"], trigger) == ("escalated", "outcome_unknown")
+
+
+def test_a_child_that_made_a_session_of_its_own_ends_with_the_agent(agent: Agent, tmp_path: Path) -> None:
+    incident_id = wandering(agent, tmp_path)
+    agent.kill()
+    wait_until(lambda: not commands_of(incident_id), "nothing of it is left, before the agent is back")
+    agent.start()
+    assert was_ended_once(agent)
+
+
+def test_an_orphan_that_survived_the_whole_tree_is_ended_at_the_next_start(
+    agent: Agent, tmp_path: Path
+) -> None:
+    incident_id = wandering(agent, tmp_path)
+    assert agent.process is not None
+    wanderer = [int(pid) for pid in commands_of(incident_id) if os.getsid(int(pid)) == int(pid)]
+    doomed = tree_of(agent.process.pid)
+    for pid in doomed:  # nobody gets to clean up after anybody
+        os.kill(pid, signal.SIGSTOP)
+    for pid in doomed:
+        if pid not in wanderer or (Path(f"/proc/{pid}/comm").read_text().strip() != "sleep"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    agent.kill()
+    for pid in wanderer:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    assert programs_of(incident_id) == ["sleep"]
+    agent.start()
+    assert commands_of(incident_id) == []
+    assert was_ended_once(agent)
+
+
 READING = """# Runbook: Slow look
 
 ## Trigger Conditions
@@ -197,8 +302,18 @@ def test_a_command_that_only_reads_is_run_again_after_a_kill(agent: Agent, redis
     assert agent.ended("P1")["status"] == "resolved"
 
 
+#: How many, for those who have an hour.
+KILLS = int(os.environ.get("SOAK_KILLS", "60"))
+
+
 @pytest.mark.soak
-def test_sixty_random_kills(agent: Agent, redis: RedisServer) -> None:
-    outcome = kill_at_random(agent, redis, kills=60, each=5, seed=int(time.time()))
-    print(f"\n{outcome}")  # noqa: T201  (the figure is what the soak is for)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_many_random_kills(agent: Agent, redis: RedisServer, request: Any, database: str) -> None:
+    if database == "postgresql":
+        agent.overrides["database"] = {"url": request.getfixturevalue("postgres_url")}
+    seed = int(os.environ.get("SOAK_SEED", "0")) or int(time.time())
+    outcome = kill_at_random(agent, redis, kills=KILLS, each=5, seed=seed)
+    print(f"\n{database}, seed {seed}: {outcome}")  # noqa: T201  (the figure is what the soak is for)
     assert (outcome.twice, outcome.lost) == (0, 0)
+    assert outcome.resolved + outcome.unknown == KILLS * 5
+    assert agent.cli("audit", "verify").returncode == 0

@@ -174,7 +174,7 @@ class Injection:
             alert=alert,
         )  # fmt: skip
         incident_id = self._store.accept(event, "{}").incident_id
-        self._store.mark_started(incident_id)
+        self._store.begin_run(incident_id, "main")
         return incident_id
 
     def _context(self, library: Library, sandbox: FakeSandbox, advisor: Recording) -> Context:

@@ -7,7 +7,6 @@ request and the right that it needs cannot differ.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,9 @@ import urllib3
 from kubernetes import client as vendor
 from urllib3 import exceptions as http
 
+from agent.adapters.exchange import why_not_reached
 from agent.adapters.kubernetes.credentials import ClusterCredentials
+from agent.adapters.patience import addresses_of, ending_after, time_left_s, watched
 from agent.domain.access import ClusterRight
 from agent.domain.errors import Reason, ServiceError
 
@@ -47,7 +48,12 @@ _VERBS = {
     "delete": "delete",
 }
 #: Fails before a byte of the request is sent.
-_UNREACHABLE = (http.NewConnectionError, http.ConnectTimeoutError, http.NameResolutionError)
+_UNREACHABLE = (
+    http.NewConnectionError,
+    http.ConnectTimeoutError,
+    http.NameResolutionError,
+    http.SSLError,
+)
 
 
 class KubernetesApi:
@@ -69,25 +75,37 @@ class KubernetesApi:
             answer = json.loads(text)
         except ValueError as error:
             raise _error(Reason.BAD_ANSWER, f"the answer to {in_words(right)} is not JSON") from error
-        if not isinstance(answer, dict):
-            raise _error(Reason.BAD_ANSWER, f"the answer to {in_words(right)} is no object")
+        if not (isinstance(answer, dict) and isinstance(answer.get("kind"), str)):
+            raise _error(Reason.BAD_ANSWER, f"the answer to {in_words(right)} is no object of Kubernetes")
         return answer
 
     def text(self, right: ClusterRight, *, timeout_s: float | None = None, **options: object) -> str:
         """The same, with the answer as it came."""
         limit_s = timeout_s or self._timeout_s
-        where = {key: value for key, value in _place(right).items() if value}
         self._sign()
-        try:
-            method = getattr(_APIS[right.group](self._vendor), _method(right))
-            # a pair: older versions of the client take a single fraction for no timeout at all
-            patience = (limit_s, limit_s)
-            answer = method(**where, **options, _preload_content=False, _request_timeout=patience)
-            return _body(answer, time.monotonic() + limit_s)
-        except vendor.ApiException as error:
-            raise _refused(error, right) from error
-        except http.HTTPError as error:
-            raise _not_answered(error, right) from error
+        with ending_after(limit_s) as ending:
+            try:
+                text = self._asked(right, limit_s, options)
+            except vendor.ApiException as error:
+                raise _refused(error, right) from error
+            except _UNREACHABLE as error:
+                words = f"{in_words(right)} could not be sent: {_why(error)}"
+                raise _error(Reason.UNREACHABLE, words, retryable=True) from error
+            except http.HTTPError as error:
+                if ending.is_over or isinstance(error, http.ReadTimeoutError):
+                    raise _too_late(right, limit_s) from error
+                words = f"{in_words(right)} was sent, and its connection broke before the answer was whole"
+                raise _error(Reason.TIMEOUT, words, retryable=True) from error
+        if ending.is_over:  # what was read of a connection that we cut is no answer
+            raise _too_late(right, limit_s)
+        return text
+
+    def _asked(self, right: ClusterRight, limit_s: float, options: Mapping[str, object]) -> str:
+        where = {key: value for key, value in _place(right).items() if value}
+        method = getattr(_APIS[right.group](self._vendor), _method(right))
+        # a pair: older versions of the client take a single fraction for no timeout at all
+        patience = (limit_s, limit_s)
+        return _body(method(**where, **options, _preload_content=False, _request_timeout=patience))
 
     def token(self) -> str:
         """Our bearer token as it is now, or ""."""
@@ -102,6 +120,37 @@ class KubernetesApi:
             self._vendor.configuration.api_key["authorization"] = f"Bearer {token}"
 
 
+class _Patient(urllib3.connection.HTTPConnection):
+    """A connection that gives up, and lets itself be cut, when its time is over."""
+
+    def connect(self) -> None:
+        """Look the name up first, in bounded time; the library asks again and is told at once."""
+        try:
+            addresses_of(self.host, self.port, timeout_s=time_left_s())
+        except TimeoutError as error:
+            raise http.ConnectTimeoutError(self, "its name was not looked up in time") from error
+        except (OSError, UnicodeError) as error:
+            raise http.NewConnectionError(self, "its name was not found") from error
+        super().connect()
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]
+        """The head of the answer; its body is read from the same connection."""
+        watched(self.sock)
+        return super().getresponse()
+
+
+class _PatientTls(_Patient, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Patient
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _PatientTls
+
+
 def _connections(credentials: ClusterCredentials) -> urllib3.PoolManager:
     """No retries, no redirects and no proxy: the vendor's own pool would repeat what it cannot know.
 
@@ -110,11 +159,16 @@ def _connections(credentials: ClusterCredentials) -> urllib3.PoolManager:
     # a number would make urllib3 wrap the cause; False tells it as it is, and does not follow redirects
     tls = credentials.tls()
     if tls is None:
-        return urllib3.PoolManager(retries=False)
-    if credentials.server_name:
+        manager = urllib3.PoolManager(retries=False)
+    elif credentials.server_name:
         name = credentials.server_name
-        return urllib3.PoolManager(retries=False, ssl_context=tls, server_hostname=name, assert_hostname=name)
-    return urllib3.PoolManager(retries=False, ssl_context=tls)
+        manager = urllib3.PoolManager(
+            retries=False, ssl_context=tls, server_hostname=name, assert_hostname=name
+        )
+    else:
+        manager = urllib3.PoolManager(retries=False, ssl_context=tls)
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+    return manager
 
 
 def _place(right: ClusterRight) -> dict[str, str]:
@@ -131,7 +185,7 @@ def _method(right: ClusterRight) -> str:
     return f"{_VERBS[right.verb]}_{scope}{noun}{below}"
 
 
-def _body(answer: urllib3.HTTPResponse, until: float) -> str:
+def _body(answer: urllib3.HTTPResponse) -> str:
     parts: list[bytes] = []
     size = 0
     try:
@@ -141,8 +195,6 @@ def _body(answer: urllib3.HTTPResponse, until: float) -> str:
             size += len(part)
             if size > MAX_ANSWER:
                 raise _error(Reason.BAD_ANSWER, f"an answer is larger than {MAX_ANSWER} bytes")
-            if time.monotonic() > until:
-                raise _error(Reason.TIMEOUT, "an answer did not end in time", retryable=True)
     finally:
         answer.close()
     return b"".join(parts).decode("utf-8", errors="replace")
@@ -188,7 +240,8 @@ def answered(
 
 def _refused(error: vendor.ApiException, right: ClusterRight) -> ServiceError:
     if not error.status:  # the vendor's way to tell that TLS failed
-        return _error(Reason.UNREACHABLE, f"{in_words(right)} could not be sent: {error.reason}")
+        why = why_not_reached(error.__context__)
+        return _error(Reason.UNREACHABLE, f"{in_words(right)} could not be sent: {why}", retryable=True)
     return answered(int(error.status), error.body or "", right, retry_after_s=_retry_after(error))
 
 
@@ -210,11 +263,15 @@ def _retry_after(error: vendor.ApiException) -> float | None:
     return float(text) if text.isdecimal() else None
 
 
-def _not_answered(error: http.HTTPError, right: ClusterRight) -> ServiceError:
-    words = in_words(right)
-    if isinstance(error, _UNREACHABLE | http.SSLError):
-        return _error(Reason.UNREACHABLE, f"{words} could not be sent: {error}", retryable=True)
-    return _error(Reason.TIMEOUT, f"{words} was sent and not answered: {error}", retryable=True)
+def _why(error: http.HTTPError) -> str:
+    if isinstance(error, http.ConnectTimeoutError) and not isinstance(error, http.NewConnectionError):
+        return "the server does not answer"
+    return why_not_reached(error)
+
+
+def _too_late(right: ClusterRight, limit_s: float) -> ServiceError:
+    words = f"{in_words(right)} was sent and not answered within {limit_s:g} s"
+    return _error(Reason.TIMEOUT, words, retryable=True)
 
 
 def _error(reason: Reason, words: str, *, retryable: bool = False) -> ServiceError:

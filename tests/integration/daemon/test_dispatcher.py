@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from agent.domain.incident import Status
 from agent.domain.records import Decision
+from agent.domain.runs import Leg, Places
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
-from agent.durable import RunState
 from tests.integration.daemon.conftest import Control
 from tests.unit.pipeline.conftest import ALERT
 
@@ -37,17 +38,22 @@ def decide(control: Control, incident_id: str) -> None:
     assert control.store.decide(incident_id, decision)
 
 
+def begun(control: Control) -> list[str]:
+    """The incidents whose first leg was begun."""
+    return [leg.incident_id for leg in control.runs.carried_on if leg.number == 1]
+
+
 def test_what_was_accepted_is_started_once_and_marked(control: Control) -> None:
     incident_id = accept(control, 1)
     for _ in range(3):
         control.dispatcher.tick()
-    assert control.runs.started == [incident_id]
+    assert begun(control) == [incident_id]
     assert control.store.incident(incident_id).started_at == control.clock.now()
 
 
 def test_with_nothing_to_do_it_waits_to_be_notified(control: Control) -> None:
     assert control.dispatcher.tick() == 0
-    assert control.runs.started == []
+    assert control.runs.carried_on == []
 
 
 def test_no_more_incidents_are_started_than_configured(control: Control) -> None:
@@ -55,7 +61,8 @@ def test_no_more_incidents_are_started_than_configured(control: Control) -> None
     for number in range(5):
         accept(control, number)
     control.dispatcher.tick()
-    assert len(control.runs.started) == 2
+    control.dispatcher.tick()
+    assert len(control.runs.carried_on) == 2
 
 
 def test_incidents_of_one_service_are_started_one_after_the_other(control: Control) -> None:
@@ -63,17 +70,51 @@ def test_incidents_of_one_service_are_started_one_after_the_other(control: Contr
     control.clock.sleep(1)
     second = accept(control, 2, service="api")
     control.dispatcher.tick()
-    assert control.runs.started == [first]
+    assert begun(control) == [first]
     control.stands(first, Status.RESOLVED)
     control.dispatcher.tick()
-    assert control.runs.started == [first, second]
+    assert begun(control) == [first, second]
 
 
-def test_a_start_that_was_not_marked_before_a_crash_is_asked_for_again(control: Control) -> None:
-    incident_id = accept(control, 1)
-    control.runs.start(incident_id)
+def test_services_may_be_configured_to_have_more_than_one_at_a_time(control: Control) -> None:
+    control.world.configure(limits={"one_at_a_time_per_service": False})
+    both = [accept(control, number, service="api") for number in (1, 2)]
     control.dispatcher.tick()
-    assert control.runs.started == [incident_id, incident_id]
+    assert sorted(begun(control)) == sorted(both)
+
+
+def test_a_claim_whose_leg_was_never_begun_is_begun_by_the_watchdog(control: Control) -> None:
+    """The process was killed between the two."""
+    incident_id = accept(control, 1)
+    assert control.store.claim(Places(1), "main") == [Leg(incident_id)]
+    control.dispatcher.tick()
+    assert control.runs.carried_on == []
+    control.watchdog.tick()
+    control.watchdog.tick()  # seen once it may be about to begin
+    assert control.runs.started == [incident_id]
+
+
+def test_a_run_whose_wait_is_over_goes_on(control: Control) -> None:
+    incident_id = accept(control, 1)
+    control.dispatcher.tick()
+    until = control.clock.now() + timedelta(seconds=60)
+    assert control.store.park(Leg(incident_id), "decision", until=until, woken={}) is None
+    control.dispatcher.tick()
+    assert len(control.runs.carried_on) == 1
+    control.clock.sleep(61)
+    control.dispatcher.tick()
+    control.dispatcher.tick()
+    assert control.runs.carried_on == [Leg(incident_id), Leg(incident_id, 2)]
+
+
+def test_a_run_that_is_woken_goes_on_at_once(control: Control) -> None:
+    incident_id = accept(control, 1)
+    control.dispatcher.tick()
+    until = control.clock.now() + timedelta(seconds=60)
+    control.store.park(Leg(incident_id), "decision", until=until, woken={})
+    control.store.wake(incident_id, "decision")
+    control.dispatcher.tick()
+    assert control.runs.carried_on[1:] == [Leg(incident_id, 2)]
 
 
 def test_a_human_who_takes_over_wakes_the_run(control: Control) -> None:
@@ -108,14 +149,6 @@ def test_an_event_that_must_wait_for_our_own_write_is_looked_at_again_soon(contr
     control.store.end_own_write("P1", "acknowledge", "PAGENT0")
     control.dispatcher.tick()
     assert len(control.runs.woken) == 1
-
-
-@pytest.mark.parametrize("state", [RunState.DONE, RunState.DEAD, RunState.UNKNOWN])
-def test_a_run_that_is_not_alive_is_not_woken(control: Control, state: RunState) -> None:
-    incident_id = control.running(state=state)
-    decide(control, incident_id)
-    control.dispatcher.tick()
-    assert control.runs.woken == []
 
 
 def test_a_decision_wakes_its_run_once(control: Control) -> None:

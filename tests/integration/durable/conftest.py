@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.domain.errors import StoreError
+from agent.domain.runs import Places
 from agent.durable import Durable, RunState
 from agent.ports import Run
+from tests.postgres import on_both_databases
 
 DEADLINE_S = 15.0
+
+PLACES = Places(at_once=32)
 
 Handle = Callable[[Run, str], None]
 
@@ -42,23 +49,65 @@ def no_crash(incident_id: str, error: Exception) -> None:
     raise AssertionError(f"{incident_id} crashed") from error
 
 
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/oncall.db"
+class Waits:
+    """Goes on with waits that are over, as the dispatcher does."""
+
+    def __init__(self, store: Store, durable: Durable) -> None:
+        self._store = store
+        self._durable = durable
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+        self._thread.start()
+
+    def _go_on(self) -> None:
+        while not self._over.wait(0.01):
+            try:
+                for leg in self._store.begin_due(self._durable.executor_id):
+                    self._durable.carry_on(leg)
+            except StoreError:
+                continue
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    return on_both_databases(request)
 
 
 @pytest.fixture
-def launch(database_url: str) -> Iterator[Launch]:
-    launched: list[Durable] = []
+def store(database_url: str) -> Iterator[Store]:
+    """By the machine's clock: a run that sleeps does so in its own thread."""
+    store = Store(database_url, SystemClock())
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def launch(store: Store, database_url: str) -> Iterator[Launch]:
+    launched: list[tuple[Durable, Waits]] = []
 
     def start(handle: Handle, on_crash: Callable[[str, Exception], None] = no_crash) -> Durable:
-        durable = Durable(database_url=database_url, executor_id="main", handle=handle, on_crash=on_crash)
-        launched.append(durable)
+        durable = Durable(
+            database_url=database_url,
+            executor_id="main",
+            store=store,
+            places=PLACES,
+            handle=handle,
+            on_crash=on_crash,
+        )
+        for _, waits in launched:
+            waits.end()
         durable.launch()
+        launched.append((durable, Waits(store, durable)))
         return durable
 
     yield start
-    for durable in reversed(launched):
+    for durable, waits in reversed(launched):
+        waits.end()
         durable.close()
 
 

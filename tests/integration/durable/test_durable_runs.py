@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
+from agent.adapters.store import Store
 from agent.durable import Durable, RunState, system_database_url
 from agent.ports import Run
-from tests.integration.durable.conftest import DEADLINE_S, Launch, ended, eventually
+from tests.integration.durable.conftest import DEADLINE_S, PLACES, Launch, ended, eventually
 
 Told = queue.Queue[Any]
 
 #: A process of its own, killed in the middle of its second step as a machine without power would.
 INTERRUPTED = """
 import os, sys, threading
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
+from agent.domain.runs import Places
 from agent.durable import Durable
 
 done = open(sys.argv[2], "a")
@@ -27,6 +31,8 @@ def note(word):
     return word
 
 def die():
+    if sys.argv[3] == "wrote":
+        store.learn_own_user_id("PAGENT0")
     note("two begun")
     os._exit(9)
 
@@ -34,7 +40,10 @@ def handle(run, incident_id):
     run.step("one", lambda: note("one"), returns=str)
     run.step("two", die, returns=str)
 
-durable = Durable(database_url=sys.argv[1], executor_id="main", handle=handle, on_crash=print)
+store = Store(sys.argv[1], SystemClock())
+durable = Durable(
+    database_url=sys.argv[1], executor_id="main", store=store, places=Places(32), handle=handle, on_crash=print
+)
 durable.launch()
 durable.start("inc-1")
 threading.Event().wait(30)
@@ -42,10 +51,17 @@ threading.Event().wait(30)
 
 BUSY = """
 import sys
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
 from agent.domain.errors import ExecutorBusyError
+from agent.domain.runs import Places
 from agent.durable import Durable
 
-durable = Durable(database_url=sys.argv[1], executor_id=sys.argv[2], handle=print, on_crash=print)
+url, executor_id = sys.argv[1:]
+durable = Durable(
+    database_url=url, executor_id=executor_id, store=Store(url, SystemClock()), places=Places(32),
+    handle=print, on_crash=print,
+)
 try:
     durable.launch()
 except ExecutorBusyError as error:
@@ -130,19 +146,23 @@ def test_steps_are_remembered_over_a_relaunch(launch: Launch, told: Told) -> Non
     assert told.empty()
 
 
-def test_a_run_that_lost_its_process_goes_on_behind_its_last_finished_step(
-    launch: Launch, told: Told, database_url: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("written", "again"), [("wrote", ["two after one"]), ("wrote nothing", ["one", "two after one again"])]
+)
+def test_a_run_that_lost_its_process_knows_every_step_before_the_last_thing_it_wrote(
+    launch: Launch, told: Told, database_url: str, tmp_path: Path, written: str, again: list[str]
 ) -> None:
+    """A step that nothing was written after is done again, together with all that follows it."""
     done = tmp_path / "done"
-    killed = python(INTERRUPTED, database_url, str(done))
+    killed = python(INTERRUPTED, database_url, str(done), written)
     assert (killed.returncode, done.read_text().split("\n")[:2]) == (9, ["one", "two begun"])
 
     def handle(run: Run, incident_id: str) -> None:
-        one = run.step("one", lambda: told.put("one again") or "", returns=str)
+        one = run.step("one", lambda: told.put("one") or "one again", returns=str)
         run.step("two", lambda: told.put(f"two after {one}") or "", returns=str)
 
     durable = launch(handle)
-    assert heard(told, 1) == ["two after one"]
+    assert heard(told, len(again)) == again
     assert ended(durable, "inc-1") is RunState.DONE
     assert told.empty()
 
@@ -211,8 +231,15 @@ def test_the_executor_is_free_again_when_its_process_has_stopped(launch: Launch,
     assert python(BUSY, database_url, "main").stdout == "launched\n"
 
 
-def test_closing_what_was_never_launched_is_harmless(database_url: str) -> None:
-    Durable(database_url=database_url, executor_id="main", handle=print, on_crash=print).close()
+def test_closing_what_was_never_launched_is_harmless(database_url: str, store: Store) -> None:
+    Durable(
+        database_url=database_url,
+        executor_id="main",
+        store=store,
+        places=PLACES,
+        handle=print,
+        on_crash=print,
+    ).close()
 
 
 def test_many_runs_at_once_each_end_once(launch: Launch, told: Told) -> None:

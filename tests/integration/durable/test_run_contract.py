@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -43,17 +44,17 @@ class DurableSubject:
 
     def run(self, body: Body, *, woken_on: str = "") -> Any:
         results: queue.Queue[Any] = queue.Queue()
-        ready: queue.Queue[str] = queue.Queue()
+        ready = threading.Event()
 
         def handle(run: Run, incident_id: str) -> None:
-            ready.get(timeout=DEADLINE_S)
+            ready.wait(DEADLINE_S)
             results.put(body(run))
 
         durable = self._launch(handle, lambda _, error: results.put(error))
         durable.start("inc-1")
         if woken_on:
             durable.wake("inc-1", woken_on)
-        ready.put("go")
+        ready.set()
         result = results.get(timeout=DEADLINE_S)
         if isinstance(result, Exception):
             raise result
@@ -81,7 +82,10 @@ VALUES: tuple[tuple[Any, Any], ...] = (
 
 def test_a_step_gives_back_what_it_made_whatever_it_is(subject: Subject) -> None:
     def body(run: Run) -> list[Any]:
-        return [run.step("one", lambda value=value: value, returns=returns) for value, returns in VALUES]
+        return [
+            run.step(f"step {number}", lambda value=value: value, returns=returns)
+            for number, (value, returns) in enumerate(VALUES)
+        ]
 
     given = subject.run(body)
     assert given == [value for value, _ in VALUES]
@@ -92,11 +96,20 @@ def test_each_step_is_done_once_in_its_order(subject: Subject) -> None:
     done: list[str] = []
 
     def body(run: Run) -> list[str]:
-        for name in ("one", "two", "one"):
+        for name in ("one", "two", "three"):
             run.step(name, lambda name=name: done.append(name), returns=None)
         return done
 
-    assert subject.run(body) == ["one", "two", "one"]
+    assert subject.run(body) == ["one", "two", "three"]
+
+
+def test_a_name_stands_for_one_step_of_a_run(subject: Subject) -> None:
+    def body(run: Run) -> None:
+        run.step("one", lambda: None, returns=None)
+        run.step("one", lambda: None, returns=None)
+
+    with pytest.raises(ValueError, match="two steps of one run are called 'one'"):
+        subject.run(body)
 
 
 def test_what_breaks_in_a_step_breaks_the_run(subject: Subject) -> None:

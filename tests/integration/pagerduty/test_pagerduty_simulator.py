@@ -223,6 +223,12 @@ def test_faults_come_in_order_and_go_away(pagerduty, api):
     assert api.get("/users?query=x").status_code == 200
 
 
+def test_a_fault_may_be_for_one_method_alone(pagerduty, api):
+    pagerduty.misbehave(Fault(500, "/users", times=-1, method="PUT"))
+    assert api.get("/users?query=x").status_code == 200
+    assert api.put("/users", json={}).status_code == 500
+
+
 def test_it_can_be_steered_by_curl(pagerduty):
     with httpx.Client(base_url=pagerduty.url, trust_env=False) as curl:
         asked = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
@@ -178,3 +179,43 @@ def test_a_failure_is_told_and_the_next_call_works(any_chat, card):
     assert any_chat.roots() == []
     any_chat.chat.post_root(card)
     assert len(any_chat.roots()) == 1
+
+
+NOW = datetime.now(UTC)
+
+
+def test_a_root_is_found_by_its_key(threaded, card):
+    threaded.chat.post_root(card, key="inc-1")
+    ref = threaded.chat.post_root(card, key="inc-2")
+    threaded.chat.update_root(ref, replace(card, status="resolved"))
+    threaded.chat.post_lines(ref, ["seen in the channel"], keys=["1"], broadcast=True)
+    assert threaded.chat.find_root("inc-2", since=NOW) == ref
+    assert threaded.chat.find_root("inc-3", since=NOW) == ""
+
+
+def test_lines_are_found_by_their_keys_in_their_own_thread(threaded, card):
+    first, second = threaded.chat.post_root(card), threaded.chat.post_root(card)
+    threaded.chat.post_lines(first, ["one", "two"], keys=["1", "2"])
+    threaded.chat.post_lines(second, ["three"], keys=["3"], broadcast=True)
+    threaded.chat.post_lines(second, ["without a key"])
+    assert threaded.chat.find_lines(first, since=NOW) == {"1", "2"}
+    assert threaded.chat.find_lines(second, since=NOW) == {"3"}
+
+
+def test_lines_of_an_unknown_thread_are_not_found(threaded, card):
+    threaded.chat.post_root(card)
+    with pytest.raises(ServiceError) as raised:
+        threaded.chat.find_lines("C000000001:1.000001", since=NOW)
+    assert raised.value.reason is Reason.NOT_FOUND
+
+
+def test_without_threads_nothing_is_found(unthreaded, card):
+    ref = unthreaded.chat.post_root(card, key="inc-1")
+    unthreaded.chat.post_lines(ref, ["one"], keys=["1"])
+    assert unthreaded.chat.find_root("inc-1", since=NOW) == ""
+    assert unthreaded.chat.find_lines(ref, since=NOW) == frozenset()
+
+
+def test_every_line_is_counted_in_the_message_that_holds_it(any_chat):
+    assert any_chat.chat.post_lines("", ["one", "", "three"], keys=["1", "2", "3"]) == 3
+    assert any_chat.chat.post_lines("", ["", " "], keys=["4", "5"]) == 2

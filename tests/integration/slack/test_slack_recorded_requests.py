@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import httpx
 import jsonschema
@@ -12,6 +14,7 @@ import pytest
 
 DESCRIPTION = Path(__file__).parents[4] / "shared" / "contracts" / "slack" / "web-api-openapi-subset.json"
 # Left to the SDK's newer face: the description is of 2021.
+NEWER = {"metadata"}  # documentation page "Message metadata"
 PYTHON_TYPES = {"string": str, "boolean": bool, "number": int | float, "integer": int}
 
 
@@ -24,9 +27,9 @@ def described() -> dict:
 
 @pytest.fixture
 def recorded(slack, bot, card):
-    ref = bot.post_root(card)
+    ref = bot.post_root(card, key="inc-1")
     bot.update_root(ref, replace(card, status="resolved"))
-    bot.post_lines(ref, ["said:\n    OK"], broadcast=True)
+    bot.post_lines(ref, ["said:\n    OK"], keys=["17"], broadcast=True)
     bot.post_lines("", ["in the channel"])
     return slack.requests("/api/chat.")
 
@@ -37,12 +40,32 @@ def test_every_argument_we_send_is_described(described, recorded):
         method = described["paths"][request.path.removeprefix("/api")]["post"]
         known = {each["name"]: each for each in method["parameters"] if each["in"] == "formData"}
         body = json.loads(request.body)
-        assert set(body) <= set(known)
+        assert set(body) - NEWER <= set(known)
         assert {name for name, each in known.items() if each.get("required")} <= set(body)
         for name, value in body.items():
+            if name in NEWER:
+                continue
             # In a JSON body blocks are a list, in a form the list's JSON text: the description is of forms.
             wanted = list if name == "blocks" else PYTHON_TYPES[known[name]["type"]]
             assert isinstance(value, wanted), name
+
+
+def test_what_marks_a_message_holds_texts_alone(recorded):
+    marks = [json.loads(each.body)["metadata"] for each in recorded if '"metadata"' in each.body]
+    assert [mark["event_payload"] for mark in marks] == [{"incident": "inc-1"}, {"letters": "17"}]
+
+
+def test_every_argument_that_we_ask_with_is_described(described, slack, bot, card):
+    ref = bot.post_root(card, key="inc-1")
+    bot.find_root("inc-1", since=datetime.now(UTC))
+    bot.find_lines(ref, since=datetime.now(UTC))
+    asked = slack.requests("/api/conversations.")
+    assert [each.path for each in asked] == ["/api/conversations.history", "/api/conversations.replies"]
+    for request in asked:
+        method = described["paths"][request.path.removeprefix("/api")]["get"]
+        known = {each["name"] for each in method["parameters"]} | {"include_all_metadata"}
+        assert set(parse_qs(request.query)) <= known
+        assert len(request.body) == 0
 
 
 def test_a_thread_is_named_by_a_string(recorded):
@@ -56,7 +79,15 @@ def shape_of(described: dict, method: str, verb: str, answer: str) -> jsonschema
     return jsonschema.Draft4Validator({**schema, "definitions": described["definitions"]})
 
 
-@pytest.mark.parametrize(("method", "verb"), [("auth.test", "get"), ("chat.postMessage", "post")])
+@pytest.mark.parametrize(
+    ("method", "verb"),
+    [
+        ("auth.test", "get"),
+        ("chat.postMessage", "post"),
+        ("conversations.history", "get"),
+        ("conversations.replies", "get"),
+    ],
+)
 def test_a_simulated_refusal_has_the_described_shape(described, slack, method, verb):
     answer = httpx.post(f"{slack.api_url}{method}", trust_env=False).json()
     shape_of(described, method, verb, "default").validate(answer)

@@ -69,42 +69,6 @@ def test_an_event_about_a_known_incident_waits_until_it_is_handled(store: Store)
     assert store.unhandled_events(10) == []
 
 
-def test_one_incident_at_a_time_runs_for_a_service(store: Store, clock: FakeClock) -> None:
-    first = store.accept(trigger(1), "{}").incident_id
-    clock.sleep(1)
-    second = store.accept(trigger(2), "{}").incident_id
-    clock.sleep(1)
-    other = store.accept(trigger(3, service="billing"), "{}").incident_id
-    assert store.startable(10) == [first, other]
-    store.mark_started(first)
-    assert store.startable(10) == [other]
-    store.record(first, (), changes=Changes(status=Status.RESOLVED))
-    assert store.startable(10) == [second, other]
-
-
-def test_incidents_without_a_service_do_not_wait_for_each_other(store: Store) -> None:
-    ids = {store.accept(trigger(number, service=""), "{}").incident_id for number in (1, 2)}
-    assert set(store.startable(10)) == ids
-
-
-def test_no_more_incidents_run_than_configured(store: Store) -> None:
-    for number in range(4):
-        store.accept(trigger(number, service=f"s{number}"), "{}")
-    started = store.startable(2)
-    for incident_id in started:
-        store.mark_started(incident_id)
-    assert len(started) == 2
-    assert store.startable(2) == []
-
-
-def test_an_incident_that_waits_for_approval_holds_up_nobody(store: Store) -> None:
-    first = store.accept(trigger(1), "{}").incident_id
-    store.mark_started(first)
-    store.record(first, (), changes=Changes(status=Status.AWAITING_APPROVAL))
-    second = store.accept(trigger(2), "{}").incident_id
-    assert store.startable(1) == [second]
-
-
 def test_only_the_first_human_to_take_over_counts(store: Store) -> None:
     incident_id = store.accept(TRIGGERED, "{}").incident_id
     assert store.stand_down(incident_id, StandDown("Responder", "acknowledged the incident"))
@@ -121,7 +85,6 @@ def test_nobody_takes_over_what_has_ended(store: Store) -> None:
 
 def test_a_run_by_hand_is_left_alone_by_the_daemon(store: Store) -> None:
     store.open_manual(ALERT)
-    assert store.startable(10) == []
     assert store.unfinished() == []
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.store import Store
 from agent.domain.alert import Alert
+from tests.postgres import PostgresServer
 
 ROUNDS = 40
 
@@ -49,29 +45,14 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A server of its own, with a default that would let a transaction see an old state."""
-    pytest.importorskip("psycopg")
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        pytest.skip("PostgreSQL's server is not installed")
-    user = "postgres" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory() as directory, socket.socket() as free:
-        if user:
-            shutil.chown(directory, user)
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        quiet: dict[str, Any] = {"check": True, "user": user, "cwd": directory, "capture_output": True}
-        data = f"{directory}/data"
-        subprocess.run([programs[-1] / "initdb", "-D", data, "-A", "trust", "-U", "agent"], **quiet)
-        options = f"-c listen_addresses=127.0.0.1 -p {port} -k {directory} -c fsync=off"
-        options += " -c default_transaction_isolation=repeatable\\ read"
-        control = [programs[-1] / "pg_ctl", "-D", data, "-w"]
-        subprocess.run([*control, "-l", f"{directory}/log", "-o", options, "start"], **quiet)
-        yield f"postgresql://agent@127.0.0.1:{port}/postgres"
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+@pytest.fixture
+def race_url(database_url: str, request: pytest.FixtureRequest) -> str:
+    """PostgreSQL with a default that would let a transaction see an old state."""
+    if database_url.startswith("postgresql"):
+        name = database_url.rpartition("/")[2]
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        server.run(f"ALTER DATABASE {name} SET default_transaction_isolation TO 'repeatable read'")
+    return database_url
 
 
 @contextmanager
@@ -104,21 +85,12 @@ def race(url: str, kind: str, *, same_incident: bool) -> list[tuple[str, str]]:
     return told
 
 
-RACES = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     ("kind", "same_incident", "other"),
     [("incident", True, "Refusal"), ("window", False, "Refusal"), ("exclusive", False, "Busy")],
 )
-
-
-@RACES
 def test_never_do_two_processes_get_the_last_unit(
-    tmp_path: Path, kind: str, same_incident: bool, other: str
+    race_url: str, kind: str, same_incident: bool, other: str
 ) -> None:
-    told = race(f"sqlite:///{tmp_path}/oncall.db", kind, same_incident=same_incident)
-    assert told == [tuple(sorted(("Begun", other)))] * ROUNDS
-
-
-@RACES
-def test_nor_do_they_on_postgresql(postgres: str, kind: str, same_incident: bool, other: str) -> None:
-    told = race(postgres, kind, same_incident=same_incident)
+    told = race(race_url, kind, same_incident=same_incident)
     assert told == [tuple(sorted(("Begun", other)))] * ROUNDS

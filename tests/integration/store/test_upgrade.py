@@ -36,10 +36,20 @@ def migrate_to(store: Store, revision: str) -> None:
             alembic.command.downgrade(config, "0001")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Without any table yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/oncall.db"
+        return
+    with request.getfixturevalue("postgres_server").database(migrated=False) as url:
+        yield url
+
+
 @pytest.fixture
-def old(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
+def old(database_url: str, clock: FakeClock) -> Iterator[Store]:
     """An incident of the first version in the middle of an attempt that was charged."""
-    store = Store(f"sqlite:///{tmp_path}/oncall.db", clock)
+    store = Store(database_url, clock)
     migrate_to(store, "0001")
     at = stamp(clock.now())
     rows = {

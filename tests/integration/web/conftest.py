@@ -17,6 +17,8 @@ from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.config import parse
 from agent.domain.incident import Incident
+from agent.pipeline.stops import StopsClerk
+from agent.pulse import Pulse
 from agent.web.app import WebParts, create_app
 from tests.unit.pipeline.conftest import HookedSandbox, World, runbook, step
 
@@ -32,12 +34,14 @@ class Site:
         self.store = world.store
         self.directory = directory
         self.notified = 0
+        self.pulse = Pulse(world.clock)
         self.ready = threading.Event()
         self.ready.set()
         self.settings: dict[str, Any] = {
             "pagerduty": {"webhook_secrets": [self.secret("webhook", WEBHOOK_SECRET)]}
         }
         self._client: FlaskClient | None = None
+        self._clerk: StopsClerk | None = None
 
     def secret(self, name: str, value: str) -> dict[str, str]:
         path = self.directory / name
@@ -54,9 +58,17 @@ class Site:
                 library=self.world.context.library,
                 notify=self._notify,
                 ready=self.ready,
+                pulse=self.pulse,
+                stopped=lambda: self.clerk.in_force,
             )
             self._client = create_app(parts).test_client()
         return self._client
+
+    @property
+    def clerk(self) -> StopsClerk:
+        if self._clerk is None:
+            self._clerk = StopsClerk(self.world.context)
+        return self._clerk
 
     def _notify(self) -> None:
         self.notified += 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from agent.domain.incident import Status
 from tests.integration.web.conftest import API_TOKEN, Site
 from tests.unit.pipeline.conftest import ALERT, SECRET, runbook, step
 
-PATHS = ("/incidents", "/incidents/inc-0", "/escalations", "/runbooks", "/openapi.json")
+PATHS = ("/incidents", "/incidents/inc-0", "/escalations", "/stops", "/runbooks", "/openapi.json")
 
 
 def schema(site: Site, path: str) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def test_the_answers_are_as_the_api_describes_itself(site: Site) -> None:
 def test_every_path_of_the_api_is_described(site: Site) -> None:
     described = set(site.get("/api/v1/openapi.json").get_json()["paths"])
     rules = [str(rule) for rule in site.client.application.url_map.iter_rules()]
-    served = {rule.replace("<incident_id>", "{id}") for rule in rules if rule.startswith("/api/")}
+    served = {re.sub("<[a-z_]+>", "{id}", rule) for rule in rules if rule.startswith("/api/")}
     assert served == described | {"/api/v1/openapi.json"}
 
 

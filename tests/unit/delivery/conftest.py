@@ -36,11 +36,13 @@ class PickyChat(FakeChat):
         self.asked: list[tuple[str, ...]] = []
         self.refuses_updates = False
 
-    def post_lines(self, ref: str, lines: Sequence[str], *, broadcast: bool = False) -> None:
+    def post_lines(
+        self, ref: str, lines: Sequence[str], *, keys: Sequence[str] = (), broadcast: bool = False
+    ) -> int:
         self.asked.append(tuple(lines))
         if any("bad" in line for line in lines):
             raise REFUSED
-        super().post_lines(ref, lines, broadcast=broadcast)
+        return super().post_lines(ref, lines, keys=keys, broadcast=broadcast)
 
     def update_root(self, ref: str, card: ThreadCard) -> None:
         if self.refuses_updates:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from agent.adapters.fake_chat import FakeChat
@@ -250,10 +252,12 @@ def test_a_channel_that_is_gone_is_asked_for_once_a_minute(post: Post) -> None:
 class Stubborn(FakeChat):
     """In trouble over one incident's lines, and fine with all others."""
 
-    def post_lines(self, ref: str, lines: object, *, broadcast: bool = False) -> None:
-        if "never" in lines:  # type: ignore[operator]
+    def post_lines(
+        self, ref: str, lines: Sequence[str], *, keys: Sequence[str] = (), broadcast: bool = False
+    ) -> int:
+        if "never" in lines:
             raise ServiceError("chat", DOWN.reason, "internal_error", retryable=True)
-        super().post_lines(ref, lines, broadcast=broadcast)  # type: ignore[arg-type]
+        return super().post_lines(ref, lines, keys=keys, broadcast=broadcast)
 
 
 def test_an_incident_that_always_fails_does_not_starve_the_others(post: Post) -> None:

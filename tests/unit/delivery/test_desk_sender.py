@@ -165,15 +165,29 @@ def test_a_resolve_that_is_refused_for_ever_tells_a_human_once(post: Post) -> No
     assert post.world.store.next_letters(Channel.DESK, 10) == []
 
 
-def test_a_note_that_never_arrives_lets_the_resolve_pass(post: Post) -> None:
-    incident_id = post.incident()
-    post.put(incident_id, DeskNote("P1", "note"))
-    post.put(incident_id, DeskResolve("P1", "fixed"))
-    post.world.desk.fail_with(*[DOWN] * 9)
-    for _ in range(12):
-        post.world.clock.sleep(post.desk.deliver())
-    assert post.world.desk.incident("P1").facts.status == "resolved"
-    assert post.world.desk.incident("P1").notes == []
+class NoNotes(FakeDesk):
+    """Takes no notes for a long time."""
+
+    takes_notes = False
+
+    def note(self, source_id: str, text: str) -> None:
+        if not self.takes_notes:
+            raise DOWN
+        super().note(source_id, text)
+
+
+def test_a_note_that_does_not_arrive_lets_the_resolve_pass_and_follows_it(post: Post) -> None:
+    desk = NoNotes()
+    post.world.desk, post.desk = desk, DeskSender(post.world.context, post.world.store, desk)
+    post.put(post.incident(), DeskNote("P1", "note"), DeskResolve("P1", "fixed"))
+    post.deliver_all(post.desk, looks=9)
+    assert desk.incident("P1").facts.status == "triggered"
+    post.deliver_all(post.desk, looks=3)
+    assert (desk.incident("P1").facts.status, desk.incident("P1").notes) == ("resolved", [])
+    desk.takes_notes = True
+    post.deliver_all(post.desk, looks=3)
+    assert desk.incident("P1").notes == ["note"]
+    assert post.waiting() == 0
 
 
 def test_a_note_that_is_not_allowed_holds_up_no_resolve(post: Post) -> None:

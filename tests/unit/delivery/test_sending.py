@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from agent.adapters.fake_clock import FakeClock
 from agent.delivery.sending import Backoff, Pace, fairly
+from agent.domain.errors import Reason, ServiceError
 from agent.domain.outbox import Channel, ChatCard, Letter
 from tests.unit.delivery.conftest import AUTH, BUSY, DOWN
 
@@ -34,6 +35,12 @@ def test_a_vendors_retry_after_is_never_undercut() -> None:
     backoff = Backoff()
     assert backoff.failed(BUSY) == 45
     assert [backoff.failed(DOWN) for _ in range(3)] == [2, 4, 8]
+
+
+def test_a_wait_of_a_day_is_not_believed() -> None:
+    day = ServiceError("Slack", Reason.RATE_LIMITED, "later", retryable=True, retry_after_s=86_400)
+    assert Backoff().failed(day) == 300
+    assert Backoff(longest_s=30).failed(day) == 30
 
 
 def test_what_only_an_operator_can_mend_is_tried_once_a_minute() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.adapters.http import LONGEST_WAIT_S, VendorHttp, classify, is_loopback, retry_after_s
+from agent.adapters.exchange import is_loopback
+from agent.adapters.http import LONGEST_WAIT_S, VendorHttp, classify, retry_after_s
 from agent.domain.errors import Reason, ServiceError
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -45,6 +45,7 @@ class HookedSandbox(FakeSandbox):
     def __init__(self) -> None:
         super().__init__()
         self.hooks: dict[tuple[str, ...], Callable[[], object]] = {}
+        self.should_stop: Callable[[], bool] = lambda: False
 
     def run(
         self,
@@ -55,6 +56,7 @@ class HookedSandbox(FakeSandbox):
         timeout_s: float,
         should_stop: Callable[[], bool],
     ) -> CommandResult:
+        self.should_stop = should_stop
         for command in script.commands():
             self.hooks.get(command.argv, lambda: None)()
         return super().run(
@@ -170,7 +172,7 @@ class World:
             alert=alert,
         )  # fmt: skip
         incident_id = self.store.accept(event, "{}").incident_id
-        self.store.mark_started(incident_id)
+        self.store.begin_run(incident_id, "main")
         return incident_id
 
     def handle(self, incident_id: str) -> Incident:

@@ -67,6 +67,37 @@ def test_a_takeover_is_in_force_although_a_crash_came_between(world: World) -> N
     assert "🧍 Responder acknowledged the incident: stopping" in world.told(incident_id)
 
 
+def test_a_run_is_woken_before_its_event_counts_as_handled(world: World) -> None:
+    """A crash in between would leave a run asleep that nobody wakes again before its question expires."""
+    incident_id = world.receive()
+    world.store.accept(ACKNOWLEDGED, "{}")
+    woken: list[tuple[str, bool]] = []
+
+    def wake(each: str) -> None:
+        woken.append((each, world.store.unhandled_events(10) != []))
+
+    assert handle_event(world.context, incident_id, ACKNOWLEDGED, wake=wake)
+    assert woken == [(incident_id, True)]
+
+
+def test_a_withdrawn_resolve_is_told_although_a_crash_came_between(world: World) -> None:
+    world.runbook(runbook(steps=step(1, "redis-cli PING")))
+    world.answers("redis-cli PING", "PONG")
+    incident_id = world.receive()
+    world.desk.fail_with(*[DOWN] * 50)
+    handle(InlineRun(world.clock), world.context, incident_id)
+    world.store.accept(ACKNOWLEDGED, "{}")
+    later = replace(REASSIGNED, delivery_id="d-10")
+    world.store.accept(later, "{}")
+    assert world.store.withdraw_resolve(incident_id, why=ACKNOWLEDGED.delivery_id)
+    handle_event(world.context, incident_id, ACKNOWLEDGED)
+    handle_event(world.context, incident_id, later)
+    told = [text for text in world.told(incident_id) if "is withdrawn" in text]
+    assert told == [
+        "🧍 Responder acknowledged the incident: the agent's resolve had not arrived yet and is withdrawn"
+    ]
+
+
 def test_a_resolve_that_has_not_arrived_is_withdrawn_when_a_human_takes_it(world: World) -> None:
     world.runbook(runbook(steps=step(1, "redis-cli PING")))
     world.answers("redis-cli PING", "PONG")

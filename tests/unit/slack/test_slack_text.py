@@ -10,7 +10,6 @@ from agent.adapters.slack_text import (
     cut,
     escape,
     link,
-    pack_lines,
     plain,
     render_line,
     status_emoji,
@@ -18,13 +17,15 @@ from agent.adapters.slack_text import (
 )
 from agent.domain.incident import Status
 from agent.ports import ThreadCard
+from tests.unit.slack.packing import packed
 
 Z = "\u200b"
 
 
 def test_every_status_has_its_sign():
-    assert set(STATUS_EMOJI) == {status.value for status in Status}
-    assert len(set(STATUS_EMOJI.values())) == len(Status)
+    of_a_stop = {"stopped", "resumed"}
+    assert set(STATUS_EMOJI) == {status.value for status in Status} | of_a_stop
+    assert len({STATUS_EMOJI[status.value] for status in Status}) == len(Status)
     assert status_emoji("a status of tomorrow") == "•"
 
 
@@ -90,12 +91,12 @@ def test_a_block_cannot_be_closed_by_what_is_in_it():
 
 
 def test_lines_are_packed_into_as_few_messages_as_hold_them():
-    assert pack_lines(["a", "b", "c"]) == ["a\nb\nc"]
-    assert pack_lines(["a" * 10, "b" * 10, "c" * 10], limit=21) == ["a" * 10 + "\n" + "b" * 10, "c" * 10]
+    assert packed(["a", "b", "c"]) == ["a\nb\nc"]
+    assert packed(["a" * 10, "b" * 10, "c" * 10], limit=21) == ["a" * 10 + "\n" + "b" * 10, "c" * 10]
 
 
 def test_a_block_too_long_for_a_message_is_closed_before_the_remark():
-    (shown,) = pack_lines(["out:\n    " + "x" * 500], limit=100)
+    (shown,) = packed(["out:\n    " + "x" * 500], limit=100)
     assert width(shown) <= 100
     head, inside, tail = shown.split("```")
     assert head == "out:\n"
@@ -104,8 +105,8 @@ def test_a_block_too_long_for_a_message_is_closed_before_the_remark():
 
 
 def test_nothing_to_say_is_no_message():
-    assert pack_lines([]) == []
-    assert pack_lines(["", "  "]) == []
+    assert packed([]) == []
+    assert packed(["", "  "]) == []
 
 
 def test_a_card_tells_where_it_stands():

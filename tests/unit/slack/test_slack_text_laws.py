@@ -15,12 +15,12 @@ from agent.adapters.slack_text import (
     card_message,
     clean,
     escape,
-    pack_lines,
     render_line,
     width,
 )
 from agent.ports import ThreadCard
 from agent.simulators.slack_blocks import blocks_error, texts_of
+from tests.unit.slack.packing import packed
 
 NASTY = st.sampled_from(
     [
@@ -64,7 +64,7 @@ OWN_LINK = re.compile(r"<https?://[^<>|\s]+\|(Incident|Alert) \([^<>|\s()]+\)>",
 
 @given(ANY)
 def test_no_text_is_alive(text):
-    for shown in (escape(text), render_line(text), *pack_lines([text])):
+    for shown in (escape(text), render_line(text), *packed([text])):
         assert not LIVE.search(shown)
         assert "<" not in shown
 
@@ -79,7 +79,7 @@ def test_escaped_text_reads_as_it_was(text):
 @given(st.lists(ANY, max_size=8))
 @settings(max_examples=60)
 def test_no_message_is_longer_than_slack_takes(lines):
-    for message in pack_lines(lines):
+    for message in packed(lines):
         assert 0 < width(message) <= MESSAGE_LIMIT
         assert message.strip()
 
@@ -87,14 +87,14 @@ def test_no_message_is_longer_than_slack_takes(lines):
 @given(st.lists(ANY, max_size=8))
 @settings(max_examples=60)
 def test_every_code_block_that_is_opened_is_closed(lines):
-    for message in pack_lines(lines):
+    for message in packed(lines):
         assert message.count("```") % 2 == 0
         assert len(re.findall(r"^```$", message, re.M)) == message.count("```")
 
 
 @given(st.lists(UNTRUSTED, max_size=40))
 def test_no_short_line_is_lost_or_moved(lines):
-    whole = "\n".join(pack_lines(lines))
+    whole = "\n".join(packed(lines))
     at = 0
     for line in lines:
         shown = render_line(line)
@@ -105,7 +105,7 @@ def test_no_short_line_is_lost_or_moved(lines):
 @given(st.lists(st.integers(0, 3_000), max_size=30))
 def test_lines_are_never_parted_needlessly(sizes):
     lines = ["x" * size for size in sizes]
-    messages = pack_lines(lines)
+    messages = packed(lines)
     for one, following in pairwise(messages):
         assert width(one) + 1 + width(following.split("\n")[0]) > MESSAGE_LIMIT
 

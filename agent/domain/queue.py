@@ -1,0 +1,125 @@
+"""The escalation queue's words: what waits for a human, who has it, until when, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from agent.domain.alert import Severity, Urgency
+
+
+class Rank(StrEnum):
+    """How grave an escalation is: the four words that people, runbooks and Keeptrusts use."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+_RANK_OF = {
+    Severity.CRITICAL: Rank.CRITICAL,
+    Severity.ERROR: Rank.HIGH,
+    Severity.WARNING: Rank.MEDIUM,
+    Severity.INFO: Rank.LOW,
+}
+
+
+def rank_of(severity: Severity | None, urgency: Urgency | None) -> Rank:
+    """The rank of an alert; one that says nothing of itself counts as high: nobody is to sleep over it."""
+    if severity is not None:
+        return _RANK_OF[severity]
+    return Rank.LOW if urgency is Urgency.LOW else Rank.HIGH
+
+
+class Origin(StrEnum):
+    """Who called a human: this agent, or Keeptrusts."""
+
+    AGENT = "agent"
+    KEEPTRUSTS = "keeptrusts"
+
+
+class QueueStatus(StrEnum):
+    """Where an escalation stands; `expired`: what was asked lapsed before anybody answered."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    RESOLVED = "resolved"
+    EXPIRED = "expired"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody has to do anything any more."""
+        return self in (QueueStatus.RESOLVED, QueueStatus.EXPIRED)
+
+
+class Action(StrEnum):
+    """How a human settles an escalation."""
+
+    FIXED_BY_HAND = "fixed_by_hand"
+    FALSE_ALARM = "false_alarm"
+    RAN_RUNBOOK = "ran_runbook"
+    NEEDS_RUNBOOK = "needs_runbook"
+    ALLOW = "allow"
+    BLOCK = "block"
+    REDACT_AND_ALLOW = "redact_and_allow"
+    ESCALATE_FURTHER = "escalate_further"
+
+
+#: What settles an escalation of each origin; escalating further settles nothing, it is a way on.
+ACTIONS: Mapping[Origin, frozenset[Action]] = {
+    Origin.AGENT: frozenset(
+        {Action.FIXED_BY_HAND, Action.FALSE_ALARM, Action.RAN_RUNBOOK, Action.NEEDS_RUNBOOK}
+    ),
+    Origin.KEEPTRUSTS: frozenset({Action.ALLOW, Action.BLOCK, Action.REDACT_AND_ALLOW}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How it was settled, by whom, and why. `runbook` names the one that was run by hand."""
+
+    action: Action
+    by: str
+    at: datetime
+    note: str
+    runbook: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """One escalation in the queue.
+
+    `trigger` is why a human is needed: an EscalationTrigger of ours, or Keeptrusts' word. `target` is whose
+    it is by the routing rule named `rule`: a person, `team:x`, `pagerduty:key`, `slack:#channel`, an address.
+    `assignee` is who claimed it. `deadline` is the end of the SLA, `amber_at` when half of it is left.
+    """
+
+    id: str
+    origin: Origin
+    trigger: str
+    title: str
+    rank: Rank
+    created_at: datetime
+    amber_at: datetime
+    deadline: datetime
+    rule: str
+    target: str
+    channel: str = ""
+    status: QueueStatus = QueueStatus.OPEN
+    assignee: str = ""
+    claimed_at: datetime | None = None
+    warned_at: datetime | None = None
+    breached_at: datetime | None = None
+    level: int = 0
+    incident_id: str = ""
+    runbook: str = ""
+    policy_rule: str = ""
+    service: str = ""
+    team: str = ""
+    consumer: str = ""
+    consumer_group: str = ""
+    resolution: Resolution | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)

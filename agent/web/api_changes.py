@@ -1,0 +1,134 @@
+"""`/api/v1`, what changes something: approve, reject, choose, stand down, stop, resume.
+
+The same rules as on the command line. Every change needs the token and says who it is by; both are kept.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, jsonify
+
+from agent.domain.incident import Incident
+from agent.domain.stops import Stop, StopAsked, StopScope
+from agent.pipeline import answers, stops
+from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.telling import Teller
+from agent.web import bodies, tokens, views
+from agent.web.found import incident_or_404, stop_or_404
+
+if TYPE_CHECKING:
+    from agent.web.app import WebParts
+
+
+def blueprint(parts: WebParts) -> Blueprint:
+    """The changes."""
+    routes = Blueprint("changes", __name__, url_prefix="/api/v1")
+    changes = _Changes(parts)
+
+    @routes.before_request
+    def only_who_may_change() -> None:
+        tokens.check_writer(parts)
+        bodies.check_is_json()
+
+    @routes.post("/incidents/<incident_id>/approve")
+    def approve(incident_id: str) -> Response:
+        return changes.decide(incident_id, approved=True)
+
+    @routes.post("/incidents/<incident_id>/reject")
+    def reject(incident_id: str) -> Response:
+        return changes.decide(incident_id, approved=False)
+
+    @routes.post("/incidents/<incident_id>/choose")
+    def choose(incident_id: str) -> Response:
+        return changes.choose(incident_id)
+
+    @routes.post("/incidents/<incident_id>/stand-down")
+    def stand_down(incident_id: str) -> Response:
+        return changes.stand_down(incident_id)
+
+    @routes.post("/stops")
+    def stop() -> tuple[Response, int]:
+        return changes.stop()
+
+    @routes.post("/stops/<stop_id>/resume")
+    def resume(stop_id: str) -> Response:
+        return changes.resume(stop_id)
+
+    return routes
+
+
+class _Changes:
+    """One request each: read what it says, do it, wake whoever waits for it."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._teller = Teller(parts.store, parts.redactor, parts.config.channels())
+
+    def decide(self, incident_id: str, *, approved: bool) -> Response:
+        body = bodies.read(bodies.Answer)
+        incident = incident_or_404(self._parts, incident_id)
+        answer = answers.decide(
+            self._store,
+            incident,
+            approved=approved,
+            by=_by(body.by),
+            now=self._now(),
+            plan_hash=body.plan_hash,
+        )
+        taken = self._taken(answer)
+        decision = "approved" if approved else "rejected"
+        return self._answer(incident, taken, decision=decision, plan_hash=taken.decision.plan_hash)
+
+    def choose(self, incident_id: str) -> Response:
+        body = bodies.read(bodies.Choice)
+        incident = incident_or_404(self._parts, incident_id)
+        answer = answers.choose(self._store, incident, body.runbook, by=_by(body.by), now=self._now())
+        return self._answer(incident, self._taken(answer), runbook=body.runbook)
+
+    def stand_down(self, incident_id: str) -> Response:
+        body = bodies.read(bodies.HandOver)
+        incident = incident_or_404(self._parts, incident_id)
+        answer = answers.stand_down(self._teller, incident, by=_by(body.by), now=self._now())
+        return self._answer(incident, self._taken(answer))
+
+    def stop(self) -> tuple[Response, int]:
+        body = bodies.read(bodies.PutStop)
+        scope = StopScope(body.scope)
+        if (scope is StopScope.ALL) == bool(body.name):
+            needs = "takes no name" if body.name else "needs a name"
+            abort(400, f"name: scope {body.scope} {needs}")
+        asked = StopAsked(scope, body.name, body.reason, _by(body.by), body.end_running)
+        put, is_new = stops.put(self._teller, asked, now=self._now())
+        self._parts.notify()
+        return self._shown(put, again=not is_new), 201 if is_new else 200
+
+    def resume(self, stop_id: str) -> Response:
+        body = bodies.read(bodies.Resume)
+        found = stop_or_404(self._parts, stop_id)
+        lifted = stops.lift(self._teller, found, by=_by(body.by), now=self._now())
+        self._parts.notify()
+        return self._shown(stop_or_404(self._parts, stop_id), again=not lifted)
+
+    def _taken(self, answer: Taken | NotTaken) -> Taken:
+        if isinstance(answer, NotTaken):
+            abort(409, self._parts.redactor.text(answer.why))
+        self._parts.notify()
+        return answer
+
+    def _answer(self, incident: Incident, taken: Taken, **more: str) -> Response:
+        said: dict[str, Any] = {"incident": incident.id, "by": taken.decision.by, **more}
+        return jsonify(self._parts.redactor.value(said | {"again": taken.again}))
+
+    def _shown(self, stop: Stop, *, again: bool) -> Response:
+        return jsonify(self._parts.redactor.value(views.stop(stop) | {"again": again}))
+
+    def _now(self) -> datetime:
+        return self._store.clock.now()
+
+
+def _by(name: str) -> str:
+    """A name that was only said, with the way it came."""
+    return f"{name} (by API)"

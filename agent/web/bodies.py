@@ -1,0 +1,117 @@
+"""What a change by API must say: strict JSON, nothing missing, nothing unknown; the API's description too."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal, TypeVar
+
+from flask import abort, request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from agent.domain.stops import words
+from agent.pipeline.answers import LEAST_OF_A_HASH
+
+#: A change is a few words; more is no change.
+MAX_BODY_BYTES = 64 * 1024
+
+
+def _said(text: str) -> str:
+    line = words(text)
+    if not line:
+        raise ValueError("must say something")
+    return line
+
+
+Name = Annotated[
+    str,
+    Field(min_length=1, max_length=100, description="Who says so; it is told and kept"),
+    AfterValidator(_said),
+]
+Reason = Annotated[str, Field(min_length=1, max_length=1_000, description="Why"), AfterValidator(_said)]
+PlanHash = Annotated[
+    str,
+    StringConstraints(pattern=rf"^[0-9a-f]{{{LEAST_OF_A_HASH},64}}$"),
+    Field(description="The plan that is asked about, or at least the first 12 characters of its hash"),
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Answer(_Body):
+    """Yes or no to exactly one plan: sent again it cannot become the answer to the next question."""
+
+    by: Name
+    plan_hash: PlanHash
+
+
+class Choice(_Body):
+    """Which of the offered runbooks answers the incident."""
+
+    by: Name
+    runbook: Annotated[str, Field(min_length=1, max_length=200, description="One of those that are offered")]
+
+
+class HandOver(_Body):
+    """The agent stands down from the incident."""
+
+    by: Name
+
+
+class PutStop(_Body):
+    """The kill switch: all of the agent, or one service or runbook."""
+
+    by: Name
+    reason: Reason
+    scope: Literal["all", "service", "runbook"]
+    name: Annotated[
+        str,
+        Field(max_length=200, description="The service, or the runbook's id or path"),
+        AfterValidator(words),
+    ] = ""
+    end_running: Annotated[bool, Field(description="End what runs too")] = False
+
+
+class Resume(_Body):
+    """Lift a stop."""
+
+    by: Name
+
+
+B = TypeVar("B", bound=_Body)
+
+
+def read(kind: type[B]) -> B:
+    """The body of this request; whatever is wrong with it is told at once, in words."""
+    try:
+        given = json.loads(request.get_data().decode(), object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        abort(400, f"the body is not JSON: {error}")
+    if not isinstance(given, dict):
+        abort(400, "the body must be a JSON object")
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        problems = [_problem(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+        abort(400, "; ".join(problems[:10]))
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Two values for one key are two meanings: readers differ in which one counts."""
+    known = dict(pairs)
+    if len(known) != len(pairs):
+        raise ValueError("a key is given twice")
+    return known
+
+
+def _problem(key: str, message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{key[:100]}: {text[:1].lower()}{text[1:]}"
+
+
+def check_is_json() -> None:
+    """Only JSON is taken: what a form or a page of another site can send without asking is not."""
+    request.max_content_length = MAX_BODY_BYTES
+    if request.mimetype != "application/json":
+        abort(415, "send Content-Type: application/json")

@@ -1,0 +1,259 @@
+"""Where a process can die so that it matters: every write of the store, every word with a vendor, and more.
+
+The list is made from the code: a method of the store that opens a transaction and a method of a vendor's port
+are boundaries as soon as they exist. What lies outside of an incident's way is excused by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import waitress.channel
+
+import agent.adapters.sandbox.attempt
+import agent.wiring
+from agent.adapters.anthropic_advisor import AnthropicAdvisor
+from agent.adapters.audit_log import AuditLog
+from agent.adapters.live_actions import LiveActions
+from agent.adapters.live_counter import LiveCounter
+from agent.adapters.pagerduty_events import PagerDutyEvents
+from agent.adapters.pagerduty_rest import PagerDutyDesk
+from agent.adapters.sandbox.runner import LauncherSandbox
+from agent.adapters.slack import SlackChat
+from agent.adapters.store import Store
+from agent.durable import Durable
+from agent.ports import Actions, Advisor, Chat, Counter, IncidentDesk, Pager, Sandbox
+
+
+def _no_tag(*_: Any, **__: Any) -> str:
+    return ""
+
+
+def _always(_: Any) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """`tag` tells the calls of one method apart, None: not this one; `encloses`: others lie inside of it.
+
+    `happened`: whether the call did anything, by what it gave back.
+    """
+
+    tag: Callable[..., str | None] = _no_tag
+    encloses: bool = False
+    happened: Callable[[Any], bool] = _always
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """One method that is a boundary, and where it is found."""
+
+    name: str
+    owner: Any
+    method: str
+    boundary: Boundary = field(default_factory=Boundary)
+
+
+#: Each port of the outside world, and the adapter that the daemon uses.
+PORTS: dict[str, tuple[type, type]] = {
+    "desk": (IncidentDesk, PagerDutyDesk),
+    "pager": (Pager, PagerDutyEvents),
+    "chat": (Chat, SlackChat),
+    "sandbox": (Sandbox, LauncherSandbox),
+    "actions": (Actions, LiveActions),
+    "counter": (Counter, LiveCounter),
+    "advisor": (Advisor, AnthropicAdvisor),
+}
+
+#: Keys of entries that end in an id of their own; all others tell apart what happens.
+_OF_ITS_OWN = re.compile(
+    r"^(paged|page-failed|page-cleared|page-left-open|undeliverable|taken-over|withdrawn|kept-resolved)-.*"
+)
+
+_LATER_LOOK = re.compile(r"^(verify-\d+-attempt)-(?!1$)\d+$")
+
+#: Kinds of letters by their id, as they were last handed out.
+_letters: dict[int, str] = {}
+
+
+def _entry_key(_: Any, incident_id: str, entries: Any, **__: Any) -> str:
+    key = _LATER_LOOK.sub(r"\1-later", entries[0].key) if entries else "changes"
+    found = _OF_ITS_OWN.match(key)
+    return f"[{found.group(1) if found else key}]"
+
+
+def _letter_kind(_: Any, letter_ids: Any, **__: Any) -> str:
+    kinds = {_letters.get(each, "?") for each in letter_ids}
+    return f"[{kinds.pop()}]" if len(kinds) == 1 else "[ChatLine]"
+
+
+def _attempt(_: Any, key: Any, *__: Any, **___: Any) -> str:
+    return _of_attempt(key.section.value, str(key.step), str(key.number))
+
+
+def _of_attempt(section: str, step: str, number: str) -> str:
+    """All looks of a verification but the first are one boundary."""
+    shown = "later" if section == "verify" and number != "1" else number
+    return f"[{section} {step}.{shown}]"
+
+
+def _action(_: Any, source_id: str, action: str, *__: Any) -> str:
+    return f"[{action}]"
+
+
+def _outcome(_: Any, delivery_id: str, outcome: str) -> str:
+    return f"[{outcome}]"
+
+
+def _events(_: Any, webhooks: Any, **__: Any) -> str:
+    return f"[{webhooks[0][0].type.value}]"
+
+
+def _marker(*_: Any, marker: str, **__: Any) -> str:
+    return _of_attempt(*marker.split("/")[-3:])
+
+
+def _topic(_: Any, __: str, topic: str = "", *___: Any, **____: Any) -> str:
+    return f"[{topic}]" if isinstance(topic, str) and topic else ""
+
+
+def _parked(_: Any, leg: Any, topic: str = "", **__: Any) -> str:
+    return f"[{topic}]" if topic else ""
+
+
+def _action_name(_: Any, action: Any, **__: Any) -> str:
+    return f"[{action.name}]"
+
+
+def _broadcast(*_: Any, broadcast: bool = False, **__: Any) -> str:
+    return "[summary]" if broadcast else "[lines]"
+
+
+def _some(value: Any) -> bool:
+    return bool(value)
+
+
+_BOUNDARIES: dict[str, Boundary] = {
+    "store.accept_all": Boundary(_events),
+    "store.record": Boundary(_entry_key, happened=_some),
+    "store.begin_delivery": Boundary(_letter_kind),
+    "store.delivered": Boundary(_letter_kind),
+    "store.postpone": Boundary(_letter_kind),
+    "store.undeliverable": Boundary(_letter_kind),
+    "store.begin_attempt": Boundary(_attempt),
+    "store.end_attempt": Boundary(_attempt),
+    "store.refuse_attempt": Boundary(_attempt),
+    "store.begin_own_write": Boundary(_action),
+    "store.end_own_write": Boundary(_action),
+    "store.event_handled": Boundary(_outcome),
+    "store.park": Boundary(_parked),
+    "store.wake": Boundary(_topic),
+    "chat.post_lines": Boundary(_broadcast),
+    "sandbox.run": Boundary(_marker, encloses=True),
+    "actions.run": Boundary(_action_name, encloses=True),
+    "audit.append": Boundary(happened=_some),
+}
+
+
+def boundaries() -> Iterator[Wrapped]:
+    """Every boundary of the running code."""
+    for method in store_writes():
+        name = f"store.{method}"
+        yield Wrapped(name, Store, method, _BOUNDARIES.get(name, Boundary()))
+    for port, (protocol, adapter) in PORTS.items():
+        for method in methods_of(protocol):
+            name = f"{port}.{method}"
+            yield Wrapped(name, adapter, method, _BOUNDARIES.get(name, Boundary()))
+    yield Wrapped("audit.append", AuditLog, "catch_up", _BOUNDARIES["audit.append"])
+    yield Wrapped("web.answered", waitress.channel.HTTPChannel, "send", Boundary(_answer))
+    yield Wrapped("sandbox.handed_over", agent.adapters.sandbox.attempt, "send", Boundary(_request))
+    yield Wrapped("run.leg", agent.wiring, "handle", Boundary(encloses=True))
+    yield Wrapped("engine.carry_on", Durable, "carry_on", Boundary(encloses=True))
+
+
+def _answer(_: Any, data: bytes, *__: Any, **___: Any) -> str | None:
+    return "[202]" if bytes(data[:12]) == b"HTTP/1.1 202" else None
+
+
+def _request(_: Any, request: Any) -> str | None:
+    """The walls are tried with requests too; those of a step carry its marker."""
+    for chained in request.chain:
+        for spawn in chained.spawns:
+            marker = dict(spawn.environment).get("ONCALL_AGENT_ATTEMPT", "")
+            if marker.count("/") >= 3:
+                return _marker(marker=marker)
+    return None
+
+
+def remember_kinds() -> None:
+    """Letters are marked by their ids alone; what they are is told when they are handed out."""
+    handed_out = Store.next_letters
+
+    def next_letters(self: Store, *args: Any, **kwargs: Any) -> Any:
+        letters = handed_out(self, *args, **kwargs)
+        _letters.update({letter.id: type(letter.message).__name__ for letter in letters})
+        return letters
+
+    Store.next_letters = next_letters  # type: ignore[method-assign]
+
+
+def methods_of(protocol: type) -> list[str]:
+    """What a port can be asked to do."""
+    found = vars(protocol).items()
+    return [name for name, value in found if inspect.isfunction(value) and not name.startswith("_")]
+
+
+@cache
+def store_writes() -> tuple[str, ...]:
+    """Public methods of the store that open a transaction, themselves or by another method of it."""
+    uses = {name: _uses(method) for name, method in inspect.getmembers(Store, inspect.isfunction)}
+    writing = {name for name, used in uses.items() if used & {"writing", "chaining"}}
+    while grown := {name for name, used in uses.items() if used & writing} - writing:
+        writing |= grown
+    return tuple(sorted(name for name in writing if not name.startswith("_")))
+
+
+def _uses(method: Callable[..., Any]) -> set[str]:
+    """Names of what a method calls on itself, and of the transactions that it opens."""
+    found = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))):
+        if not isinstance(node, ast.Attribute):
+            continue
+        on_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+        if on_self or node.attr in {"writing", "chaining"}:
+            found.add(node.attr)
+    return found
+
+
+#: Outside of the way of an incident, or of the daemon; why it is not in the matrix.
+EXCUSED: dict[str, str] = {
+    "store.accept": "one webhook by itself, for tests; the daemon takes them by `store.accept_all`",
+    "store.open_manual": "`oncall-agent run` by hand, not the daemon",
+    "store.decide": "a human's answer is written by the command line's process, in one transaction",
+    "store.put_stop": "a human's stop is written by the command line's process, in one transaction",
+    "store.lift_stop": "a human's word too",
+    "store.put_last": "a note that failed eight times, minutes later (`tests/unit/delivery`)",
+    "store.begin_run": "the watchdog's, for a run that nobody is found at",
+    "store.keep_known": "a sign of life, or that an alarm was raised; written again",
+    "store.forget_known": "that an alarm is over; written again",
+    "store.seen_at_work": "a sign of life, written again every few seconds",
+    "store.sweep_runs": "forgets the steps of what has ended; done again every time",
+    "store.forget_executors": "forgets replicas that are long gone; done again every time",
+    "store.end_work": "an orderly end; a kill is none",
+    "store.take_from": "replicas: `tests/integration/replicas`, with real processes",
+    "store.take_over": "replicas, too",
+}
+
+_SAME = "only asks the live world, like `counter.workload_pods`"
+EXCUSED |= {f"counter.{name}": _SAME for name in methods_of(Counter) if name != "workload_pods"}
+
+#: The call itself says nothing before it has happened, or nothing after.
+ONE_SIDED: frozenset[str] = frozenset({"audit.append"})

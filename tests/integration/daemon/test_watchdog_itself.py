@@ -1,0 +1,108 @@
+"""The watchdog survives what breaks around it, is fair after a start, and costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from agent.adapters.store_schema import incidents
+from agent.domain.errors import StoreError
+from agent.durable import RunState
+from tests.integration.daemon.conftest import Control
+from tests.integration.daemon.watchdog_words import (
+    GRACE_S,
+    OWN_S,
+    change,
+    copies,
+    look,
+    statements,
+    stuck_counts,
+)
+
+pytestmark = pytest.mark.usefixtures("on_watch")
+
+
+def test_an_incident_that_cannot_be_read_hides_none_of_the_others_and_is_told_once_it_lasts(
+    control: Control,
+) -> None:
+    broken = control.running(1)
+    change(control.store, incidents.update().where(incidents.c.id == broken).values(alert="{"))
+    control.running(2)
+    control.clock.sleep(OWN_S + GRACE_S + 1)
+    look(control, times=10)
+    assert len(control.pages()) == 1
+    assert control.world.pager.woken == []
+    look(control, times=3)
+    (alarm,) = control.world.pager.woken
+    assert alarm.dedup_key == "oncall-agent-alarm-watchdog"
+    assert alarm.details["incidents"] == [broken]
+    change(control.store, incidents.update().where(incidents.c.id == broken).values(status="resolved"))
+    look(control)
+    assert control.world.pager.open_pages == []
+
+
+def test_a_look_that_fails_hides_none_of_the_others_and_is_seen(control: Control) -> None:
+    control.running(state=RunState.DEAD)
+
+    def broken(*_: object) -> Sequence[object]:
+        raise StoreError("the database is on fire")
+
+    control.store.late_attempts = broken  # type: ignore[method-assign,assignment]
+    for _ in range(2):
+        with pytest.raises(Exception, match="the watchdog is blind: attempts: the database is on fire"):
+            control.watchdog.tick()
+    assert len(control.pages()) == 1
+
+
+def test_a_mistake_of_ours_in_one_look_hides_none_of_the_others(control: Control) -> None:
+    control.running(state=RunState.DEAD)
+
+    def broken(*_: object) -> Sequence[object]:
+        raise ZeroDivisionError
+
+    control.store.suspects = broken  # type: ignore[method-assign,assignment]
+    for _ in range(2):
+        with pytest.raises(Exception, match="the watchdog is blind: incidents: ZeroDivisionError"):
+            control.watchdog.tick()
+    assert len(control.pages()) == 1
+
+
+@pytest.mark.parametrize("step_s", [3_600, -3_600])
+def test_a_clock_that_is_set_anew_gives_everybody_the_time_to_end_by_himself(
+    control: Control, step_s: float
+) -> None:
+    control.running()
+    look(control)
+    control.clock.step_back(-step_s)
+    look(control, times=24)
+    assert control.pages() == []
+    look(control)
+    assert len(control.pages()) == (1 if step_s > 0 else 0)
+
+
+def test_after_a_start_everything_gets_the_time_to_go_on_by_itself(control: Control) -> None:
+    control.running()
+    control.clock.sleep(86_400)
+    del control.watchdog
+    look(control, times=6)
+    assert control.pages() == []
+    look(control)
+    assert len(control.pages()) == 1
+
+
+def test_a_look_asks_no_more_of_the_store_however_much_is_open(control: Control) -> None:
+    control.watchdog.tick()
+    few = statements(control)
+    copies(control.store, control.running(1), 2_000)
+    assert statements(control) == few
+    assert few <= 12
+    assert control.pages() == []
+
+
+def test_more_that_is_stuck_than_fits_into_one_look_is_taken_up_at_once(control: Control) -> None:
+    copies(control.store, control.running(1), 201)
+    control.clock.sleep(OWN_S + GRACE_S + 1)
+    assert control.watchdog.tick() < 1
+    assert control.watchdog.tick() == 5
+    assert sum(stuck_counts(control).values()) == 202
