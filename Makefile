@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq kubectl:kubernetes-client \
   postgres:postgresql
 
-.PHONY: demo test coverage check dev lint-runbooks soak crash-matrix packages clean
+.PHONY: demo test coverage check dev lint-runbooks soak crash-matrix outage-table bench packages clean
 
 dev: $(STAMP)
 
@@ -32,8 +32,9 @@ check: dev
 	$(BIN)/oncall-agent lint runbooks
 	$(BIN)/oncall-agent test runbooks
 
+# two at a time: half of the tests wait for real processes
 test: dev packages
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 coverage: dev packages
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
@@ -43,6 +44,18 @@ soak: dev packages
 
 crash-matrix: dev packages
 	$(BIN)/python -m tests.acceptance.crash_matrix
+
+# docs/outages.md, from the rows that the outage tests run
+outage-table: dev
+	$(BIN)/python -m tests.acceptance.outage_page
+
+# figures, each as a ratio to a baseline of the same run (docs/performance.md); an hour or so on a quiet machine
+bench: dev packages
+	./scripts/bench-peers
+	$(BIN)/python -m bench.accept
+	$(BIN)/python -m bench.storm
+	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.size
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

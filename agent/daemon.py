@@ -8,7 +8,6 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-import waitress.server
 from flask import Flask
 
 from agent.adapters.archiver import Archiver
@@ -21,35 +20,25 @@ from agent.adapters.store import Store
 from agent.delivery.desk import DeskSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
-from agent.domain.errors import AgentError, ListenError
+from agent.domain.errors import AgentError
 from agent.domain.executor import Role
 from agent.durable import Durable
 from agent.heartbeat import Heartbeat
 from agent.pipeline.context import Context
 from agent.pipeline.stops import StopsClerk
 from agent.pulse import Pulse
-from agent.replicas import Duty, Presence, Reaper
+from agent.replicas import Duty, Presence, Reaper, WorkersSeen
 from agent.schedules import Schedules, Tick
 from agent.watchdog import Watchdog
-from agent.web.answering import Answering
+from agent.web.server import WebServer
 
 log = structlog.get_logger()
-
-#: PagerDuty drops webhooks above 256 KiB (webhooks, "Behavior"); other sources send no more.
-MAX_BODY_BYTES = 1 << 20
-
-#: Slow clients must not keep webhooks and health checks out.
-_MAX_CONNECTIONS = 1_000
-_IDLE_CONNECTION_S = 15
 
 #: Beyond its grace (server.stop_grace_s) a stop takes no longer; then the process ends as things stand.
 _STOP_AT_MOST_S = 15.0
 
-#: Of this, what senders and schedules get for what they are at, and what clients get for their answers.
-_JOIN_S, _ANSWER_S = 6.0, 2.0
-
-#: How often who stands by asks whether a duty is his now.
-_STANDBY_S = 1.0
+#: Of this, what senders and schedules get for what they are at.
+_JOIN_S = 6.0
 
 #: A bell is listened to without a pause; this long at a time, so that a stop is noticed.
 _LISTEN_S = 1.0
@@ -64,18 +53,6 @@ class Wakeup:
     def notify(self) -> None:
         """Something was accepted."""
         self.event.set()
-
-
-_Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
-
-
-def _port_of(server: _Server) -> int:
-    """The port really listened on; a name such as localhost may stand for two sockets."""
-    if isinstance(server, waitress.server.MultiSocketServer):
-        return int(server.effective_listen[0][1])
-    if server.socket is None:
-        raise RuntimeError("the web server has no socket")
-    return int(server.socket.getsockname()[1])
 
 
 @dataclass
@@ -100,12 +77,13 @@ class Daemon:
     role: Role = Role.ALL
     _stopping: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
-    _server: _Server | None = None
+    _server: WebServer = field(init=False)
     _locks: Locks | None = None
     _schedules: Schedules = field(init=False)
-    _answering: Answering = field(init=False)
 
     def __post_init__(self) -> None:
+        server = self.context.config.server
+        self._server = WebServer(self.app, host=server.host, port=server.port)
         self._schedules = Schedules(self._stopping, self.pulse)
 
     def start(self) -> str:
@@ -114,18 +92,24 @@ class Daemon:
         First the executor's lock, then the port: what is taken is told before anything is touched.
         """
         lock = self.durable.lock() if self.role.works else None
-        listening = self._bind()
+        self._server.bind()
         self.store.migrate()
         self.presence.begin(lock)
         if lock is not None:
             self._work(lock)
+        else:
+            seen = WorkersSeen(self.store, self.pulse, self.context.clock)
+            self._schedules.add("workers", seen.tick, every_s=5.0)
         # to the very end: our lock is ours until everything has stopped
         Schedules(self._leaving, self.pulse).add("presence", self.presence.tick, every_s=1.0)
         self._schedules.add("stops", self.stops.tick, every_s=0.5)
         self._schedules.add("heartbeat", self.heartbeat.tick, every_s=self.context.config.heartbeat.every_s)
         if self.context.config.runbooks.reload:
             self._schedules.add("reload", self._reload, every_s=2.0)
-        return self._listen(listening)
+        url = self._server.listen()
+        self.ready.set()
+        log.info("listening", url=url, role=self.role.value, runbooks=len(self.context.library.runbooks))
+        return url
 
     def _work(self, lock: ExecutorLock) -> None:
         """Runs, senders, schedules: everything but answering the web."""
@@ -139,6 +123,7 @@ class Daemon:
         self._schedules.add("dispatcher", self._dispatch, every_s=1.0, wakeup=self.wakeup.event)
         self._schedules.add("watchdog", self.watchdog.tick, every_s=5.0)
         self._schedules.add("reaper", self._reaper(lock.locks).tick, every_s=1.0)
+        self._schedules.add("sweep", self._sweep, every_s=60.0)
         if self._hears_others:
             self._schedules.add("bell", self._listen_to_bell, every_s=0.001)
         self._lead()
@@ -162,7 +147,7 @@ class Daemon:
 
     def _add_led(self, name: str, tick: Tick, duty: Duty, *, every_s: float) -> None:
         """Every replica asks, one does it."""
-        self._schedules.add(name, lambda: tick() if duty.is_ours() else _STANDBY_S, every_s=every_s)
+        self._schedules.add(name, duty.led(tick), every_s=every_s)
 
     def _reaper(self, locks: Locks) -> Reaper:
         return Reaper(
@@ -208,7 +193,7 @@ class Daemon:
             log.warning("attempts_cut_off", note="they are settled at the next start")
         self._schedules.join(_JOIN_S)
         self._write_audit_log_once_more()
-        self._stop_listening()
+        self._server.stop()
         self._hand_over()
         self.bell.close()
         self.store.close()
@@ -227,47 +212,6 @@ class Daemon:
             if self.role.works:
                 self.durable.close()
 
-    def _stop_listening(self) -> None:
-        """Only at the end: until then a webhook is answered 503, and sent again."""
-        if self._server is None:
-            return
-        if not self._answering.wait_until_answered(at_most_s=_ANSWER_S):
-            log.warning("answers_cut_off", note="what was stored and not answered is sent again, and known")
-        self._server.close()
-
-    def _bind(self) -> _Server:
-        server = self.context.config.server
-        self._answering = Answering(self.app)
-        try:
-            self._server = waitress.server.create_server(
-                self._answering,
-                host=server.host,
-                port=server.port,
-                threads=16,
-                max_request_body_size=MAX_BODY_BYTES,
-                # kept, so that the API sees that a proxy stands in front of it; nothing trusts them
-                clear_untrusted_proxy_headers=False,
-                connection_limit=_MAX_CONNECTIONS,
-                channel_timeout=_IDLE_CONNECTION_S,
-                cleanup_interval=5,
-                ident=None,
-            )
-        except OSError as error:
-            raise ListenError(
-                f"cannot listen on {server.host}:{server.port}: {error.strerror or error}; "
-                "stop what listens there, or set server.port"
-            ) from error
-        return self._server
-
-    def _listen(self, listening: _Server) -> str:
-        server = self.context.config.server
-        # not waited for at the end: clients that keep their connection open would hold up the stop
-        threading.Thread(target=listening.run, name="web", daemon=True).start()
-        self.ready.set()
-        url = f"http://{server.host}:{_port_of(listening)}"
-        log.info("listening", url=url, runbooks=len(self.context.library.runbooks))
-        return url
-
     def _dispatch(self) -> float:
         self.wakeup.event.clear()
         return self.dispatcher.tick()
@@ -283,6 +227,10 @@ class Daemon:
     def _reload(self) -> float:
         self.context.library.reload()
         return 0.0
+
+    def _sweep(self) -> float:
+        """What is left of runs that have ended; after a full batch at once the next."""
+        return 1.0 if self.durable.sweep() else 0.0
 
     def _listen_to_bell(self) -> float:
         if self.bell.heard(_LISTEN_S):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from agent.adapters.store import Store
@@ -21,13 +23,22 @@ _SOON_S = 0.2
 class Dispatcher:
     """One look at the store; when something was accepted or a run let go, and every second anyway."""
 
-    def __init__(self, context: Context, store: Store, durable: Durable) -> None:
+    def __init__(
+        self,
+        context: Context,
+        store: Store,
+        durable: Durable,
+        *,
+        give_way: Callable[[], object] = lambda: None,
+    ) -> None:
         self._context = context
         self._store = store
         self._durable = durable
+        self._give_way = give_way
 
     def tick(self) -> float:
         """Do what is due; gives the seconds before it is worth looking again (0: when notified)."""
+        self._give_way()  # in a storm one look for many webhooks, not one for each
         agenda = self._store.agenda()
         held_back = agenda.events and self._read_events()
         if agenda.decisions:

@@ -1,19 +1,20 @@
 """Durable execution: the only module that knows DBOS.
 
 A run goes in legs. DBOS starts each leg once, in a thread, and again after a crash; what the run's steps
-returned, what it waits for and whose it is stand in our own tables (agent.adapters.stored_run). What DBOS does
-not do is done here: one process per executor id, a constant application version, JSON instead of pickle.
+returned, what it waits for and whose it is stand in our own tables (agent.adapters.stored_run). What DBOS
+does not do is done here: one process per executor id, a constant application version, JSON, not pickle.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -34,9 +35,14 @@ _APPLICATION_VERSION = "1"
 #: After this many restarts in the middle of one leg a human is called instead (the watchdog sees it).
 _MAX_RECOVERIES = 20
 
-#: Finished legs are kept this long, for whoever asks what became of them, and deleted in batches of this size.
-_KEPT_S = 600.0
+#: Finished legs are kept for whoever asks what became of them, and deleted in batches of so many.
+_KEPT = timedelta(minutes=10)
 _BATCH = 200
+
+_listed = partial(DBOS.list_workflows, load_input=False, load_output=False)
+
+#: No leg is at work for so long.
+_ABANDONED = timedelta(days=2)
 
 _OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
@@ -65,6 +71,7 @@ class Durable:
         handle: Callable[[Run, str], None],
         on_crash: Callable[[str, Exception], None],
         on_leg_over: Callable[[], None] = lambda: None,
+        give_way: Callable[[], object] = lambda: None,
     ) -> None:
         self._url = system_database_url(database_url)
         self._executor_id = executor_id
@@ -73,6 +80,7 @@ class Durable:
         self._handle = handle
         self._on_crash = on_crash
         self._on_leg_over = on_leg_over
+        self._give_way = give_way
         self._lock: ExecutorLock | None = None
         self._engine: sa.Engine | None = None
         self._closing = threading.Event()
@@ -101,9 +109,8 @@ class Durable:
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "ERROR",
         }
-        if self._url.startswith("sqlite"):
-            self._engine = _sqlite_engine(self._url)
-            config["system_database_engine"] = self._engine
+        self._engine = _engine(self._url)
+        config["system_database_engine"] = self._engine
         DBOS(config=config)
         DBOS.launch()
         self._revive()
@@ -134,6 +141,8 @@ class Durable:
         self._begin(leg)
 
     def _begin(self, leg: Leg) -> None:
+        if self._closing.is_set():
+            return  # it is ours, and revived at the next launch
         with _asked_of_dbos(), SetWorkflowID(leg.id):
             DBOS.start_workflow(self._workflow, leg.incident_id, leg.number)
 
@@ -142,9 +151,10 @@ class Durable:
         self._store.wake(incident_id, topic)
 
     def take_over(self, executor_id: str) -> int:
-        """Carry on here what an executor that is gone was at; how many. Any replica may, at any time, again."""
-        taken = self._take(self._store.legs_under_way(executor_id))
-        for worn_out in self._store.legs_under_way(executor_id):
+        """Carry on here what an executor that is gone was at; how many. Any replica may ask, and again."""
+        legs = self._store.legs_under_way(executor_id)
+        taken = self._take(legs)
+        for worn_out in set(legs) & set(self._store.legs_under_way(executor_id)):
             self._on_crash(worn_out.incident_id, AgentError("each process that worked on it was lost"))
         return taken
 
@@ -157,7 +167,12 @@ class Durable:
     def state(self, incident_id: str) -> RunState:
         """Whether anybody still works on it, or it waits."""
         at = self._store.whereabouts(incident_id)
-        return RunState.UNKNOWN if at is None else self._state_at(at)
+        if at is None:
+            return RunState.UNKNOWN
+        state = self._state_at(at)
+        if state is RunState.DONE and self._store.whereabouts(incident_id) != at:
+            return self.state(incident_id)  # it went on, or came to rest, between our two looks
+        return state
 
     def _state_at(self, at: Whereabouts) -> RunState:
         if at.is_parked:
@@ -165,42 +180,44 @@ class Durable:
         return self._known([at.leg]).get(at.leg.id, RunState.UNKNOWN)
 
     def states(self) -> Mapping[str, RunState]:
-        """The same of every run that is under way and does not wait, by incident: two queries in all."""
+        """The same of every run that is under way and does not wait, by incident: three queries in all."""
         legs = self._store.legs_under_way()
         known = self._known(legs)
-        return {leg.incident_id: known.get(leg.id, RunState.UNKNOWN) for leg in legs}
+        still = set(self._store.legs_under_way())  # what ended, or came to rest, meanwhile is left out
+        return {leg.incident_id: known.get(leg.id, RunState.UNKNOWN) for leg in legs if leg in still}
 
     def _known(self, legs: Sequence[Leg]) -> Mapping[str, RunState]:
         """What DBOS says of them, by leg."""
         if not legs:
             return {}
         with _asked_of_dbos():
-            found = DBOS.list_workflows(
-                workflow_ids=[leg.id for leg in legs], load_input=False, load_output=False
-            )
+            found = _listed(workflow_ids=[leg.id for leg in legs])
         return {each.workflow_id: _state(each.status, each.app_version) for each in found}
 
     def sweep(self) -> int:
-        """Forget what is over: steps of ended incidents, and a batch of finished legs; how many legs."""
+        """Forget what is over: steps of ended incidents, and a batch of old legs; how many legs."""
         self._store.sweep_runs()
-        before = datetime.now(UTC) - timedelta(seconds=_KEPT_S)
+        now = datetime.now(UTC)
+        finished, abandoned = ((now - each).isoformat() for each in (_KEPT, _ABANDONED))
+        current = {leg.id for leg in self._store.legs_under_way()}
         with _asked_of_dbos():
-            old = DBOS.list_workflows(
-                status=_OVER,
-                completed_before=before.isoformat(),
-                limit=_BATCH,
-                load_input=False,
-                load_output=False,
-            )
-            if old:
-                DBOS.delete_workflows([each.workflow_id for each in old])
-        return len(old)
+            old = [
+                *_listed(status=_OVER, completed_before=finished, limit=_BATCH),
+                # of executors that are gone, whose runs others took over
+                *_listed(status=["PENDING", "ENQUEUED"], end_time=abandoned, limit=_BATCH),
+            ]
+            gone = [each.workflow_id for each in old if each.workflow_id not in current]
+            if gone:
+                DBOS.delete_workflows(gone)
+        return len(gone)
 
     def close(self) -> None:
         """Stop; interrupted legs go on at the next launch."""
         self._closing.set()
         DBOS.destroy(destroy_registry=True)
         if self._engine is not None:
+            # one that is still in use is closed when its thread gives it back
+            sa.event.listen(self._engine, "checkin", lambda _, record: record.invalidate())
             self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -240,6 +257,7 @@ class Durable:
             executor_id=self._executor_id,
             places=self._places,
             closing=self._closing,
+            give_way=self._give_way,
         )
 
 
@@ -277,6 +295,14 @@ def system_database_url(database_url: str) -> str:
     return f"sqlite:///{path.with_name(path.stem + '.runs' + path.suffix)}"
 
 
+def _engine(url: str) -> sa.Engine:
+    if url.startswith("sqlite"):
+        return _sqlite_engine(url)
+    from agent.adapters import postgres  # its driver is an extra that SQLite does without
+
+    return postgres.engine(url, for_runs=True)
+
+
 def _sqlite_engine(url: str) -> sa.Engine:
     """One connection for all threads, who wait in line for it instead of asking the file again and again.
 
@@ -286,7 +312,7 @@ def _sqlite_engine(url: str) -> sa.Engine:
     engine = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=60)
 
     @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = "IMMEDIATE"
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")

@@ -13,17 +13,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from agent.adapters.executor_lock import ExecutorLock, executor_lock_name
+from agent.adapters.leading import leading
 from agent.adapters.locks import Locks
 from agent.adapters.store import Store
 from agent.domain.errors import ExecutorBusyError, StoreError, TakenOverError
 from agent.domain.executor import Role
 from agent.durable import Durable
-from agent.ports import Sandbox
+from agent.ports import Clock, Sandbox
+from agent.pulse import Pulse
+from agent.schedules import Tick
 
 log = structlog.get_logger()
 
@@ -36,6 +39,9 @@ GONE_AFTER_S = 2.5
 
 #: How often a process says that it is there.
 _SEEN_EVERY_S = 5.0
+
+#: Workers of whom nothing was seen for this long are not there.
+_UNSEEN_S = 30.0
 
 _REMEMBERED = timedelta(days=1)
 _FORGET_EVERY_S = 3600.0
@@ -103,6 +109,32 @@ class Presence:
     def leave(self) -> None:
         """It goes by itself: others need not wait to see whether it comes back."""
         self.store.end_work(self.executor_id)
+
+
+class WorkersSeen:
+    """Tells a process that only answers the web whether anybody works on what it takes."""
+
+    def __init__(self, store: Store, pulse: Pulse, clock: Clock) -> None:
+        self._store = store
+        self._pulse = pulse
+        self._clock = clock
+        self._last: frozenset[tuple[str, datetime]] = frozenset()
+        self._changed_at = clock.monotonic()
+
+    def tick(self) -> float:
+        """Look whether a worker has said something; whose clock is right does not matter."""
+        now, seen = self._clock.monotonic(), self._seen()
+        if seen - self._last:
+            self._changed_at = now
+        self._last = seen
+        silent_s = now - self._changed_at
+        words = f"no worker has been seen for {silent_s:.0f} s: what comes in is stored, and waits for one"
+        self._pulse.hindered("workers", words if silent_s > _UNSEEN_S else "")
+        return _SEEN_EVERY_S
+
+    def _seen(self) -> frozenset[tuple[str, datetime]]:
+        there = (each for each in self._store.executors() if each.role.works and each.left_at is None)
+        return frozenset((each.executor_id, each.seen_at) for each in there)
 
 
 class _Watched:
@@ -202,6 +234,17 @@ class Duty:
         # lost with its connection it is taken again without a pause: nobody else has had the time
         self._may_begin_at_once = True
         return True
+
+    def led(self, tick: Tick) -> Tick:
+        """The same, done by whoever leads; who stands by only asks whether it is his turn."""
+
+        def tick_if_ours() -> float:
+            if not self.is_ours():
+                return LOOK_EVERY_S
+            with leading(self.demand):
+                return tick()
+
+        return tick_if_ours
 
     def demand(self) -> None:
         """Before anything that must not be done twice: StoreError if it is no longer ours."""

@@ -85,7 +85,7 @@ class Watchdog:
                 is_full = look() or is_full
         if blind:
             raise AgentError(f"the watchdog is blind: {'; '.join(blind)}")
-        return _AT_ONCE_S if is_full else _EVERY_S
+        return _AT_ONCE_S if is_full and not self._unread else _EVERY_S
 
     def _looks(self) -> Iterator[tuple[str, Callable[[], bool]]]:
         """What to look at; each look says whether there was more than fits into it."""

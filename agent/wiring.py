@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.adapters.audit_log import AuditLog
 from agent.adapters.bell import bell_of
 from agent.adapters.clock import SystemClock
+from agent.adapters.courtesy import Courtesy
 from agent.adapters.http import VendorHttp
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
@@ -26,6 +27,7 @@ from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.executor import Role
+from agent.domain.folding import Folding
 from agent.domain.outbox import Channel
 from agent.domain.runs import Places
 from agent.durable import Durable
@@ -49,13 +51,14 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     """Everything a daemon needs, connected, nothing started."""
     clock = SystemClock()
     store = Store(config.database.url, clock)
+    store.folding = folding_of(config)
     desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
     context = context_of(config, store=store, desk=desk, channels=_channels(desk, pager, chat))
     context = replace(context, advisor=advisor_of(config))
     context.scores.prepare(context.library.runbooks)
     executor_id = own_executor_id(config.database.url, role)
     wakeup, ready, bell = Wakeup(), threading.Event(), bell_of(config.database.url)
-    limits = config.limits
+    limits, courtesy = config.limits, Courtesy()
     durable = Durable(
         database_url=config.database.url,
         executor_id=executor_id,
@@ -64,6 +67,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         handle=lambda run, incident_id: _handle(run, context, incident_id),
         on_crash=lambda incident_id, error: _page_crash(context, incident_id, error),
         on_leg_over=wakeup.notify,
+        give_way=courtesy.give_way,
     )
     clerk, pulse = StopsClerk(context), Pulse(clock)
     alarms = Alarms(pager, store, clock, source=executor_id)
@@ -76,13 +80,14 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         ready=ready,
         serves_web=role.serves_web,
         stopped=lambda: clerk.in_force,
+        courtesy=courtesy,
         pulse=pulse,
     )
     return Daemon(
         context=context,
         store=store,
         durable=durable,
-        dispatcher=Dispatcher(context, store, durable),
+        dispatcher=Dispatcher(context, store, durable, give_way=courtesy.give_way),
         watchdog=Watchdog(context, store, durable, alarms=alarms, pulse=pulse),
         heartbeat=_heartbeat(config, store, pulse, executor_id, role),
         senders=_senders(context, store, desk, pager, chat),
@@ -96,6 +101,12 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         stops=clerk,
         role=role,
     )
+
+
+def folding_of(config: Config) -> Folding:
+    """What becomes of the same alert once more."""
+    intake = config.intake
+    return Folding(intake.fold_same_alert, intake.storm_s, is_told=Channel.CHAT in config.channels())
 
 
 def context_of(

@@ -7,8 +7,9 @@ import queue
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anthropic
 import httpx2
@@ -16,8 +17,9 @@ import httpx2
 from agent.adapters.anthropic_answer import decoded, read_answer, tokens_of
 from agent.adapters.anthropic_failures import failure_of
 from agent.adapters.anthropic_prices import Price, cost_usd, price_of
-from agent.adapters.anthropic_prompt import prompt_of
+from agent.adapters.anthropic_prompt import Prompt, prompt_of
 from agent.adapters.exchange import is_loopback
+from agent.adapters.patience import ending_after, watched
 from agent.domain.advice import (
     Advice,
     AdviceRequest,
@@ -87,31 +89,38 @@ class AnthropicAdvisor:
     def _ask(self, request: AdviceRequest) -> str | NoAdvice:
         """The answer's body as it came, or why there is none, at the latest when the deadline is over."""
         deadline_s = self._asking.deadline_s
-        client = self._client()
         answers: queue.SimpleQueue[str | NoAdvice] = queue.SimpleQueue()
         asks = threading.Thread(
-            target=lambda: answers.put(self._exchange(client, request)), name="advisor", daemon=True
+            target=lambda: answers.put(self._exchange(request)), name="advisor", daemon=True
         )
         asks.start()
         try:
             return answers.get(timeout=deadline_s)
         except queue.Empty:
-            return NoAdvice(NoAdviceReason.TIMEOUT, f"no answer within llm.deadline_s ({deadline_s:g} s)")
-        finally:
-            client.close()  # a thread that still waits finds its connection closed
+            return _too_late(deadline_s)
 
-    def _exchange(self, client: anthropic.Anthropic, request: AdviceRequest) -> str | NoAdvice:
+    def _exchange(self, request: AdviceRequest) -> str | NoAdvice:
+        """In its own thread, which cuts its connection at the deadline and closes it itself.
+
+        Closed by another thread, the connection's number could be a file of ours while this one still reads.
+        """
+        deadline_s = self._asking.deadline_s
         prompt = prompt_of(request)
-        try:
-            response = client.messages.with_raw_response.create(
-                model=self._asking.model,
-                max_tokens=self._asking.max_output_tokens,
-                system=prompt.system,
-                messages=[{"role": "user", "content": prompt.content}],
-                output_config={"format": {"type": "json_schema", "schema": prompt.schema}},
-            )
-        except anthropic.AnthropicError as error:
-            return failure_of(error, self._asking.deadline_s)
+        with self._client() as client, ending_after(deadline_s) as ending:
+            try:
+                said: str | NoAdvice = self._asked(client, prompt)
+            except anthropic.AnthropicError as error:
+                said = failure_of(error, deadline_s)
+        return _too_late(deadline_s) if ending.is_over else said
+
+    def _asked(self, client: anthropic.Anthropic, prompt: Prompt) -> str:
+        response = client.messages.with_raw_response.create(
+            model=self._asking.model,
+            max_tokens=self._asking.max_output_tokens,
+            system=prompt.system,
+            messages=[{"role": "user", "content": prompt.content}],
+            output_config={"format": {"type": "json_schema", "schema": prompt.schema}},
+        )
         return response.http_response.text
 
     def _client(self) -> anthropic.Anthropic:
@@ -120,7 +129,7 @@ class AnthropicAdvisor:
             follow_redirects=False,
             trust_env=not is_loopback(self._base_url),  # a proxy never stands between us and a simulator
             verify=_trusted(),
-            event_hooks={"response": [_bound]},
+            event_hooks={"request": [_watch], "response": [_bound]},
         )
         return anthropic.Anthropic(
             api_key=self._api_key,
@@ -131,10 +140,24 @@ class AnthropicAdvisor:
         )
 
 
+def _too_late(deadline_s: float) -> NoAdvice:
+    return NoAdvice(NoAdviceReason.TIMEOUT, f"no answer within llm.deadline_s ({deadline_s:g} s)")
+
+
 @functools.cache
 def _trusted() -> ssl.SSLContext:
     """The certificates of this host, read once."""
     return httpx2.create_ssl_context()
+
+
+def _watch(request: httpx2.Request) -> None:
+    """Have the request's connection cut at the deadline, as soon as it stands."""
+    request.extensions = {**request.extensions, "trace": _opened}
+
+
+def _opened(event: str, info: Mapping[str, Any]) -> None:
+    if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+        watched(info["return_value"].get_extra_info("socket"))
 
 
 def _bound(response: httpx2.Response) -> None:

@@ -35,8 +35,14 @@ _TAKE_CHAIN_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
 #: A log that one long reader made grow is cut to this size when it is written back.
 _LOG_STAYS_BYTES = 16 << 20
 
+#: Connections that wait to be read with again.
+_IDLE_READERS = 16
+
 #: How long a write waits for its turn before it is an error that may be tried again.
 _WITHIN_S = 4.0
+
+#: And how long to append to the chain on PostgreSQL, where other processes stand in the same line.
+_TURN_S = 10.0
 
 
 class Database:
@@ -50,7 +56,9 @@ class Database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self._writer, self._reader = _sqlite_engines(url) if self.is_sqlite else _postgres_engines(url)
         self._shared = SharedWriter(self._writer.connect)
+        self._idle: list[sa.Connection] = []
         self._mine = threading.local()
+        self._chain_turn = threading.Lock()
 
     def migrate(self) -> None:
         """Bring our own tables up to date (Alembic)."""
@@ -116,12 +124,30 @@ class Database:
             yield connection
 
     @contextmanager
-    def chaining(self) -> Iterator[sa.Connection]:
+    def chaining(self, *, within_s: float | None = None) -> Iterator[sa.Connection]:
         """A write that appends to the audit chain: one at a time over all processes."""
-        with self.writing() as connection:
-            if not self.is_sqlite:
-                connection.execute(_TAKE_CHAIN_LOCK)
+        with self._turn(within_s), self.writing(within_s=within_s) as connection:
+            self.hold_chain(connection)
             yield connection
+
+    @contextmanager
+    def _turn(self, within_s: float | None) -> Iterator[None]:
+        """On PostgreSQL one thread of a process stands in line: the others hold no connection meanwhile."""
+        if self.is_sqlite:
+            yield
+            return
+        patience_s = max(0.0, min(_TURN_S if within_s is None else within_s, left_s()))
+        if not self._chain_turn.acquire(timeout=patience_s):
+            raise StoreAwayError("the database is busy: nothing could be told in time")
+        try:
+            yield
+        finally:
+            self._chain_turn.release()
+
+    def hold_chain(self, connection: sa.Connection) -> None:
+        """Within a write that finds out that it appends to the chain; before it locks any incident."""
+        if not self.is_sqlite:
+            connection.execute(_TAKE_CHAIN_LOCK)
 
     @staticmethod
     def remembered(connection: sa.Connection) -> dict[str, Any]:
@@ -133,10 +159,31 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """A connection to read with."""
         try:
-            with self._reader.connect() as connection:
+            with self._view() as connection:
                 yield connection
         except (DBAPIError, PoolTimeout) as error:
             raise _store_error(error) from error
+
+    @contextmanager
+    def _view(self) -> Iterator[sa.Connection]:
+        """On SQLite the one that was read with last, if it is free: there is nothing to be made ready again."""
+        if not self.is_sqlite:
+            with self._reader.connect() as connection:
+                yield connection
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._reader.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if len(self._idle) < _IDLE_READERS:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def insert_once(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Insert unless a unique key is taken; whether it was inserted."""
@@ -149,6 +196,8 @@ class Database:
     def close(self) -> None:
         """Give every connection back."""
         self._shared.close()
+        while self._idle:
+            self._idle.pop().close()
         self._writer.dispose()
         self._reader.dispose()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import socket
 import ssl
 import time
@@ -121,12 +122,13 @@ def is_loopback(url: str) -> bool:
 
 @functools.cache
 def trusted() -> ssl.SSLContext:
-    """This host's certificates, read once; SSL_CERT_FILE and SSL_CERT_DIR are honoured.
+    """This host's certificates, read once; where SSL_CERT_FILE or SSL_CERT_DIR is set, those and no others.
 
     The well-known authorities are there also where the host has none (a slim container).
     """
     context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
+    if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
+        context.load_verify_locations(certifi.where())
     return context
 
 

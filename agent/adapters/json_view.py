@@ -9,16 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _DEEPEST = 6
 
+#: What JSON's objects are read as comes first: to ask whether it is any mapping takes ten times as long.
+_OBJECT = (dict, Mapping)
+
 
 def clean(text: str) -> str:
     """Text that every store and every vendor takes: without NUL and without half characters."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def child(value: object, *path: str) -> object:
     """What is at the path, or None."""
     for key in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _OBJECT):
             return None
         value = value.get(key)
     return value

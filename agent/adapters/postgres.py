@@ -60,8 +60,11 @@ _CLIENT: Mapping[str, int] = {
     "tcp_user_timeout": 4_000,
 }
 
-#: Connections of one process. Each costs the server a process of its own, and replicas add up.
-_POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "pool_timeout": 1.0}
+#: Connections of one process for our own tables. Each costs the server a process of its own, and replicas add up.
+_POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 1.0}
+
+#: And for the legs of runs, whose threads stand in line for one.
+_POOL_FOR_RUNS: Mapping[str, Any] = {"pool_size": 4, "max_overflow": 8, "pool_timeout": 30.0}
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -118,10 +121,11 @@ def connect(url: str, *, autocommit: bool = True) -> PatientConnection:
     return connection
 
 
-def engine(url: str) -> sa.Engine:
-    """The pool of a process."""
+def engine(url: str, *, for_runs: bool = False) -> sa.Engine:
+    """A pool of patient connections."""
+    pool = _POOL_FOR_RUNS if for_runs else _POOL
     address = sa.make_url(url).set(drivername="postgresql+psycopg")
-    made = sa.create_engine(address, pool_pre_ping=True, use_native_hstore=False, **_POOL)
+    made = sa.create_engine(address, pool_pre_ping=True, use_native_hstore=False, **pool)
 
     @sa.event.listens_for(made, "do_connect")
     def connect_patiently(_: Any, __: Any, arguments: Any, named: dict[str, Any]) -> PatientConnection:

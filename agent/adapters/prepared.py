@@ -92,6 +92,9 @@ class _Text:
         compiled = statement.compile(  # type: ignore[attr-defined]
             dialect=_SQLITE, column_keys=list(names), compile_kwargs={"render_postcompile": True}
         )
+        unknown = set(names) - set(compiled.params)
+        if unknown:  # left out, it would be lost without a word
+            raise TypeError(f"the statement knows no {', '.join(sorted(unknown))}: {compiled}")
         self.sql = str(compiled)
         self._constants = {name: value for name, value in compiled.params.items() if name not in names}
         self._row: Callable[[sqlite3.Cursor, tuple[Any, ...]], Row] | None = None

@@ -25,7 +25,7 @@ _PATIENCE_S = 1.0
 _INCREMENTAL = 2
 
 #: Free pages that are kept for what comes next.
-_SPARE_PAGES = 1_000
+_SPARE_PAGES = 250
 
 #: A log of this size is written back into the database when nobody reads an old view of it.
 _LARGE_LOG_BYTES = 16 << 20

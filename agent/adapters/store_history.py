@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
-from agent.adapters.store_incidents import incident_of_row
+from agent.adapters.store_incidents import WHOLE, incident_of_row
 from agent.adapters.store_schema import attempts, escalations, incidents, is_one_of
 from agent.domain.decisions import EscalationTrigger, Section
 from agent.domain.incident import MANUAL_SOURCE, Incident, Status
@@ -39,11 +39,32 @@ class StoredHistory:
             same = _SAME_BEFORE.all(connection, values | {"since": stamp(since)})
         return [incident_of_row(row) for row in same][::-1]
 
+    def related_before(self, incident_id: str, *, since: datetime, limit: int) -> Sequence[Incident]:
+        """Other alerts of the same service that came in since then and before this one, oldest first."""
+        this = sa.select(incidents.c.service, incidents.c.received_at).where(incidents.c.id == incident_id)
+        with self.database.reading() as connection:
+            asked = connection.execute(this).first()
+            if asked is None or not asked.service:
+                return []
+            query = (
+                sa.select(incidents)
+                .where(
+                    incidents.c.received_at >= stamp(since),
+                    incidents.c.received_at <= asked.received_at,
+                    incidents.c.service == asked.service,
+                    incidents.c.id != incident_id,
+                    incidents.c.status != Status.IGNORED.value,
+                    incidents.c.source != MANUAL_SOURCE,
+                )
+                .order_by(incidents.c.received_at.desc(), incidents.c.id)
+                .limit(limit)
+            )
+            return [incident_of_row(row) for row in connection.execute(query)][::-1]
+
     def lately_resolved(self, limit: int) -> Sequence[Incident]:
         """Incidents that a runbook resolved, newest first."""
         query = (
-            sa.select(incidents)
-            .where(
+            WHOLE.where(
                 incidents.c.status == Status.RESOLVED.value,
                 incidents.c.runbook_id != "",
                 incidents.c.source != MANUAL_SOURCE,
@@ -70,8 +91,7 @@ _ALERT_OF = Prepared(
 )
 
 _SAME_BEFORE = Prepared(
-    sa.select(incidents)
-    .where(
+    WHOLE.where(
         incidents.c.identity == _said("same"),
         incidents.c.id != _said("incident"),
         incidents.c.received_at <= _said("until"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from agent.adapters.json_view import clean
 from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_changes import change_of
+from agent.adapters.store_folded import end_folded
 from agent.adapters.store_runs import end_run
 from agent.adapters.store_schema import (
     TERMINAL,
@@ -32,7 +34,7 @@ from agent.domain.decisions import Plan, StandDown
 from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, DeskResolve, Message, PageHuman, channel_of
-from agent.domain.records import Changes, Decision, Escalation
+from agent.domain.records import Changes, Decision, Escalation, FoldedEnd
 from agent.domain.runbook import Runbook
 from agent.ports import Clock
 
@@ -41,7 +43,10 @@ _THIS = incidents.c.id == _ID
 _THIS_UNFINISHED = sa.and_(_THIS, ~is_one_of(incidents.c.status, TERMINAL))
 _BY, _HOW = sa.bindparam("by", type_=sa.Text), sa.bindparam("how", type_=sa.Text)
 
-_INCIDENT = Prepared(sa.select(incidents).where(_THIS))
+#: All that `incident_of_row` reads: a plan is long, and asked for by itself.
+WHOLE = sa.select(*(column for column in incidents.c if column is not incidents.c.plan))
+
+_INCIDENT = Prepared(WHOLE.where(_THIS))
 _TIMELINE = Prepared(sa.select(timeline).where(timeline.c.incident_id == _ID).order_by(timeline.c.seq))
 _LAST = Prepared(sa.select(timeline.c.seq, timeline.c.hash).order_by(timeline.c.seq.desc()).limit(1))
 _TELL = insert_once(timeline, "incident_id", "key")
@@ -118,8 +123,19 @@ class StoredIncidents:
                 end_run(connection, incident_id)
             if changes is not None and changes.escalation is not None:
                 self._queue(connection, incident_id, changes.escalation)
+            if changes is not None and changes.folded is not None:
+                letters += self._end_folded(connection, incident_id, changes.folded)
             _POST.run_many(connection, letters)
         return True
+
+    def _end_folded(
+        self, connection: sa.Connection, incident_id: str, end: FoldedEnd
+    ) -> list[dict[str, str]]:
+        """The letters that close the same alert's other incidents at their source."""
+        settled = end_folded(connection, incident_id, end, now=stamp(self.clock.now()))
+        if end.resolve is None:
+            return []
+        return self._letters(incident_id, [replace(end.resolve, source_id=each) for each in settled])
 
     def _telling(self, entries: Sequence[Entry]) -> AbstractContextManager[sa.Connection]:
         return self.database.chaining() if entries else self.database.writing()
@@ -303,6 +319,9 @@ def incident_of_row(row: Any) -> Incident:
         result=row.result,
         stood_down_by=row.stood_down_by,
         stood_down_how=row.stood_down_how,
+        alert_count=row.alert_count,
+        last_alert_at=moment_or_none(row.last_alert_at),
+        folded_into=row.folded_into,
     )
 
 

@@ -14,6 +14,7 @@ from agent.adapters import codec
 from agent.adapters.database import Database, moment, moment_or_none, stamp
 from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
+from agent.adapters.store_folds import StoredFolds
 from agent.adapters.store_schema import (
     TERMINAL,
     deliveries,
@@ -81,7 +82,7 @@ _PAGED = Prepared(
 )
 
 
-class StoredIntake:
+class StoredIntake(StoredFolds):
     """Implements ports.IntakeStore."""
 
     database: Database
@@ -103,11 +104,19 @@ class StoredIntake:
         Where `backlog` incidents wait for their turn already, no new one is opened.
         """
         rows = [_row(event, raw) for event, raw in webhooks]
+        accepted: dict[int, Accepted] = {}
         with self.database.writing(within_s=within_s) as connection:
-            return [
-                self._accept(connection, event, row, backlog)
-                for (event, _), row in zip(webhooks, rows, strict=True)
-            ]
+            self.hold_folds(connection, [event.alert for event, _ in webhooks if event.alert is not None])
+            for place in self._order(webhooks):
+                accepted[place] = self._accept(connection, webhooks[place][0], rows[place], backlog)
+        return [accepted[place] for place in range(len(webhooks))]
+
+    def _order(self, webhooks: Sequence[tuple[SourceEvent, str]]) -> Sequence[int]:
+        """As they came; on PostgreSQL so that two replicas with the same ones never wait for each other."""
+        places = range(len(webhooks))
+        if self.database.is_sqlite:
+            return places
+        return sorted(places, key=lambda place: webhooks[place][0].source_id)
 
     def _accept(
         self, connection: sa.Connection, event: SourceEvent, row: Mapping[str, str], backlog: int | None
@@ -119,6 +128,9 @@ class StoredIntake:
         if seen.delivery:
             return Accepted(Acceptance.DUPLICATE, known_id or "")
         if event.type is EventType.TRIGGERED and event.alert is not None and not known_id:
+            folded = self.fold(connection, event.alert, row, now)
+            if folded is not None:
+                return folded
             if backlog is not None and self._is_full(connection, backlog):
                 return Accepted(Acceptance.BACKLOG_FULL)
             return self._open(connection, event.alert, row, now)
@@ -165,6 +177,7 @@ class StoredIntake:
             "status": Status.RECEIVED.value,
             "received_at": at,
             "identity": alert.identity,
+            "fold_key": self.fold_key_of(alert),
         }
         if _OPEN.first(connection, row) is not None:
             self._backlog.opened()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from agent.adapters import codec
 from agent.adapters.database import Database, moment, stamp
+from agent.adapters.leading import still_leads
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_schema import outbox, own_writes, says, threads
 from agent.domain.outbox import Channel, Letter, Message
@@ -67,7 +68,8 @@ class StoredOutbox:
             return [_letter(row) for row in _NEXT.all(connection, wanted)]
 
     def begin_delivery(self, letter_ids: Sequence[int]) -> None:
-        """Count a try, before anything is sent."""
+        """Count a try, before anything is sent; StoreError if another process may be sending now."""
+        still_leads()
         self._update(_TRY, letter_ids)
 
     def delivered(self, letter_ids: Sequence[int]) -> None:

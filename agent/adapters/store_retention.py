@@ -303,9 +303,14 @@ def _is_over(limits: Limits) -> sa.ColumnElement[bool]:
     open_one = sa.select(escalations.c.incident_id).where(
         escalations.c.incident_id == incidents.c.id, escalations.c.status == "open"
     )
+    first = incidents.alias("first")
+    goes_with = sa.select(first.c.id).where(
+        first.c.id == incidents.c.folded_into, first.c.status.not_in(_TERMINAL)
+    )
     if limits.escalated_before is not None:
         open_one = open_one.where(escalations.c.created_at >= stamp(limits.escalated_before))
-    return sa.and_(incidents.c.status.in_(_TERMINAL), ~waits.exists(), ~unread.exists(), ~open_one.exists())
+    held = (waits, unread, open_one, goes_with)
+    return sa.and_(incidents.c.status.in_(_TERMINAL), *(~each.exists() for each in held))
 
 
 def _entry(new: NewArchive, number: int) -> Entry:

@@ -79,6 +79,7 @@ incidents = sa.Table(
     sa.Column("alert_count", sa.Integer, nullable=False, server_default="1"),
     sa.Column("last_alert_at", sa.Text),
     sa.Column("folded_into", sa.Text, nullable=False, server_default=""),
+    sa.Column("fold_key", sa.Text, nullable=False, server_default=""),
     sa.Column("status_at", sa.Text),
     sa.Column("waits_until", sa.Text),
     sa.UniqueConstraint("source", "source_id"),
@@ -90,6 +91,9 @@ incidents = sa.Table(
     sa.Index("incidents_received", "received_at"),
     sa.Index("incidents_source_id", "source_id"),
     _partial("incidents_waiting", "status", "waits_until", where="status = 'awaiting_approval'"),
+    _partial("incidents_fold_open", "fold_key", where=f"status NOT IN {TERMINAL}"),
+    _partial("incidents_fold_paged", "fold_key", "ended_at", where="status = 'escalated'"),
+    _partial("incidents_folded", "folded_into", where="folded_into != ''"),
     _partial(
         "incidents_unfinished",
         "started_at",

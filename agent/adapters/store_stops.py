@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from agent.adapters.database import moment, moment_or_none, stamp
 from agent.adapters.prepared import Prepared
+from agent.adapters.stop_files import StopFiles
 from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_schema import incidents, stops
 from agent.domain.incident import Entry
@@ -22,7 +25,9 @@ class StoredStops(StoredIncidents):
     def stops(self) -> Sequence[Stop]:
         """Those in force, oldest first; cheap, it is asked before everything that starts."""
         with self.database.reading() as connection:
-            return [_stop(row) for row in _IN_FORCE.all(connection, {})]
+            found = [_stop(row) for row in _IN_FORCE.all(connection, {})]
+        known = {stop.id for stop in found}
+        return found + [stop for stop in self.set_aside() if stop.id not in known]
 
     def all_stops(self, *, limit: int = 100) -> Sequence[Stop]:
         """Those that were lifted too, newest first."""
@@ -30,14 +35,17 @@ class StoredStops(StoredIncidents):
 
     def stop_of(self, stop_id: str) -> Stop | None:
         """One stop by its id."""
-        return next(iter(self._stops(sa.select(stops).where(stops.c.id == stop_id))), None)
+        aside = (stop for stop in self.set_aside() if stop.id == stop_id)
+        return next(iter(self._stops(sa.select(stops).where(stops.c.id == stop_id))), None) or next(
+            aside, None
+        )
 
     def put_stop(self, stop: Stop, entry: Entry, messages: Sequence[Message] = ()) -> Stop:
         """In force when it returns; what is in force with the same words by the same human is given instead.
 
         Put again to end what runs too, it does that from now on.
         """
-        with self.database.chaining() as connection:
+        with self.database.chaining(within_s=_IN_A_HURRY_S) as connection:
             same = connection.execute(_same_as(stop)).first()
             if same is None:
                 connection.execute(stops.insert().values(**_row(stop)))
@@ -49,6 +57,29 @@ class StoredStops(StoredIncidents):
                 more = Entry(f"{entry.key}-ends-running", entry.kind, entry.text, entry.data, entry.actor)
                 self.append(connection, same.id, more)
             return _stop(connection.execute(sa.select(stops).where(stops.c.id == same.id)).one())
+
+    def put_stop_aside(self, stop: Stop) -> None:
+        """In force when it returns, although a process holds the database, or the chain, and hangs.
+
+        Its entry and its letters follow when it is told.
+        """
+        files = _files_beside(self.database.url)
+        if files is not None:
+            files.add(stop)
+            return
+        with self.database.writing(within_s=_IN_A_HURRY_S) as connection:
+            connection.execute(stops.insert().values(**_row(stop)))
+
+    def set_aside(self) -> Sequence[Stop]:
+        """Those in force that the database has not yet."""
+        files = _files_beside(self.database.url)
+        return files.read() if files is not None else ()
+
+    def taken_over(self, stop: Stop) -> None:
+        """The database has it now."""
+        files = _files_beside(self.database.url)
+        if files is not None:
+            files.remove(stop.id)
 
     def lift_stop(self, stop_id: str, by: str, entry: Entry, messages: Sequence[Message] = ()) -> bool:
         """No longer in force when it returns; False if it was not in force."""
@@ -87,6 +118,18 @@ class StoredStops(StoredIncidents):
         with self.database.reading() as connection:
             return [_stop(row) for row in connection.execute(query)]
 
+
+@cache
+def _files_beside(url: str) -> StopFiles | None:
+    """Only SQLite can be held by a process that hangs; PostgreSQL ends such a transaction by itself."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return StopFiles(Path(f"{parsed.database}.stops"))
+
+
+#: A stop that cannot be put within this time is put aside.
+_IN_A_HURRY_S = 1.5
 
 _IN_FORCE = Prepared(sa.select(stops).where(stops.c.lifted_at.is_(None)).order_by(stops.c.at, stops.c.id))
 

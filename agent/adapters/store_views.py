@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from agent.adapters import codec
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
-from agent.adapters.store_incidents import incident_of_row
+from agent.adapters.store_incidents import WHOLE, incident_of_row
 from agent.adapters.store_schema import (
     TERMINAL,
     decisions,
@@ -27,7 +27,7 @@ from agent.domain.incident import MANUAL_SOURCE, Incident
 from agent.ports import Clock
 
 _IS_UNFINISHED = ~is_one_of(incidents.c.status, TERMINAL)
-_UNFINISHED = Prepared(sa.select(incidents).where(_IS_UNFINISHED, incidents.c.source != MANUAL_SOURCE))
+_UNFINISHED = Prepared(WHOLE.where(_IS_UNFINISHED, incidents.c.source != MANUAL_SOURCE))
 _UNTOLD = Prepared(sa.select(decisions.c.incident_id).where(decisions.c.told_at.is_(None)).distinct())
 
 
@@ -41,7 +41,7 @@ class StoredViews:
         self, *, limit: int = 50, source_id: str | None = None, status: str | None = None
     ) -> Sequence[Incident]:
         """Newest first."""
-        query = sa.select(incidents).order_by(incidents.c.received_at.desc()).limit(limit)
+        query = WHOLE.order_by(incidents.c.received_at.desc()).limit(limit)
         if source_id is not None:
             query = query.where(incidents.c.source_id == source_id)
         if status is not None:

@@ -46,6 +46,7 @@ class StoredRun:
         executor_id: str,
         places: Places,
         closing: threading.Event,
+        give_way: Callable[[], object] = lambda: None,
     ) -> None:
         self._store = store
         self._leg = leg
@@ -53,6 +54,7 @@ class StoredRun:
         self._executor_id = executor_id
         self._places = places
         self._closing = closing
+        self._give_way = give_way
         self._names: set[str] = set()
         self._last = "start"
         self._unwritten: dict[str, str] = {}
@@ -79,6 +81,7 @@ class StoredRun:
         if known is not None:
             result: T = codec.load(known, returns)
             return result
+        self._give_way()
         value = self._done(do)
         self._unwritten[name] = codec.dump(value, returns)
         return value

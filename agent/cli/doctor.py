@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 import httpx
@@ -20,6 +18,8 @@ from agent.adapters.sandbox.selftest import ALL_GAPS
 from agent.adapters.sandbox.selftest import Grade as Walls
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
+from agent.cli.checks import Check, Grade
+from agent.cli.doctor_database import database_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -37,25 +37,6 @@ from agent.domain.freeze import strictest
 from agent.library import Library
 from agent.safety.effects import TRUSTED_PATH
 from agent.surroundings import open_cloud_vault
-
-
-class Grade(StrEnum):
-    """How a check went; only `bad` makes the command fail."""
-
-    OK = "ok"
-    NOTE = "note"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at, what was seen, and what to do."""
-
-    name: str
-    grade: Grade
-    seen: str
-    fix: str = ""
-
 
 _COLOURS = {Grade.OK: "green", Grade.NOTE: "yellow", Grade.BAD: "red"}
 
@@ -80,7 +61,7 @@ def register(app: typer.Typer) -> None:
 def examine(config: Config) -> Iterator[Check]:
     """Every check, in the order in which one would set things up."""
     yield from _runbooks(config)
-    yield from _database(config)
+    yield from database_checks(config)
     missing = missing_secrets(config)
     for problem in missing:
         yield Check("secret", Grade.BAD, f"{problem.key_path}: {problem.message}", problem.fix)
@@ -108,18 +89,6 @@ def _runbooks(config: Config) -> Iterator[Check]:
     )
     for problem in library.problems:
         yield Check("runbooks", Grade.BAD, str(problem))
-
-
-def _database(config: Config) -> Iterator[Check]:
-    try:
-        store = Store(config.database.url, SystemClock())
-        store.migrate()
-        count = sum(store.counts_by_status().values())
-        store.close()
-    except AgentError as error:
-        yield Check("database", Grade.BAD, str(error), "check database.url")
-        return
-    yield Check("database", Grade.OK, f"tables are up to date, {count} incidents")
 
 
 def _pagerduty(config: Config) -> Iterator[Check]:

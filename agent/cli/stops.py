@@ -86,6 +86,8 @@ def stop(
     again = "" if is_new else ", as before"
     console.print(f"[red]stopped{again}[/red]: {plain(put.what)}, by {plain(put.by)}: {plain(put.reason)}")
     console.print(f"in force now for every process that works on {plain(_shown_url(loaded))}")
+    if put in store.set_aside():
+        console.print("[yellow]a process holds the database and may hang[/yellow]: it is told when that ends")
     console.print(
         "what runs is ended" if put.ends_running else "what runs is let finish (--end-running ends it)"
     )
@@ -226,13 +228,13 @@ def _open(config: Config, verb: str) -> tuple[Store, Teller]:
 
 
 def _written(store: Store, verb: str, do: Callable[[], T]) -> T:
-    """Done at once; tables of an earlier version are brought up to date only if that is what is missing."""
+    """Done at once; tables are brought up to date only if they cannot be asked as they are."""
     try:
         try:
-            return do()
+            store.stops()
         except StoreError:
             store.migrate()
-            return do()
+        return do()
     except StoreError as error:
         fail(f"{verb}: {error}. Type it again; or end the daemon's process, which stops it too")
 

@@ -295,6 +295,14 @@ class EscalationSection(_Section):
     approval_timeout_s: Seconds = 900
 
 
+class Intake(_Section):
+    """What becomes of alerts that come in together."""
+
+    fold_same_alert: bool = True
+    storm_s: Annotated[float, Field(ge=0)] = 300
+    group_window_s: Annotated[float, Field(ge=0)] = 0
+
+
 class Audit(_Section):
     """Where the audit log is written as JSON lines; left out: beside the SQLite file, else data/."""
 
@@ -344,6 +352,7 @@ class Config(_Section):
     limits: Limits = Limits()
     matching: Matching = Matching()
     escalation: EscalationSection = EscalationSection()
+    intake: Intake = Intake()
     audit: Audit = Audit()
     heartbeat: HeartbeatSection = HeartbeatSection()
     retention: Retention = Retention()

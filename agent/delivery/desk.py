@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import structlog
 
 from agent.delivery.sending import Backoff, deliver_singly
+from agent.domain.alert import steady
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel, DeskAcknowledge, DeskNote, DeskResolve, Letter
@@ -40,7 +42,7 @@ class DeskSender:
 
     def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()
-        if isinstance(letter.message, DeskResolve):
+        if isinstance(letter.message, DeskResolve) and letter.message.same_as is None:
             closing.now_resolved(self._context, letter.incident_id, "the agent's resolve was taken")
 
     def introduce(self) -> float:
@@ -61,8 +63,9 @@ class DeskSender:
                     self._write(source_id, "acknowledge")
             case DeskNote(source_id, text):
                 self._desk.note(source_id, text)
-            case DeskResolve(source_id, resolution):
-                self._write(source_id, "resolve", resolution)
+            case DeskResolve(source_id, resolution, same_as):
+                if same_as is None or self._is_the_same(letter, source_id, same_as):
+                    self._write(source_id, "resolve", resolution)
             case _:
                 raise TypeError(f"{type(letter.message).__name__} is no message for the desk")
 
@@ -71,6 +74,15 @@ class DeskSender:
         if self._context.store.stand_down_of(letter.incident_id) is not None:
             return False
         return self._context.store.incident(letter.incident_id).status not in _GIVEN_UP
+
+    def _is_the_same(self, letter: Letter, source_id: str, same_as: Mapping[str, str]) -> bool:
+        """What was folded was never looked at: it says in its labels whether it was about the same thing."""
+        labels = self._desk.facts(source_id).labels
+        told = {name: (same_as[name], labels[name]) for name in same_as if name in labels}
+        other = {name: pair for name, pair in told.items() if steady(pair[0]) != steady(pair[1])}
+        if other:
+            closing.page_not_the_same(self._context, letter.incident_id, source_id, other)
+        return not other
 
     def _write(self, source_id: str, action: Literal["acknowledge", "resolve"], resolution: str = "") -> None:
         """Our write comes back as a webhook: remember it before it is sent, and whom it counted for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,16 +54,31 @@ class Alert:
         """
         if self.dedup_key and self.dedup_key != self.source_id:
             return f"{self.source} key {self.dedup_key}"
-        return f"{self.source} title {self.service.casefold()} {_steady(self.title)}"
+        return f"{self.source} title {self.service.casefold()} {steady(self.title)}"
+
+    @property
+    def fold_key(self) -> str:
+        """What another alert must have in common with this one to be closed with it; "" if nobody can tell.
+
+        Stricter than `identity`: `host 12` is not `host 13`. Only a percentage may differ from time to time.
+        """
+        key = self.dedup_key if self.dedup_key != self.source_id else ""
+        words = self.title[:_TITLE_MAX].casefold().split()
+        if not self.service or not (key or words):
+            return ""
+        said = " ".join("#%" if _PERCENTAGE.fullmatch(word) else word for word in words)
+        same = "\n".join((self.source, self.service, f"key {key}" if key else f"title {said}"))
+        return hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _steady(title: str) -> str:
-    """A title without what differs from time to time: case, spaces, and numbers that stand alone."""
+def steady(title: str) -> str:
+    """A text without what differs from time to time: case, spaces, and numbers that stand alone."""
     words = title[:_TITLE_MAX].casefold().split()
     return " ".join("#" if _NUMBER.fullmatch(word) else word for word in words)
 
 
 _TITLE_MAX = 1_024
+_PERCENTAGE = re.compile(r"[(\[]?[0-9]+(?:[.,][0-9]+)?%[)\],;:]?", re.ASCII)
 _NUMBER = re.compile(r"[(\[]?[0-9][0-9.,:]*[a-z%]{0,2}[)\],;:]?", re.ASCII)
 
 

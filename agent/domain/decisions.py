@@ -162,6 +162,16 @@ class StandDown:
     by: str
     how: str
 
+    @property
+    def is_by_itself(self) -> bool:
+        """Whether nobody has taken anything over: the source counts it as over."""
+        return self.how in (RESOLVED_BY_ITSELF, HAD_RESOLVED)
+
+
+#: How an incident is over although no human is known to have had it.
+RESOLVED_BY_ITSELF = "resolved the incident (no human did)"
+HAD_RESOLVED = "had resolved it before the agent began"
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:

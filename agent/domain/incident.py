@@ -46,6 +46,7 @@ class EventKind(StrEnum):
     AMBIGUOUS = "ambiguous"
     CHOSEN = "chosen"
     RECURRING = "recurring"
+    FOLDED = "folded"
     PLANNED = "planned"
     REFUSED = "refused"
     APPROVAL_REQUESTED = "approval_requested"
@@ -104,7 +105,11 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Our case for one alert of one source."""
+    """Our case for one alert of one source.
+
+    `alert_count`: how often the source has opened the same alert while this one was open; each time beyond
+    the first is an incident of its own, `ignored` and `folded_into` this one.
+    """
 
     id: str
     alert: Alert
@@ -123,3 +128,6 @@ class Incident:
     result: str = ""
     stood_down_by: str = ""
     stood_down_how: str = ""
+    alert_count: int = 1
+    last_alert_at: datetime | None = None
+    folded_into: str = ""

@@ -55,10 +55,14 @@ class DeskNote:
 
 @dataclass(frozen=True, slots=True)
 class DeskResolve:
-    """Close the source's incident."""
+    """Close the source's incident.
+
+    `same_as`: only if its labels do not contradict these; it was never looked at by itself.
+    """
 
     source_id: str
     resolution: str
+    same_as: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section
 from agent.domain.incident import Status
 from agent.domain.limits import Busy
+from agent.domain.outbox import DeskResolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,20 @@ class Changes:
     steps_done: int | None = None
     result: str | None = None
     escalation: Escalation | None = None
+    folded: FoldedEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedEnd:
+    """What becomes of the same alert's other incidents when the one that was worked on ends.
+
+    Each is closed at its source with `resolve`. `released`: what is still open at its source was told of by
+    nobody, so the oldest of them is worked on, and the others wait for it.
+    """
+
+    result: str
+    resolve: DeskResolve | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class Acceptance(StrEnum):
     KNOWN_INCIDENT = "known_incident"
     STORED = "stored"
     DUPLICATE = "duplicate"
+    FOLDED = "folded"
     BACKLOG_FULL = "backlog_full"
 
 

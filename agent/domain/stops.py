@@ -10,6 +10,10 @@ from enum import StrEnum
 STOP_PREFIX = "stop-"
 
 
+#: Starts the id of what lies among the stops that were put aside and is none: it is removed by hand.
+FOREIGN_PREFIX = f"{STOP_PREFIX}file-"
+
+
 class StopScope(StrEnum):
     """What a stop is about."""
 
@@ -50,6 +54,11 @@ class Stop:
     def is_in_force(self) -> bool:
         """Whether nobody has lifted it."""
         return self.lifted_at is None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a file that nobody understands: it stops everything for as long as it lies there."""
+        return self.id.startswith(FOREIGN_PREFIX)
 
     @property
     def what(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -12,17 +12,20 @@ from agent.domain.alert import Severity
 from agent.domain.decisions import Completed, Execution, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
-from agent.domain.records import Changes, Escalation
+from agent.domain.records import Changes, Escalation, FoldedEnd
 from agent.pipeline.context import Context
 from agent.pipeline.intake import OWN_KEY_PREFIX
 from agent.pipeline.telling import tell
-from agent.reports.summary import evidence, summary
+from agent.reports.summary import evidence, summary, titled
 
 #: PagerDuty Events API v2 cuts a longer summary.
 _MAX_SUMMARY = 1_024
 
 #: Spreads no one alert's text over a whole note (PagerDuty notes: 25,000 characters are shown).
 _MAX_NOTE = 20_000
+
+#: Of incidents at the source that are the same alert, so many are named in a page.
+_FOLDED_SHOWN = 20
 
 #: What an operator is told where a page has no way to anybody.
 NO_PAGER = "Nobody is paged: pagerduty.routing_key is not configured"
@@ -61,7 +64,9 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
         context,
         incident,
         Entry("end", EventKind.RESOLVED, text, {"succeeded": done.succeeded}),
-        Changes(status=Status.RESOLVED, result="Resolved automatically"),
+        Changes(
+            status=Status.RESOLVED, result="Resolved automatically", folded=_resolved_with(context, incident)
+        ),
         (
             DeskResolve(incident.alert.source_id, resolution),
             *_clear_question(context, incident_id, "it is resolved"),
@@ -96,6 +101,7 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
             status=Status.ESCALATED,
             result=f"Escalated to a human: {reason}",
             escalation=Escalation(stopped.trigger, reason, page.severity, page.dedup_key, page.summary),
+            folded=FoldedEnd(f"Given to a human with {incident_id}, the same alert"),
         ),
         (page,),
     )
@@ -109,9 +115,22 @@ def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: st
         context,
         context.store.incident(incident_id),
         Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
-        Changes(status=Status.STOOD_DOWN, result=f"Handed over to {taken.by} ({taken.how})"),
+        Changes(
+            status=Status.STOOD_DOWN,
+            result=f"Handed over to {taken.by} ({taken.how})",
+            # a human who has taken it over has the alert; what is over by itself is that one alone
+            folded=FoldedEnd(f"{taken.by} has {incident_id}, the same alert", released=taken.is_by_itself),
+        ),
         _clear_question(context, incident_id, f"{taken.by} {taken.how}"),
     )
+
+
+def _resolved_with(context: Context, incident: Incident) -> FoldedEnd:
+    """What the source opened for the same alert meanwhile is closed there too."""
+    words = f"Resolved with {incident.id}, the same alert"
+    if Channel.DESK not in context.channels:
+        return FoldedEnd(words)
+    return FoldedEnd(words, DeskResolve("", words, same_as=dict(incident.alert.labels)))
 
 
 def page_for_choice(context: Context, incident: Incident, reason: str) -> PageHuman:
@@ -150,6 +169,23 @@ def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
     return tell(context, incident_id, entry, messages=(page,))
 
 
+def page_not_the_same(
+    context: Context, incident_id: str, source_id: str, other: Mapping[str, tuple[str, str]]
+) -> bool:
+    """What looked like the same alert is about something else: it is left open, and a human is told of it."""
+    incident = context.store.incident(incident_id)
+    differs = ", ".join(f"{name} {theirs}, not {ours}" for name, (ours, theirs) in sorted(other.items()))
+    reason = context.redactor.text(
+        f"{source_id} looked like the same alert and is not: {differs}; it is open"
+    )
+    page = replace(
+        _page(context, incident, reason),
+        dedup_key=f"{OWN_KEY_PREFIX}{incident_id}-other-{source_id}",
+    )
+    entry = Entry(f"other-{source_id}", EventKind.NOTE, f"⚠️ {reason}", {"source_id": source_id})
+    return tell(context, incident_id, entry, messages=(page,))
+
+
 def now_resolved(context: Context, incident_id: str, how: str) -> bool:
     """It is closed at its source after all: the warning that it is not is taken back."""
     if not any(event.key == _UNRESOLVED for event in context.store.timeline(incident_id)):
@@ -184,19 +220,26 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
     attempts = context.store.attempts(incident.id)
     timeline = context.store.timeline(incident.id)
     details = evidence(incident, timeline, attempts, reason=reason) | _pattern(timeline)
+    details |= _more_of_it(context, incident)
     redacted = context.redactor.value(details)
     public_url = context.config.server.public_url.rstrip("/")
     return PageHuman(
         dedup_key=f"{OWN_KEY_PREFIX}{incident.id}" + ("-chosen" if _was_chosen(timeline) else ""),
-        summary=context.redactor.text(f"AI agent escalation: {reason} [{incident.alert.title}]")[
-            :_MAX_SUMMARY
-        ],
+        summary=context.redactor.text(f"AI agent escalation: {reason} [{titled(incident)}]")[:_MAX_SUMMARY],
         severity=incident.alert.severity or Severity.CRITICAL,
         source="incident-agent",
         component=context.redactor.text(incident.alert.service),
         details=redacted if isinstance(redacted, dict) else {},
         links=((f"{public_url}/api/v1/incidents/{incident.id}", "The incident's timeline"),),
     )
+
+
+def _more_of_it(context: Context, incident: Incident) -> dict[str, object]:
+    """How often the same alert has come since, and as what at the source."""
+    if incident.alert_count == 1:
+        return {}
+    folded = list(context.store.folded(incident.id, limit=_FOLDED_SHOWN))
+    return {"same_alert_count": incident.alert_count, "same_alert_source_ids": folded}
 
 
 def _was_chosen(timeline: Sequence[TimelineEvent]) -> bool:

@@ -23,6 +23,7 @@ class Gate:
         self._running = 0
         self._closing = False
         self._hurry = False
+        self._cut_off = False
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -35,6 +36,7 @@ class Gate:
         finally:
             with self._changed:
                 self._running -= 1
+                self._cut_off = self._cut_off or self._hurry
                 self._changed.notify_all()
 
     @property
@@ -58,11 +60,10 @@ class Gate:
             until = time.monotonic() + grace_s
             while self._running and not self._hurry and time.monotonic() < until:
                 self._changed.wait(_LOOK_S)
-            ended = self._running == 0
-            if not ended:
+            if self._running:
                 self._hurry = True
                 self._changed.wait_for(lambda: self._running == 0, timeout=_CUT_OFF_S)
-        return ended
+            return not self._cut_off and not self._running
 
     def hold(self) -> NoReturn:
         """Wait for the end of the process: what was cut off is settled at the next start."""

@@ -29,6 +29,7 @@ from agent.pipeline import (
     matching,
     planning,
     recurring,
+    related,
     stops,
 )
 from agent.pipeline.context import Context
@@ -88,6 +89,8 @@ def _take_in(run: Run, context: Context, incident_id: str) -> Alert | None:
     """The alert with all that is known about it; None if it is the agent's own echo."""
     incident = context.store.incident(incident_id)
     run.step("receive", lambda: intake.receive(context, incident), returns=None)
+    if context.config.intake.group_window_s:
+        run.step("related", lambda: related.tell_related(context, incident), returns=None)
     alert: Alert = run.step("learn", lambda: intake.learn(context, incident), returns=Alert)
     if run.step("own-echo", lambda: intake.is_own_echo(context, alert), returns=bool):
         run.step("ignore", lambda: intake.ignore_echo(context, incident), returns=None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent.domain.alert import Alert
-from agent.domain.decisions import StandDown
+from agent.domain.decisions import HAD_RESOLVED, StandDown
 from agent.domain.errors import ServiceError
 from agent.domain.incident import Entry, EventKind, Incident, Status
 from agent.domain.outbox import Channel, DeskAcknowledge, Message
-from agent.domain.records import Changes
+from agent.domain.records import Changes, FoldedEnd
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
 from agent.ports import SourceFacts
@@ -68,7 +68,7 @@ def _leave_to_whoever_has_it(context: Context, incident: Incident, facts: Source
     """A page that arrives late may long be in a human's hands."""
     if facts.status not in ("acknowledged", "resolved") or context.store.own_writes(incident.alert.source_id):
         return
-    how = f"had {facts.status} it before the agent began"
+    how = HAD_RESOLVED if facts.status == "resolved" else f"had {facts.status} it before the agent began"
     context.store.stand_down(incident.id, StandDown(f"somebody at {incident.alert.source}", how))
 
 
@@ -88,7 +88,11 @@ def ignore_echo(context: Context, incident: Incident) -> None:
         context,
         incident.id,
         Entry("ignored", EventKind.IGNORED, "🔇 This is the agent's own escalation: nothing is started"),
-        changes=Changes(status=Status.IGNORED, result="The agent's own escalation"),
+        changes=Changes(
+            status=Status.IGNORED,
+            result="The agent's own escalation",
+            folded=FoldedEnd("The agent's own escalation"),
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.domain.decisions import EscalationTrigger, Stopped
-from agent.domain.errors import StoreError
+from agent.domain.errors import StoreAwayError, StoreError
 from agent.domain.incident import Entry, EventKind, Incident
 from agent.domain.outbox import ChatCard, ChatSummary, Message, channel_of
 from agent.domain.runbook import Runbook
@@ -153,13 +153,34 @@ def put(teller: Teller | Context, asked: StopAsked, *, now: datetime) -> tuple[S
         at=now,
         ends_running=asked.ends_running,
     )
-    entry = redacted(teller, Entry("stopped", EventKind.STOPPED, f"⛔ {_upper(stop)}", _data(stop), stop.by))
-    found = teller.store.put_stop(stop, entry, _sendable(teller, ChatCard()))
+    try:
+        found = _write(teller, stop)
+    except StoreAwayError:
+        teller.store.put_stop_aside(stop)
+        found = stop
     return found, found.id == stop.id
+
+
+def _write(teller: Teller | Context, stop: Stop) -> Stop:
+    return teller.store.put_stop(stop, _entry(teller, stop), _sendable(teller, ChatCard()))
+
+
+def _entry(teller: Teller | Context, stop: Stop) -> Entry:
+    entry = Entry("stopped", EventKind.STOPPED, f"⛔ {_upper(stop)}", _data(stop), stop.by)
+    return redacted(teller, entry)
+
+
+def take_over(teller: Teller | Context) -> None:
+    """What was put aside while the database was held gets its row, its entry and its letters."""
+    for stop in teller.store.set_aside():
+        if not stop.is_foreign:
+            _write(teller, stop)
+            teller.store.taken_over(stop)
 
 
 def lift(teller: Teller | Context, stop: Stop, *, by: str, now: datetime) -> bool:
     """The agent goes on; False if somebody had lifted it before."""
+    take_over(teller)
     took = duration((now - stop.at).total_seconds())
     text = f"▶️ Resumed by {by}: it was {stop}, for {took}"
     entry = redacted(teller, Entry("resumed", EventKind.RESUMED, text, _data(stop), by))
@@ -181,7 +202,12 @@ class StopsClerk:
         """Look; gives the seconds before it is worth looking again."""
         store = self._context.store
         self.in_force = store.stops()
+        take_over(self._context)
         for stop in store.untold_stops():
+            # one that was put in a hurry has no entry yet; told before, it is not told again
+            store.record(
+                stop.id, [_entry(self._context, stop)], messages=_sendable(self._context, ChatCard())
+            )
             for incident in store.unfinished():
                 self._tell(incident, stop)
             store.stop_told(stop)

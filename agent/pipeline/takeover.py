@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import assert_never
 
-from agent.domain.decisions import StandDown
+from agent.domain.decisions import RESOLVED_BY_ITSELF, StandDown
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import DeskResolve, Message
 from agent.domain.records import OwnWrite
@@ -81,6 +81,8 @@ def _read_acknowledge_or_resolve(context: Context, event: SourceEvent, write: Ow
             return Irrelevant("the agent's own write, by its time")
     if write is not None and event.actor_kind is not ActorKind.HUMAN:
         return Irrelevant("the agent's own write")
+    if event.type is EventType.RESOLVED and event.actor_kind is not ActorKind.HUMAN:
+        return TakenOver(StandDown(event.actor_name or f"monitoring at {event.source}", RESOLVED_BY_ITSELF))
     how = "resolved the incident" if event.type is EventType.RESOLVED else "acknowledged the incident"
     return TakenOver(StandDown(_name(event), how))
 
@@ -113,6 +115,7 @@ def handle_event(
             context.store.event_handled(event.delivery_id, why)
             return False
         case TakenOver(stand_down):
+            incident_id, stand_down = _meant(context, incident_id, event, stand_down)
             if event.type is EventType.RESOLVED:
                 closing.now_resolved(context, incident_id, f"{stand_down.by} resolved it")
                 context.store.close_escalation(incident_id)
@@ -132,6 +135,15 @@ def handle_event(
             return in_time
         case _ as never:
             assert_never(never)
+
+
+def _meant(context: Context, incident_id: str, event: SourceEvent, taken: StandDown) -> tuple[str, StandDown]:
+    """A human who has one of the same alert's incidents has the alert; monitoring ends only that one."""
+    first = context.store.folded_into(incident_id)
+    if not first or event.actor_kind is not ActorKind.HUMAN:
+        return incident_id, taken
+    how = taken.how.replace("the incident", f"{event.source_id}, the same alert,")
+    return first, StandDown(taken.by, how)
 
 
 def _resolve_again(context: Context, event: SourceEvent, taken: StandDown) -> tuple[Message, ...]:

@@ -35,6 +35,14 @@ class IntakeStore(Protocol):
         """Store a webhook, and open an incident if it is a new trigger; durable when it returns."""
         ...
 
+    def folded(self, incident_id: str, *, limit: int) -> Sequence[str]:
+        """The ids at the source of what was folded into it, oldest first."""
+        ...
+
+    def folded_into(self, incident_id: str) -> str:
+        """The incident that this one goes with; "" if it stands for itself."""
+        ...
+
     def unhandled_events(self, limit: int) -> Sequence[tuple[str, SourceEvent]]:
         """(incident id, event) of stored events that nobody has looked at yet, oldest first."""
         ...
@@ -166,6 +174,10 @@ class HistoryStore(Protocol):
         """Earlier incidents of the same alert, received since then or resolved since then, oldest first."""
         ...
 
+    def related_before(self, incident_id: str, *, since: datetime, limit: int) -> Sequence[Incident]:
+        """Other alerts of the same service that came in since then and before this one, oldest first."""
+        ...
+
     def lately_resolved(self, limit: int) -> Sequence[Incident]:
         """Incidents that a runbook resolved, newest first."""
         ...
@@ -188,6 +200,18 @@ class StopStore(Protocol):
 
     def put_stop(self, stop: Stop, entry: Entry, messages: Sequence[Message] = ()) -> Stop:
         """In force when it returns; what the same human has in force with the same words is given instead."""
+        ...
+
+    def put_stop_aside(self, stop: Stop) -> None:
+        """In force when it returns, although a process holds the database and hangs."""
+        ...
+
+    def set_aside(self) -> Sequence[Stop]:
+        """Those in force that the database has not yet."""
+        ...
+
+    def taken_over(self, stop: Stop) -> None:
+        """The database has it now."""
         ...
 
     def lift_stop(self, stop_id: str, by: str, entry: Entry, messages: Sequence[Message] = ()) -> bool:

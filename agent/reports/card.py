@@ -5,13 +5,14 @@ from __future__ import annotations
 from agent.domain.incident import Incident
 from agent.domain.stops import Stop, StopScope
 from agent.ports import ThreadCard
+from agent.reports.summary import titled
 
 
 def card(incident: Incident, public_url: str) -> ThreadCard:
     """What the root message says now."""
     alert = incident.alert
     return ThreadCard(
-        title=alert.title,
+        title=titled(incident),
         status=incident.status.value,
         severity=(alert.severity or alert.urgency or "").strip(),
         service=alert.service,

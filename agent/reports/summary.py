@@ -31,7 +31,7 @@ def summary(incident: Incident, timeline: Sequence[TimelineEvent], *, result: st
     took = duration((now - incident.received_at).total_seconds())
     return "\n".join(
         [
-            f"📋 Incident Summary: {incident.alert.title}",
+            f"📋 Incident Summary: {titled(incident)}",
             f"Duration: {took}",
             f"Runbook: {incident.runbook_id or 'none'}",
             f"Steps executed: {incident.steps_done}/{incident.steps_total}",
@@ -40,6 +40,12 @@ def summary(incident: Incident, timeline: Sequence[TimelineEvent], *, result: st
             *timeline_lines(timeline),
         ]
     )
+
+
+def titled(incident: Incident) -> str:
+    """Its title, and how often the same alert came while it was worked on."""
+    count = incident.alert_count
+    return incident.alert.title if count == 1 else f"{incident.alert.title} (×{count})"
 
 
 def timeline_lines(timeline: Sequence[TimelineEvent]) -> list[str]:

@@ -13,6 +13,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from agent.adapters.clock import SystemClock
+from agent.adapters.courtesy import Courtesy
 from agent.adapters.patience import until
 from agent.adapters.store import Store
 from agent.config import Config
@@ -47,6 +48,7 @@ class WebParts:
     ready: threading.Event
     serves_web: bool = True
     stopped: Callable[[], Sequence[Stop]] = tuple
+    courtesy: Courtesy = field(default_factory=Courtesy)
     pulse: Pulse = field(default_factory=lambda: Pulse(SystemClock()))
     started_at: float = field(default_factory=time.monotonic)
     metrics: Metrics = field(default_factory=Metrics)
@@ -56,6 +58,7 @@ def create_app(parts: WebParts) -> Flask:
     """A Flask app over these parts; nothing is started."""
     app = Flask("oncall-agent")
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False  # an address that is none is 404, and not sent to another one
     app.register_blueprint(health.blueprint(parts))
     if parts.serves_web:
         app.register_blueprint(webhooks.blueprint(parts))

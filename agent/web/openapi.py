@@ -31,6 +31,9 @@ _INCIDENT: Final[dict[str, Any]] = {
         "steps": {"type": "array", "items": {"type": "object"}},
         "charges": {"type": "object", "additionalProperties": {"type": "integer"}},
         "escalation": {"type": ["object", "null"]},
+        "alert_count": {"type": "integer", "description": "how often the same alert came while it was open"},
+        "last_alert_at": {"type": ["string", "null"]},
+        "folded_into": {"type": ["string", "null"], "description": "the incident of the same alert"},
         "timeline": {"type": "array", "items": {"type": "object"}},
     },
 }  # fmt: skip

@@ -36,6 +36,9 @@ def incident(store: Store, incident_id: str) -> dict[str, Any]:
         "steps": _steps(store.plan(incident_id), attempts),
         "charges": dict(store.charged(incident_id)),
         "result": found.result or None,
+        "alert_count": found.alert_count,
+        "last_alert_at": found.last_alert_at.isoformat() if found.last_alert_at else None,
+        "folded_into": found.folded_into or None,
         "escalation": _escalation(store.escalation(incident_id)),
         "timeline": [_event(event) for event in store.timeline(incident_id)],
     }

@@ -28,6 +28,7 @@ _WORDS = {
     Acceptance.KNOWN_INCIDENT: "known incident",
     Acceptance.STORED: "stored",
     Acceptance.DUPLICATE: "duplicate",
+    Acceptance.FOLDED: "same alert",
 }
 
 #: What a 503 asks its sender to wait; PagerDuty keeps to times of its own (webhooks, "Behavior").
@@ -69,6 +70,10 @@ class _PagerDutyDesk:
         self._reception = Reception(parts.store, backlog=parts.config.limits.backlog)
 
     def receive(self) -> tuple[Response, int]:
+        with self._parts.courtesy.answering():
+            return self._receive()
+
+    def _receive(self) -> tuple[Response, int]:
         raw = request.get_data(cache=False)
         if not self._parts.ready.is_set():
             return self._again("not ready", "the agent is starting or stopping; send it again")

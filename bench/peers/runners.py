@@ -100,7 +100,7 @@ class Agent(Peer):
     def start(self) -> None:
         runbooks = self.directory / "runbooks"
         runbooks.mkdir(exist_ok=True)
-        (runbooks / "storm.md").write_text(RUNBOOK.replace("PORT", str(self.redis_port)))
+        (runbooks / "storm.md").write_text(self.runbook())
         config = {
             "server": {"port": self.port},
             "database": {"url": f"sqlite:///{self.directory}/oncall.db"},
@@ -113,6 +113,10 @@ class Agent(Peer):
             PAGERDUTY_WEBHOOK_SECRET=SECRET.decode(),
             PYTHONPATH=str(REPOSITORY),
         )
+
+    def runbook(self) -> str:
+        """What it is told to do."""
+        return RUNBOOK.replace("PORT", str(self.redis_port))
 
     def escalated(self) -> set[str]:
         """The pages that were handed to a human because nobody knows what became of their command."""

@@ -83,6 +83,7 @@ class Agent:
         self.webhook_url = f"{self.url}/webhook/pagerduty"
         self.process: subprocess.Popen[bytes] | None = None
         self.overrides: dict[str, Any] = {}
+        self.program: tuple[str, ...] = ("-m", "agent")
         self.arguments: tuple[str, ...] = ()
         self.variables: dict[str, str] = {}
         (directory / "runbooks").mkdir()
@@ -133,8 +134,9 @@ class Agent:
     def start(self, *, ready: bool = True) -> None:
         self.config_path.write_text(yaml.safe_dump(self.config()))
         with (self.directory / "agent.log").open("ab") as log:
+            command = [*self.program, "serve", "--config", str(self.config_path), *self.arguments]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "serve", "--config", str(self.config_path), *self.arguments],
+                [sys.executable, *command],
                 env=self.environment(),
                 cwd=self.directory,
                 stderr=log,

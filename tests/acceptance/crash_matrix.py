@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.acceptance.conftest import RedisServer
+from tests.acceptance.crash_laws import Outcome, run_point, trace
 from tests.acceptance.crash_page import RESULTS, page
+from tests.acceptance.crash_points import new_points
 from tests.acceptance.crash_scenarios import BY_NAME, SCENARIOS, Scenario
-from tests.acceptance.crash_world import Outcome, new_points, run_point, trace
 
 PAGE = Path(__file__).parents[2] / "docs" / "crashes.md"
 _AT_ONCE = 2

@@ -10,7 +10,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -257,3 +257,20 @@ EXCUSED |= {f"counter.{name}": _SAME for name in methods_of(Counter) if name != 
 
 #: The call itself says nothing before it has happened, or nothing after.
 ONE_SIDED: frozenset[str] = frozenset({"audit.append"})
+
+
+def boundary_of(point: str) -> str:
+    """`store.record[match]:after` → `store.record`."""
+    return re.split(r"[\[:]", point)[0]
+
+
+def new_points(traces: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
+    """(scenario, point): each boundary's both sides, in the scenario that reaches it first."""
+    seen: set[str] = set()
+    found = []
+    for scenario, points in traces:
+        for point in points:
+            if point not in seen:
+                seen.add(point)
+                found.append((scenario, point))
+    return found

@@ -146,6 +146,17 @@ def close_it(world: World) -> None:
         world.once("resolve", lambda: world.pagerduty.resolve_as_human(world.source_id))
 
 
+def ring_again(world: World) -> None:
+    if world.counted() == 1:
+        world.once("again", world.raise_again)
+
+
+def is_twin_closed(world: World) -> bool:
+    if world.status() != "resolved":
+        return True
+    return bool(world.twin_id) and world.pagerduty.incident(world.twin_id).status == "resolved"
+
+
 def delete_the_root(world: World) -> None:
     if world.status() == "awaiting_approval" and world.is_told():
         world.once("delete", world.delete_root)
@@ -260,6 +271,14 @@ SCENARIOS = (
         changes=False,
         resolves=1,
         is_over=lambda world: world.has_handled("incident.resolved"),
+    ),
+    Scenario(
+        "S17",
+        "the same alert comes again while it is worked on",
+        {"resolved": 0},
+        {"one": runbook(SLOW, LOOK)},
+        human=ring_again,
+        is_over=is_twin_closed,
     ),
 )
 

@@ -6,8 +6,9 @@ In a text of a row, `<…>` stands for what differs from case to case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import re2
 
@@ -356,7 +357,7 @@ DATABASE = (
         told="the audit log <path> cannot be written: No space left on device",
         sees="in the log `schedule_failed` with `schedule: audit-log`; incidents go on",
         retried="every second; half a line is cut away, and the file is completed from the database",
-        escalated="nobody; the dead man's switch says that the schedule fails",
+        escalated="nobody",
     ),
     Row(
         "database-read-only",
@@ -433,8 +434,8 @@ CLOCK = (
     Row(
         "clock-limits",
         "limits of an hour or a day, and what runs one at a time (forward and back)",
-        told="🔴 ESCALATING: <step> limits.per_hour.cache_operations is 1: 1 used in the last hour by <whom>, "
-        "this attempt asks for 1 more<hint>",
+        told="🔴 ESCALATING: <step> limits.per_hour.cache_operations is 1: 1 used in the last hour by "
+        "<whom>, this attempt asks for 1 more<hint>",
         sees="nothing is forgotten early: what counts over an hour counts over as much more as the clock "
         "was set "
         "forward by; set back, it counts for longer",
@@ -456,8 +457,8 @@ CLOCK = (
     Row(
         "clock-forward-recurrence",
         "forward, between a fix and the alert's return",
-        told="🔁 Symptom, not cause: <runbook> fixed it at <time>, and it is back after <time>; nothing is run"
-        "<lines>",
+        told="🔁 Symptom, not cause: <runbook> fixed it at <time>, and it is back after <time>; "
+        "nothing is run<lines>",
         sees="it is a return all the same",
         retried="nothing",
         escalated="as `recurrence`",
@@ -496,7 +497,7 @@ STOPS = (
         told="✅ Step 1 succeeded<rest>",
         sees="the step's result; webhooks that come meanwhile are answered 503, and PagerDuty sends them "
         "again",
-        retried="nothing: the outcome is written, and the next start goes on with the next step",
+        retried="nothing: the outcome is written, and the next start tells it and goes on with the next step",
         escalated="nobody",
     ),
     Row(
@@ -536,8 +537,8 @@ STOPS = (
         "stop-webhooks",
         "SIGTERM while webhooks are answered",
         told="the agent is starting or stopping; send it again",
-        sees="202 for what was stored, 503 for what was not, until nobody listens any more: no answer is "
-        "cut off",
+        sees="202 for what was stored, 503 for what was not, until nobody listens any more: nothing that was "
+        "stored stays unanswered",
         retried="by PagerDuty; what it sends twice is known",
         escalated="nobody",
     ),
@@ -561,3 +562,12 @@ SECTIONS: Mapping[str, tuple[Row, ...]] = {
 def row(row_id: str) -> Row:
     """The row with this name."""
     return next(each for rows in SECTIONS.values() for each in rows if each.id == row_id)
+
+
+Test = TypeVar("Test", bound=Callable[..., object])
+
+
+def proves(row_id: str) -> Callable[[Test], Test]:
+    """The test is about this row, whose line it has none to compare with."""
+    row(row_id)
+    return lambda test: test

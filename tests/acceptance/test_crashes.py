@@ -12,9 +12,10 @@ import pytest
 
 from tests.acceptance import crash_matrix, crash_points
 from tests.acceptance.conftest import RedisServer
+from tests.acceptance.crash_laws import Outcome, run_point
 from tests.acceptance.crash_page import RESULTS, page
+from tests.acceptance.crash_points import boundary_of
 from tests.acceptance.crash_scenarios import BY_NAME
-from tests.acceptance.crash_world import Outcome, boundary_of, run_point
 
 
 @cache

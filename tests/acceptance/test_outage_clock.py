@@ -21,7 +21,7 @@ from agent.domain.outbox import DeskNote
 from agent.domain.records import Decision
 from agent.domain.source_event import EventType, SourceEvent
 from agent.pipeline.takeover import TakenOver, read_event
-from tests.acceptance.outage_rows import matches, row
+from tests.acceptance.outage_rows import matches, proves, row
 from tests.integration.store.test_limits_store import ROLLOUT, Journal
 from tests.unit.delivery.conftest import Post
 from tests.unit.pipeline.conftest import ALERT, HookedSandbox, World, runbook, step
@@ -57,6 +57,7 @@ def told(world: World, incident: Incident, row_id: str) -> bool:
 # letters
 
 
+@proves("clock-letters")
 @both_ways
 def test_a_letter_that_was_postponed_waits_no_longer_than_it_was_told_to(
     world: World, step_the_clock: StepTheClock
@@ -168,6 +169,7 @@ def test_what_was_charged_counts_for_its_whole_hour(world: World, step_the_clock
     assert world.sandbox.commands() == [FLUSH]
 
 
+@proves("clock-limits")
 @both_ways
 def test_what_runs_one_at_a_time_still_does(
     store: Store, clock: FakeClock, step_the_clock: StepTheClock
@@ -207,6 +209,7 @@ def test_a_fix_that_did_not_last_is_known_although_the_clock_was_set_forward(wor
 # a human's hand
 
 
+@proves("clock-takeover")
 def test_a_human_who_takes_over_is_no_echo_of_ours_because_the_clock_went_back(world: World) -> None:
     world.receive()
     world.store.begin_own_write("P1", "acknowledge")
@@ -219,6 +222,7 @@ def test_a_human_who_takes_over_is_no_echo_of_ours_because_the_clock_went_back(w
 # what is received
 
 
+@proves("clock-webhooks")
 @both_ways
 def test_a_webhook_that_is_sent_again_is_known(world: World, step_the_clock: StepTheClock) -> None:
     first = world.receive()

@@ -15,6 +15,7 @@ from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
 from tests.acceptance.conftest import Agent, RedisServer, wait_until
 from tests.acceptance.outage_disks import SmallDisk, small_disk
+from tests.acceptance.outage_rows import row
 from tests.acceptance.test_outage_stop import changing
 from tests.acceptance.test_webhook_answers import event, signed
 from tests.postgres import PostgresServer
@@ -23,7 +24,7 @@ from tests.postgres import PostgresServer
 PAGERDUTY_WAITS_S = 5.0
 
 #: How long the trouble lasts: longer than one write waits, and than all tries of one step.
-TROUBLE_S, LONG_TROUBLE_S = 6.0, 60.0
+TROUBLE_S, LONG_TROUBLE_S = 5.0, 60.0
 
 
 @contextlib.contextmanager
@@ -49,12 +50,14 @@ def trigger(number: int) -> dict[str, object]:
     return made
 
 
-def delivered(agent: Agent, number: int) -> int:
-    """PagerDuty tries; the status it sees."""
+def delivered(agent: Agent, number: int, row_id: str = "") -> int:
+    """PagerDuty tries; the status it sees. A refusal says what the row says."""
     began = time.monotonic()
-    status = signed(agent, trigger(number), **{"X-Webhook-Id": f"w-{number}"}).status_code
+    answer = signed(agent, trigger(number), **{"X-Webhook-Id": f"w-{number}"})
     assert time.monotonic() - began < PAGERDUTY_WAITS_S
-    return status
+    if row_id and answer.status_code == 503:
+        assert answer.json()["error"] == row(row_id).told
+    return answer.status_code
 
 
 def delivered_again(agent: Agent, number: int) -> None:
@@ -81,7 +84,7 @@ def hold_the_lock(agent: Agent, redis: RedisServer, seconds: float) -> None:
     runs_on(agent, redis)
     assert delivered(agent, 2) == 202
     with locked(database(agent)):
-        assert delivered(agent, 3) == 503
+        assert delivered(agent, 3, "database-locked") == 503
         assert httpx.get(f"{agent.url}/health").status_code == 200
         time.sleep(seconds)
     delivered_again(agent, 3)
@@ -128,10 +131,10 @@ def test_a_full_disk_refuses_webhooks_and_goes_on_when_there_is_room(
 ) -> None:
     runs_on(on_disk, redis, seconds=1)
     disk.fill()
-    wait_until(lambda: delivered(on_disk, 2) == 503, "the disk is full for the database too")
+    wait_until(lambda: delivered(on_disk, 2, "database-full") == 503, "the database is full too")
     assert httpx.get(f"{on_disk.url}/health").status_code == 200
     time.sleep(TROUBLE_S)
-    assert delivered(on_disk, 3) == 503
+    assert delivered(on_disk, 3, "database-full") == 503
     disk.free()
     nothing_ran_twice(on_disk, redis)
     for number in (2, 3):
@@ -141,15 +144,34 @@ def test_a_full_disk_refuses_webhooks_and_goes_on_when_there_is_room(
     assert all(line.endswith("\n") for line in audit_lines(on_disk))
 
 
-def test_a_disk_that_the_kernel_gave_up_on_refuses_webhooks_and_loses_nothing_that_was_taken(
-    on_disk: Agent, disk: SmallDisk, redis: RedisServer
+@pytest.mark.soak
+def test_a_disk_that_the_kernel_gave_up_on_refuses_webhooks_and_the_heartbeat_says_why(
+    on_disk: Agent, disk: SmallDisk, redis: RedisServer, tmp_path: Path
 ) -> None:
+    beat = tmp_path / "heartbeat.json"
+    on_disk.overrides["heartbeat"] = {"every_s": 1, "file": str(beat)}
     runs_on(on_disk, redis, seconds=1)
     disk.give_up()
-    wait_until(lambda: delivered(on_disk, 2) == 503, "nothing can be written any more")
+    refused = "nothing can be written any more"
+    wait_until(lambda: delivered(on_disk, 2, "database-read-only") == 503, refused)
     assert httpx.get(f"{on_disk.url}/health").status_code == 200
-    assert httpx.get(f"{on_disk.url}/ready").status_code in (200, 503)
+    wait_until(lambda: "the store cannot be written" in beat.read_text(), "the heartbeat says so")
     assert redis.cli("GET", "begun") == "1"
+
+
+@pytest.mark.soak
+def test_an_audit_log_on_a_full_disk_is_completed_when_there_is_room(
+    agent: Agent, disk: SmallDisk, redis: RedisServer
+) -> None:
+    agent.overrides["audit"] = {"path": str(disk.path / "audit.jsonl")}
+    agent.start()
+    disk.fill()
+    assert signed(agent, event()).status_code == 202
+    assert agent.ended("P777")["status"] == "escalated"
+    words = row("audit-full").told.replace("<path>", str(disk.path / "audit.jsonl"))
+    wait_until(lambda: words in agent.log(), "the log says so")
+    disk.free()
+    wait_until(lambda: agent.cli("audit", "verify").returncode == 0, "the file is complete")
 
 
 @pytest.fixture
@@ -166,11 +188,13 @@ def is_back(agent: Agent) -> bool:
         return False
 
 
-def outlives(agent: Agent, redis: RedisServer, trouble: contextlib.AbstractContextManager[object]) -> None:
+def outlives(
+    agent: Agent, redis: RedisServer, row_id: str, trouble: contextlib.AbstractContextManager[object]
+) -> None:
     """What runs goes on, what comes is refused in time, and afterwards everything is taken."""
     runs_on(agent, redis)
     with trouble:
-        assert delivered(agent, 2) == 503
+        assert delivered(agent, 2, row_id) == 503
         assert httpx.get(f"{agent.url}/health").status_code == 200
         time.sleep(TROUBLE_S)
         assert delivered(agent, 2) == 503
@@ -194,10 +218,11 @@ def stopped(server: PostgresServer) -> Iterator[None]:
 def test_postgresql_gone_refuses_webhooks_and_goes_on_when_it_is_back(
     on_postgres: Agent, postgres_server: PostgresServer, redis: RedisServer
 ) -> None:
-    outlives(on_postgres, redis, stopped(postgres_server))
+    outlives(on_postgres, redis, "postgresql-gone", stopped(postgres_server))
 
 
+@pytest.mark.soak
 def test_postgresql_that_hangs_refuses_webhooks_in_time_and_goes_on(
     on_postgres: Agent, postgres_server: PostgresServer, redis: RedisServer
 ) -> None:
-    outlives(on_postgres, redis, postgres_server.paused())
+    outlives(on_postgres, redis, "postgresql-hangs", postgres_server.paused())

@@ -77,7 +77,7 @@ class Play:
         if sender is None:
             return [], []
         expected = self.row.neighbour.waits_for(self.row.fault)
-        tries = 4 if self.row.fault.costs_time else len(expected)
+        tries = 3 if self.row.fault.costs_time else len(expected)
         with capture_logs() as logged:
             waits = []
             for _ in range(tries):

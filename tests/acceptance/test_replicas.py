@@ -133,6 +133,37 @@ def test_a_replica_that_stops_hands_over_at_once(fleet: Fleet, redis: RedisServe
     assert fleet.ended(1)["status"] == "resolved"
 
 
+def test_a_later_version_goes_on_with_what_an_earlier_one_was_at(
+    fleet: Fleet, redis: RedisServer, tmp_path: Path
+) -> None:
+    """Also when its story has a step that the earlier one did not know."""
+    fleet.overrides = {"server": {"stop_grace_s": 0.0}}
+    asks = WAITING.replace('"redis"', '"ask"').replace("Slow look", "Ask")
+    fleet.runbook("ask", asks.replace("PORT", str(redis.port)))
+    fleet.runbook("look", READING.replace("sleep 2", "sleep 5").replace("PORT", str(redis.port)))
+    earlier = fleet.add("worker-0")
+    fleet.deliver(1, title="ask a human")
+    wait_until(lambda: earlier.incident("P1")["status"] == "awaiting_approval", "it asks")  # type: ignore[index]
+    later = fleet.add("worker-1", start=False)
+    later.program = (str(Path(__file__).with_name("newer_agent.py")),)
+    later.variables |= {"NEW_STEP": str(tmp_path / "steps"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    later.start()
+    fleet.deliver(2, title="redis is slow")
+    running = "SELECT 1 FROM runs WHERE topic = '' AND executor_id = 'worker-0'"
+    fleet.deliver(3, title="redis is slow elsewhere")
+    wait_until(lambda: fleet.rows(running), "the earlier one carries something out", deadline_s=5)
+    assert earlier.stop() == 0
+    waiting = later.incident("P1")
+    assert waiting is not None
+    assert later.cli("approve", waiting["id"]).returncode == 0
+    ended = [fleet.ended(number) for number in (1, 2, 3)]
+    assert [each["status"] for each in ended] == ["resolved"] * 3
+    done = (tmp_path / "steps").read_text().splitlines()
+    assert sorted(done) == sorted(set(done)), "once for each incident"
+    versions = dict(fleet.rows("SELECT executor_id, version FROM executors"))
+    assert versions["worker-1"] == "99.0.0" != versions["worker-0"]
+
+
 def test_a_second_process_under_the_same_id_refuses_to_start(fleet: Fleet, tmp_path: Path) -> None:
     fleet.add("worker-0")
     twin = fleet.add("twin", start=False)

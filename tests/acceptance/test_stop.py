@@ -141,7 +141,7 @@ def test_a_running_attempt_is_finished_when_nobody_asks_to_end_it(slow: Agent, r
 def test_a_daemon_that_hangs_or_is_gone_is_stopped_all_the_same(slow: Agent, redis: RedisServer) -> None:
     slow.start()
     assert slow.process is not None
-    os.kill(slow.process.pid, signal.SIGSTOP)
+    os.kill(slow.process.pid, signal.SIGSTOP)  # wherever it is, in the middle of a write too
     hung = slow.cli("stop", "--reason", "it hangs", "--json")
     os.kill(slow.process.pid, signal.SIGCONT)
     assert hung.returncode == 0, hung.stderr
@@ -154,6 +154,30 @@ def test_a_daemon_that_hangs_or_is_gone_is_stopped_all_the_same(slow: Agent, red
     deliver(slow, 2)
     assert trigger_of(slow, 2) == "kill_switch"
     assert begun(redis) == 0
+
+
+def test_a_stop_is_put_while_a_process_that_hangs_holds_the_database(slow: Agent, redis: RedisServer) -> None:
+    slow.start()
+    holder = sqlite3.connect(slow.directory / "oncall.db", isolation_level=None)
+    wait_until(lambda: holds(holder), "the database is held")
+    stopped = slow.cli("stop", "--reason", "it hangs", "--json")
+    holder.close()
+    assert stopped.returncode == 0, stopped.stderr
+    deliver(slow, 1)
+    assert trigger_of(slow, 1) == "kill_switch"
+    wait_until(lambda: not (slow.directory / "oncall.db.stops").exists(), "the database took it over")
+    wait_until(lambda: any("is stopped" in each.text for each in slow.slack.roots()), "the channel is told")
+    assert slow.cli("audit", "verify").returncode == 0
+    assert slow.cli("resume").returncode == 0
+    deliver(slow, 2)
+    assert slow.ended("P2")["status"] == "resolved"
+
+
+def holds(connection: sqlite3.Connection) -> bool:
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("BEGIN IMMEDIATE")
+        return True
+    return False
 
 
 def test_a_stop_is_told_in_the_channel_and_in_the_threads_that_it_touches(agent: Agent) -> None:

@@ -19,6 +19,7 @@ from agent.adapters.kubernetes.client import KubernetesApi, answered
 from agent.adapters.kubernetes.credentials import ClusterCredentials
 from agent.adapters.kubernetes.objects import Pod
 from agent.adapters.live_job import Job, OutcomeUnknownError, still_running
+from agent.adapters.patience import addresses_of, ending_after, watched
 from agent.domain.access import ClusterRight
 from agent.domain.errors import Reason, ServiceError
 from agent.ports import CommandResult
@@ -105,14 +106,16 @@ def _open(api: KubernetesApi, right: ClusterRight, *, container: str, words: Seq
     stream: Any = websocket.WebSocket(enable_multithread=False)
     connection = _connect(api.credentials)
     try:
-        stream.connect(
-            url,
-            socket=connection,
-            header=headers,
-            subprotocols=[_PROTOCOL],
-            timeout=_CONNECT_S,
-            redirect_limit=0,
-        )
+        with ending_after(_CONNECT_S):  # the library bounds each read of the handshake, not their sum
+            watched(connection)
+            stream.connect(
+                url,
+                socket=connection,
+                header=headers,
+                subprotocols=[_PROTOCOL],
+                timeout=_CONNECT_S,
+                redirect_limit=0,
+            )
     except websocket.WebSocketBadStatusException as error:
         connection.close()
         refused = answered(error.status_code, _text(error.resp_body), right)
@@ -126,8 +129,10 @@ def _open(api: KubernetesApi, right: ClusterRight, *, container: str, words: Seq
 def _connect(credentials: ClusterCredentials) -> socket.socket:
     parts = urlsplit(credentials.server)
     host, tls = parts.hostname or "", credentials.tls()
+    port = parts.port or (443 if tls else 80)
     try:
-        plain = socket.create_connection((host, parts.port or (443 if tls else 80)), timeout=_CONNECT_S)
+        addresses_of(host, port, timeout_s=_CONNECT_S)  # in bounded time; asked again it is known
+        plain = socket.create_connection((host, port), timeout=_CONNECT_S)
         return tls.wrap_socket(plain, server_hostname=credentials.server_name or host) if tls else plain
     except OSError as error:
         raise _error(Reason.UNREACHABLE, f"the API server cannot be reached: {error}") from error

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.adapters.clock import SystemClock
+from agent.adapters.store import Store
 from agent.demo.settings import config_text
+from agent.domain.executor import Role
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
 from tests.integration.cli.conftest import HELLO, SECRETS, Shell
@@ -145,6 +148,20 @@ def test_a_database_that_cannot_be_used_is_bad(shell: Shell) -> None:
     (shell.directory / "oncall.db").write_bytes(b"no database " * 1000)
     bad = graded(shell("doctor", "--json").json, "bad")
     assert "database" in bad["database"]
+
+
+def test_who_works_on_the_database_is_shown(shell: Shell) -> None:
+    store = Store(f"sqlite:///{shell.directory}/oncall.db", SystemClock())
+    store.migrate()
+    for name, role in (("worker-0", Role.WORKER), ("worker-1", Role.WORKER), ("web:a:1", Role.WEB)):
+        store.begin_work(name, role=role, host="host-1", version="1.0")
+    store.end_work("web:a:1")
+    store.take_from("worker-1", by="worker-0")
+    store.close()
+    rows = shell("doctor", "--json").json
+    assert graded(rows, "ok")["worker-0"].startswith("worker on host-1, version 1.0, seen ")
+    assert graded(rows, "note")["worker-1"].endswith("it died, and worker-0 took its work over")
+    assert "web:a:1" not in {row["name"] for row in rows}
 
 
 def test_listening_beyond_loopback_without_a_token_is_noted(shell: Shell) -> None:

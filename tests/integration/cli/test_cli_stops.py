@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+
 import pytest
 
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel
+from agent.pipeline.stops import StopsClerk
 from tests.integration.cli.conftest import FLUSH, HELLO, Shell, words
 from tests.unit.pipeline.conftest import World, runbook, step
 
@@ -100,6 +104,62 @@ def test_a_database_without_our_tables_gets_them_and_is_stopped(shell: Shell) ->
     (shell.directory / "oncall.db").write_bytes(b"")
     assert shell("stop", "--reason", "x").code == 0
     assert [each["reason"] for each in shell("stops", "--json").json] == ["x"]
+
+
+@pytest.fixture
+def held(shell: Shell, world: World) -> Iterator[sqlite3.Connection]:
+    """A process that hangs in the middle of a write."""
+    connection = sqlite3.connect(shell.directory / "oncall.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield connection
+    connection.close()
+
+
+def test_a_database_that_a_process_holds_is_stopped_all_the_same(
+    shell: Shell, world: World, held: sqlite3.Connection
+) -> None:
+    result = shell("stop", "--reason", "it hangs", "--by", "alice")
+    assert (result.code, result.err) == (0, "")
+    assert "a process holds the database and may hang" in result.out
+    (put,) = world.store.stops()
+    assert shell("stops", "--json").json[0]["id"] == put.id
+    held.rollback()
+    clerk = StopsClerk(world.context)
+    for _ in range(2):
+        clerk.tick()
+    assert list(world.store.stops()) == [put]
+    assert list(world.store.set_aside()) == []
+    assert [each.text for each in world.store.timeline(put.id)] == [f"⛔ S{str(put)[1:]}"]
+    assert not (shell.directory / "oncall.db.stops").exists()
+    assert shell("resume", put.id).code == 0
+    assert list(world.store.stops()) == []
+
+
+def test_what_was_put_aside_is_resumed_before_any_daemon_saw_it(
+    shell: Shell, world: World, held: sqlite3.Connection
+) -> None:
+    shell("stop", "--reason", "it hangs")
+    assert shell("resume").code == 2
+    held.rollback()
+    assert shell("resume").code == 0
+    assert list(world.store.stops()) == []
+    assert [each.key for each in world.store.timeline(world.store.all_stops()[0].id)] == [
+        "stopped",
+        "resumed",
+    ]
+
+
+def test_a_file_that_nobody_understands_stops_everything_until_it_is_removed(
+    shell: Shell, world: World
+) -> None:
+    folder = shell.directory / "oncall.db.stops"
+    folder.mkdir()
+    (folder / "please").write_text("stop")
+    assert world.page().status is Status.ESCALATED
+    told = shell("resume")
+    assert f"{folder}/please is no stop of ours; remove it to go on" in told.out
+    (folder / "please").unlink()
+    assert shell("stops").out == "nothing is stopped\n"
 
 
 def test_a_database_that_cannot_be_written_is_told_as_not_stopped(shell: Shell) -> None:

@@ -20,7 +20,8 @@ OWN_S, GRACE_S, ANSWER_S = 600, 120, 900
 
 def accept(control: Control, number: int = 1, *, service: str = "") -> str:
     """A webhook came in and nobody has looked at it yet."""
-    alert = replace(ALERT, source_id=f"P{number}", service=service)
+    title = f"{ALERT.title} of {'abcdefghij'[number]}"  # the same alert again is no other incident
+    alert = replace(ALERT, source_id=f"P{number}", title=title, service=service)
     event = SourceEvent(
         "pagerduty", f"d-{number}", EventType.TRIGGERED, "incident.triggered", f"P{number}", alert=alert
     )

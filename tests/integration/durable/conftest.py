@@ -41,7 +41,8 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
 
 
 def ended(durable: Durable, incident_id: str) -> RunState:
-    eventually(lambda: durable.state(incident_id) is not RunState.ALIVE, f"{incident_id} has ended")
+    under_way = (RunState.ALIVE, RunState.UNKNOWN)  # for a moment a leg is ours and not begun
+    eventually(lambda: durable.state(incident_id) not in under_way, f"{incident_id} has ended")
     return durable.state(incident_id)
 
 

@@ -42,7 +42,8 @@ def handle(run, incident_id):
 
 store = Store(sys.argv[1], SystemClock())
 durable = Durable(
-    database_url=sys.argv[1], executor_id="main", store=store, places=Places(32), handle=handle, on_crash=print
+    database_url=sys.argv[1], executor_id="main", store=store, places=Places(32),
+    handle=handle, on_crash=print,
 )
 durable.launch()
 durable.start("inc-1")

@@ -149,3 +149,40 @@ def test_a_run_goes_on_after_a_sleep(subject: Subject) -> None:
         return run.step("one", lambda: "after", returns=str)
 
     assert subject.run(body) == "after"
+
+
+def test_a_run_knows_behind_a_wait_what_it_did_before(subject: Subject) -> None:
+    done: list[str] = []
+
+    def note(name: str) -> str:
+        done.append(name)
+        return name
+
+    def body(run: Run) -> tuple[str, bool, str]:
+        before = run.step("before", lambda: note("before"), returns=str)
+        woken = run.wait("decision", DEADLINE_S)
+        return before, woken, run.step("after", lambda: note("after"), returns=str)
+
+    assert subject.run(body, woken_on="decision") == ("before", True, "after")
+    assert done == ["before", "after"]
+
+
+def test_every_wait_of_a_run_is_over_by_itself(subject: Subject) -> None:
+    def body(run: Run) -> list[bool]:
+        return [run.wait("decision", 0.02) for _ in range(3)]
+
+    assert subject.run(body) == [False, False, False]
+
+
+def test_a_run_whose_turn_it_is_goes_on_at_once(subject: Subject) -> None:
+    def body(run: Run) -> bool:
+        return run.turn("decision", waiting=lambda: pytest.fail("it has its turn"))
+
+    assert subject.run(body) is True
+
+
+def test_a_run_that_gave_its_turn_up_for_a_wait_gets_it_again(subject: Subject) -> None:
+    def body(run: Run) -> tuple[bool, bool]:
+        return run.wait("decision", 0.02), run.turn("decision", waiting=lambda: None)
+
+    assert subject.run(body) == (False, True)

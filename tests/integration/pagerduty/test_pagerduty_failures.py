@@ -168,6 +168,34 @@ def test_an_events_answer_that_does_not_say_success_is_not_believed(pagerduty):
     assert failure(OPERATIONS["page"], pagerduty.url).reason is Reason.BAD_ANSWER
 
 
+@pytest.mark.parametrize(("method", "name"), [("GET", "notes"), ("POST", "note")])
+def test_a_note_that_a_proxy_says_yes_to_is_not_believed(pagerduty, method, name):
+    page = pagerduty.create_incident("Redis", service="api")
+    desk = PagerDutyDesk(pagerduty.url, pagerduty.api_token, pagerduty.from_email)
+    faults = {"GET": [], "POST": [Fault(0, path=f"/incidents/{page.id}/notes")]}[method]
+    pagerduty.misbehave(*faults, Fault(200, path=f"/incidents/{page.id}/notes", body='{"status": "healthy"}'))
+    with pytest.raises(ServiceError, match=f'{method} .* was answered 200 without "{name}"') as caught:
+        desk.note(page.id, "hello")
+    assert (caught.value.reason, caught.value.retryable) == (Reason.BAD_ANSWER, True)
+    desk.note(page.id, "hello")
+    assert len(pagerduty.incident(page.id).notes) == 1
+    desk.close()
+
+
+def test_a_resolve_that_a_proxy_says_yes_to_is_not_believed(pagerduty):
+    page = pagerduty.create_incident("Redis", service="api")
+    desk = PagerDutyDesk(pagerduty.url, pagerduty.api_token, pagerduty.from_email)
+    pagerduty.misbehave(
+        Fault(0, path="/incidents"), Fault(200, path="/incidents", body='{"status": "healthy"}')
+    )
+    with pytest.raises(ServiceError) as caught:
+        desk.resolve(page.id, "done")
+    assert caught.value.reason is Reason.BAD_ANSWER
+    desk.resolve(page.id, "done")
+    assert pagerduty.incident(page.id).status == "resolved"
+    desk.close()
+
+
 def test_the_vendors_words_are_passed_on(pagerduty):
     words = {"error": {"message": "Invalid Input Provided", "code": 2001, "errors": ["Content is too long"]}}
     pagerduty.misbehave(Fault(400, body=json.dumps(words)))

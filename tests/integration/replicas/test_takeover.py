@@ -12,12 +12,14 @@ import sqlalchemy as sa
 from agent import replicas
 from agent.adapters.clock import SystemClock
 from agent.adapters.executor_lock import ExecutorLock
+from agent.adapters.fake_clock import FakeClock
 from agent.adapters.fake_sandbox import FakeSandbox
 from agent.adapters.store import Store
 from agent.adapters.store_schema import runs
 from agent.domain.errors import ExecutorBusyError, StoreError
 from agent.domain.executor import Role
-from agent.replicas import Duty, Presence, Reaper, own_executor_id
+from agent.pulse import Pulse
+from agent.replicas import Duty, Presence, Reaper, WorkersSeen, own_executor_id
 from tests.integration.replicas.conftest import eventually
 from tests.postgres import PostgresServer
 
@@ -223,6 +225,29 @@ def test_who_keeps_its_place_says_so_from_time_to_time(
     assert one.ended == []
 
 
+def test_a_web_process_says_when_nobody_works_on_what_it_takes(database_url: str) -> None:
+    clock = FakeClock()
+    store = Store(database_url, clock)
+    store.migrate()
+    pulse = Pulse(clock)
+    seen = WorkersSeen(store, pulse, clock)
+    store.begin_work("worker-0", role=Role.WORKER, host="h", version="1")
+    for _ in range(10):
+        clock.sleep(5)
+        store.seen_at_work("worker-0")
+        seen.tick()
+    assert pulse.problems() == ()
+    for _ in range(8):
+        clock.sleep(5)
+        seen.tick()
+    (problem,) = pulse.problems()
+    assert problem == "no worker has been seen for 40 s: what comes in is stored, and waits for one"
+    store.seen_at_work("worker-0")
+    seen.tick()
+    assert pulse.problems() == ()
+    store.close()
+
+
 class TestDuty:
     """Leadership: exactly one process sends, and another one when it is gone."""
 
@@ -256,6 +281,31 @@ class TestDuty:
             leading.demand()
         assert not standing_by.is_ours(), "it looks twice"
         assert leading.is_ours()
+
+    def test_what_is_led_is_done_by_one_and_the_others_only_ask(self, replica: Make) -> None:
+        done: list[str] = []
+
+        def tick(name: str) -> float:
+            done.append(name)
+            return 60.0
+
+        one = replica("one").duty().led(lambda: tick("one"))
+        other = replica("other").duty().led(lambda: tick("other"))
+        assert (one(), other()) == (60.0, replicas.LOOK_EVERY_S)
+        assert done == ["one"]
+
+    def test_a_lead_that_ends_in_the_middle_of_a_batch_sends_no_further_letter(self, replica: Make) -> None:
+        leading = replica("one")
+
+        def send_two() -> float:
+            leading.store.begin_delivery([1])
+            leading.lock.locks.close()  # the server was restarted, or believes that we are gone
+            with pytest.raises(StoreError, match="another process may be doing this now"):
+                leading.store.begin_delivery([2])
+            return 0.0
+
+        leading.duty().led(send_two)()
+        leading.store.begin_delivery([3])  # where nobody needs to lead, nobody asks
 
 
 class TestOnPostgreSQL:

@@ -98,3 +98,29 @@ def test_what_was_stored_is_there_after_a_restart(store: Store, clock: FakeClock
 
 def test_a_title_of_a_megabyte_is_no_summary_of_ours(store: Store) -> None:
     assert not store.is_own_summary("redis " * 200_000)
+
+
+def test_two_replicas_with_the_same_webhooks_in_another_order_open_each_once(
+    database_url: str, clock: FakeClock, store: Store
+) -> None:
+    webhooks = [(trigger(number, service=f"s{number}"), "{}") for number in range(20)]
+    other = Store(database_url, clock)
+    with ThreadPoolExecutor(2) as pool:
+        taken = [
+            pool.submit(one.accept_all, order)
+            for one, order in ((store, webhooks), (other, webhooks[::-1]))
+            for _ in range(5)
+        ]
+        outcomes = [each.acceptance for future in taken for each in future.result()]
+    other.close()
+    assert outcomes.count(Acceptance.NEW_INCIDENT) == 20
+    assert len(store.incidents(limit=100)) == 20
+
+
+def test_webhooks_stored_together_are_judged_in_the_order_in_which_they_came(store: Store) -> None:
+    later = replace(ACKNOWLEDGED, source_id="P9")
+    first, other = trigger(9, service="shop"), trigger(1, service="billing")
+    accepted = store.accept_all([(each, "{}") for each in (first, other, later, first)])
+    words = [each.acceptance.value for each in accepted]
+    assert words == ["new_incident", "new_incident", "stored", "duplicate"]
+    assert accepted[2].incident_id == accepted[0].incident_id

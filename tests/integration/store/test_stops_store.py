@@ -129,3 +129,15 @@ def test_stops_are_links_of_the_audit_chain(store: Store) -> None:
     entries = list(store.audit_entries())
     assert [(each["incident"], each["actor"]) for each in entries] == [("stop-1", "alice"), ("stop-1", "bob")]
     assert isinstance(verify_chain(entries), Intact)
+
+
+def test_what_is_put_aside_is_in_force_at_once_and_taken_over_once(store: Store) -> None:
+    stop = a_stop(store)
+    store.put_stop_aside(stop)
+    assert list(store.stops()) == [stop] == [store.stop_of(stop.id)]
+    assert stop in [*store.set_aside(), *store.untold_stops()]  # a file on SQLite, a row on PostgreSQL
+    assert store.put_stop(stop, ENTRY) == stop
+    store.taken_over(stop)
+    assert (list(store.stops()), list(store.set_aside())) == ([stop], [])
+    assert store.lift_stop(stop.id, "bob", RESUMED)
+    assert list(store.stops()) == []

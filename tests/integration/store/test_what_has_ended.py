@@ -91,8 +91,8 @@ class Counted:
 ROWS = {
     "incidents": {
         "id": "'inc-' || n", "source": "'pagerduty'", "source_id": "'P' || n", "title": "'Redis'",
-        "alert": "'{}'", "service": "'s' || n % 3", "status": "'resolved'", "received_at": "at", "started_at": "at",
-        "ended_at": "at", "runbook_id": "'redis'", "runbook_revision": "'r1'",
+        "alert": "'{}'", "service": "'s' || n % 3", "status": "'resolved'", "received_at": "at",
+        "started_at": "at", "ended_at": "at", "runbook_id": "'redis'", "runbook_revision": "'r1'",
         "identity": "'same ' || n % 1000",
     },
     "deliveries": {
@@ -106,7 +106,8 @@ ROWS = {
     },
     "charges": {
         "incident_id": "'inc-' || n", "marker": "'inc-' || n || '/steps/1/1'", "count": "1",
-        "effect_class": "'cache_operation'", "target": "'redis'", "at": "at", "service": "'s' || n % 3", "runbook": "'redis'",
+        "effect_class": "'cache_operation'", "target": "'redis'", "at": "at",
+        "service": "'s' || n % 3", "runbook": "'redis'",
     },
     "outbox": {
         "channel": "'pager'", "incident_id": "'inc-' || n", "message": "'{}'", "created_at": "at",

@@ -339,8 +339,8 @@ def test_what_waits_for_nothing_is_409_with_words(site: Site) -> None:
 
 def test_while_the_store_cannot_be_used_a_change_is_503_and_not_made(site: Site) -> None:
     with site.store.database.writing() as connection:
-        connection.exec_driver_sql("DROP TABLE stops")
-    answer = post(site, "/stops", STOP)
+        connection.exec_driver_sql("DROP TABLE incidents")
+    answer = post(site, "/incidents/inc-0/approve", {"by": "carol", "plan_hash": "0" * 64})
     assert answer.status_code == 503
     assert site.notified == 0
 

@@ -59,6 +59,20 @@ def test_a_second_request_to_stop_ends_the_grace() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_what_ends_because_of_the_second_request_was_cut_off() -> None:
+    gate = Gate()
+    attempt = running(gate, lambda: gate.must_hurry)
+    gate.hurry()
+    attempt.join(5)
+    assert not gate.close(grace_s=60)
+
+
+def test_a_second_request_with_nothing_running_cuts_nothing_off() -> None:
+    gate = Gate()
+    gate.hurry()
+    assert gate.close(grace_s=60)
+
+
 def test_no_attempt_begins_once_it_is_closing() -> None:
     gate, begun = Gate(), threading.Event()
     gate.close(grace_s=0)

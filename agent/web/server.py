@@ -1,0 +1,89 @@
+"""The web server: listens early, so that a taken port is told, and goes last, so that nobody is cut off."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+import waitress.server
+from flask import Flask
+
+from agent.domain.errors import ListenError
+from agent.web.answering import Answering
+
+log = structlog.get_logger()
+
+#: PagerDuty drops webhooks above 256 KiB (webhooks, "Behavior"); other sources send no more.
+MAX_BODY_BYTES = 1 << 20
+
+#: Slow clients must not keep webhooks and health checks out.
+_MAX_CONNECTIONS = 1_000
+_IDLE_CONNECTION_S = 15
+
+#: More would not answer sooner, for they share one interpreter, and webhooks are stored together anyway
+#: (measured with `python -m bench.accept`); fewer would store fewer together where a disk is slow.
+_THREADS = 8
+
+#: What clients get for their answers when it stops.
+_ANSWER_S = 2.0
+
+_Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
+
+
+class WebServer:
+    """Serves the app from threads of its own."""
+
+    def __init__(self, app: Flask, *, host: str, port: int) -> None:
+        self._answering = Answering(app)
+        self._host = host
+        self._port = port
+        self._server: _Server | None = None
+
+    def bind(self) -> None:
+        """Take the address; ListenError if it is taken. Nobody is answered yet."""
+        try:
+            self._server = waitress.server.create_server(
+                self._answering,
+                host=self._host,
+                port=self._port,
+                threads=_THREADS,
+                max_request_body_size=MAX_BODY_BYTES,
+                # kept, so that the API sees that a proxy stands in front of it; nothing trusts them
+                clear_untrusted_proxy_headers=False,
+                connection_limit=_MAX_CONNECTIONS,
+                channel_timeout=_IDLE_CONNECTION_S,
+                cleanup_interval=5,
+                # select() takes no descriptor above 1,023, and there are others than those of clients
+                asyncore_use_poll=True,
+                ident=None,
+            )
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen on {self._host}:{self._port}: {error.strerror or error}; "
+                "stop what listens there, or set server.port"
+            ) from error
+
+    def listen(self) -> str:
+        """Answer from now on; gives the URL."""
+        if self._server is None:
+            raise RuntimeError("the web server has no address yet")
+        # not waited for at the end: clients that keep their connection open would hold up the stop
+        threading.Thread(target=self._server.run, name="web", daemon=True).start()
+        return f"http://{self._host}:{_port_of(self._server)}"
+
+    def stop(self) -> None:
+        """Only at the end: until then a webhook is answered 503, and sent again."""
+        if self._server is None:
+            return
+        if not self._answering.wait_until_answered(at_most_s=_ANSWER_S):
+            log.warning("answers_cut_off", note="what was stored and not answered is sent again, and known")
+        self._server.close()
+
+
+def _port_of(server: _Server) -> int:
+    """The port really listened on; a name such as localhost may stand for two sockets."""
+    if isinstance(server, waitress.server.MultiSocketServer):
+        return int(server.effective_listen[0][1])
+    if server.socket is None:
+        raise RuntimeError("the web server has no socket")
+    return int(server.socket.getsockname()[1])
