@@ -1,4 +1,4 @@
-"""How soon a command starts after its page came in, in one process and across two, and how long a takeover takes.
+"""How soon a command starts after its page, in one process and across two, and how long a takeover takes.
 
     python -m bench.replicas [--pages 50] [--takeovers 5]
 
@@ -115,8 +115,7 @@ def takeovers(directory: Path, postgres: PostgresServer, times: int) -> None:
         try:
             with postgres.database() as url, fleet_on(folder, url) as fleet:
                 fleet.runbook("slow", SLOW.replace("PORT", str(redis.port)))
-                for name in ("worker-0", "worker-1", "worker-2"):
-                    fleet.add(name)
+                fleet.add_all("worker-0", "worker-1", "worker-2")
                 fleet.deliver(1)
                 wait_until(lambda redis=redis: redis.cli("GET", "begun") == "1", "the command runs")
                 fleet.owner().kill()
@@ -125,10 +124,7 @@ def takeovers(directory: Path, postgres: PostgresServer, times: int) -> None:
                 took.append(time.monotonic() - killed)
         finally:
             redis.stop()
-    worst = max(took)
-    print(
-        f"{'kill -9 mid-command, until a human is paged':<44} median {statistics.median(took):.1f} s, worst {worst:.1f} s"
-    )
+    print(f"kill -9 mid-command, until a human is paged: {', '.join(f'{each:.1f} s' for each in took)}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The agents that `bench.storm` measures: of five commands, of one that waits for a yes, of one that looks."""
+"""The agents of `bench.storm`: of five commands, of one that waits for a yes, of one that looks."""
 
 from __future__ import annotations
 

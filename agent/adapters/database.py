@@ -166,7 +166,7 @@ class Database:
 
     @contextmanager
     def _view(self) -> Iterator[sa.Connection]:
-        """On SQLite the one that was read with last, if it is free: there is nothing to be made ready again."""
+        """On SQLite the one that was read with last, if it is free: nothing has to be made ready again."""
         if not self.is_sqlite:
             with self._reader.connect() as connection:
                 yield connection

@@ -1,4 +1,4 @@
-"""Long texts are kept packed: a plan, a command's output, a webhook's body say the same words again and again.
+"""Long texts are kept packed: a plan, an output, a webhook's body say the same words again and again.
 
 A packed text begins with a mark that no JSON begins with; a text that was kept as it is reads as it is.
 To look at one by hand: base64 and zlib behind the mark.

@@ -60,7 +60,7 @@ _CLIENT: Mapping[str, int] = {
     "tcp_user_timeout": 4_000,
 }
 
-#: Connections of one process for our own tables. Each costs the server a process of its own, and replicas add up.
+#: Connections of one process for our own tables: each costs the server a process, and replicas add up.
 _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 1.0}
 
 #: And for the legs of runs, whose threads stand in line for one.

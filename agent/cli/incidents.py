@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from agent.adapters.archive_lookup import archived
 from agent.adapters.clock import SystemClock
 from agent.adapters.store import Store
 from agent.cli.output import (
@@ -24,6 +25,7 @@ from agent.cli.output import (
     print_json,
 )
 from agent.config import Config
+from agent.domain.errors import UnknownIncidentError
 from agent.domain.incident import Incident, Status
 from agent.pipeline import answers
 from agent.pipeline.answers import NotTaken
@@ -78,10 +80,22 @@ def list_incidents(
 
 
 def show(incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
-    """Show one incident with its whole story."""
-    store = open_store(load_config(config))
-    found = find(store, incident)
-    if json:
+    """Show one incident with its whole story, from the archives if it is there."""
+    loaded = load_config(config)
+    store = open_store(loaded)
+    try:
+        found = find(store, incident)
+    except UnknownIncidentError:
+        with archived(loaded.archive_path(), incident, store.clock) as old:
+            if old is None:
+                raise
+            _show(old, find(old, incident), as_json=json)
+        return
+    _show(store, found, as_json=json)
+
+
+def _show(store: Store, found: Incident, *, as_json: bool) -> None:
+    if as_json:
         print_json(views.incident(store, found.id))
         return
     console.print(f"[bold]{plain(found.alert.title)}[/bold]  {_coloured(found.status)}")

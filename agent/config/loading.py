@@ -107,8 +107,11 @@ def _path_part(part: int | str) -> str:
 _UNION_BRANCHES = ("SecretReference", "function-after[_vendor_url(), str]")
 
 
+_SECRET_WORDS = ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization")
+
+
 def _names_a_secret(key_path: str) -> bool:
-    return any(word in key_path for word in ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization"))
+    return any(word in key_path for word in _SECRET_WORDS)
 
 
 def _suggestion(location: Sequence[int | str]) -> str:

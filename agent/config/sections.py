@@ -329,7 +329,7 @@ class Retention(_Section):
 
 
 class HeartbeatSection(_Section):
-    """How the agent shows that it is alive and can do its work; whoever listens pages when it falls silent."""
+    """How the agent shows that it is alive and able to work; whoever listens pages when it falls silent."""
 
     url: SecretReference | VendorUrl | None = None
     authorization: SecretReference | None = None

@@ -57,8 +57,8 @@ class Agenda:
     starts: bool = False
 
 
-class LegOver(BaseException):  # noqa: N818  (no error: nobody but who began the leg is to catch it)
-    """The leg of a run ends here."""
+class LegOver(BaseException):
+    """The leg of a run ends here; no error: nobody but who began the leg is to catch it."""
 
 
 class Parked(LegOver):

@@ -134,9 +134,7 @@ def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
     )
     data = {"plan_hash": question.decides, "expires_at": expires_at.isoformat()}
     entry = Entry(f"{question.key}-asked", EventKind.APPROVAL_REQUESTED, text, data)
-    changes = Changes(
-        status=Status.AWAITING_APPROVAL, waits_until=expires_at, autonomy=question.autonomy
-    )
+    changes = Changes(status=Status.AWAITING_APPROVAL, waits_until=expires_at, autonomy=question.autonomy)
     if not tell(context, incident_id, entry, changes=changes):
         return promised(context, incident_id, entry.key, name="expires_at")
     return expires_at.isoformat()

@@ -1,4 +1,4 @@
-"""Turns: while a human was waited for, the service was free for its next incident; now this one stands in line."""
+"""Turns: while a human was waited for, the service was free for its next incident; now it stands in line."""
 
 from __future__ import annotations
 

@@ -255,22 +255,25 @@ EXCUSED: dict[str, str] = {
 _SAME = "only asks the live world, like `counter.workload_pods`"
 EXCUSED |= {f"counter.{name}": _SAME for name in methods_of(Counter) if name != "workload_pods"}
 
-#: The call itself says nothing before it has happened, or nothing after.
-ONE_SIDED: frozenset[str] = frozenset({"audit.append"})
-
 
 def boundary_of(point: str) -> str:
     """`store.record[match]:after` → `store.record`."""
     return re.split(r"[\[:]", point)[0]
 
 
-def new_points(traces: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
-    """(scenario, point): each boundary's both sides, in the scenario that reaches it first."""
+def new_points(ways: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
+    """(scenario, point), each in the scenario that reaches it first.
+
+    After every call, told apart by its tag; before it once for each method: what stands between one write and
+    the next is the same seen from both.
+    """
     seen: set[str] = set()
     found = []
-    for scenario, points in traces:
+    for scenario, points in ways:
         for point in points:
-            if point not in seen:
-                seen.add(point)
+            side = point.rpartition(":")[2]
+            known_as = point if side == "after" else f"{boundary_of(point)}:before"
+            if known_as not in seen:
+                seen.add(known_as)
                 found.append((scenario, point))
     return found

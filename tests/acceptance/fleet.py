@@ -49,6 +49,15 @@ class Fleet:
             agent.start()
         return agent
 
+    def add_all(self, *names: str) -> list[Agent]:
+        """Several at once: each takes its time to start."""
+        agents = [self.add(name, start=False) for name in names]
+        for agent in agents:
+            agent.start(ready=False)
+        for agent in agents:
+            wait_until(agent.is_ready, f"the agent is ready\n{agent.log()[-2000:]}")
+        return agents
+
     @property
     def alive(self) -> list[Agent]:
         return [each for each in self.agents.values() if each.process is not None]

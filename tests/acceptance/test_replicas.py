@@ -46,8 +46,7 @@ def fleet(
 
 def test_of_three_replicas_one_carries_an_incident_out(fleet: Fleet, redis: RedisServer) -> None:
     fleet.runbook("redis-connection-timeout", RUNBOOK.replace("PORT", str(redis.port)))
-    for name in ("worker-0", "worker-1", "worker-2"):
-        fleet.add(name)
+    fleet.add_all("worker-0", "worker-1", "worker-2")
     for number in range(12):
         fleet.deliver(number)
     assert {fleet.ended(number)["status"] for number in range(12)} == {"resolved"}
@@ -62,8 +61,7 @@ def test_when_a_replica_dies_in_a_command_another_pages_that_its_outcome_is_unkn
     fleet: Fleet, redis: RedisServer
 ) -> None:
     fleet.runbook("slow", SLOW.replace("PORT", str(redis.port)))
-    for name in ("worker-0", "worker-1", "worker-2"):
-        fleet.add(name)
+    fleet.add_all("worker-0", "worker-1", "worker-2")
     fleet.deliver(1)
     wait_until(lambda: redis.cli("GET", "begun") == "1", "the command runs")
     dying = fleet.owner()
@@ -82,8 +80,7 @@ def test_when_a_replica_dies_in_a_command_another_pages_that_its_outcome_is_unkn
 
 def test_a_command_that_only_reads_is_run_again_by_who_takes_over(fleet: Fleet, redis: RedisServer) -> None:
     fleet.runbook("look", READING.replace("sleep 2", "sleep 3").replace("PORT", str(redis.port)))
-    for name in ("worker-0", "worker-1", "worker-2"):
-        fleet.add(name)
+    fleet.add_all("worker-0", "worker-1", "worker-2")
     fleet.deliver(1)
     owner = fleet.owner()
     wait_until(lambda: owner.incident("P1")["steps"], "it is planned")  # type: ignore[index]
@@ -121,8 +118,7 @@ def test_what_waits_for_a_human_goes_on_with_whoever_is_left(fleet: Fleet, redis
 def test_a_replica_that_stops_hands_over_at_once(fleet: Fleet, redis: RedisServer) -> None:
     fleet.overrides = {"server": {"stop_grace_s": 0.0}}
     fleet.runbook("look", READING.replace("sleep 2", "sleep 5").replace("PORT", str(redis.port)))
-    for name in ("worker-0", "worker-1"):
-        fleet.add(name)
+    fleet.add_all("worker-0", "worker-1")
     fleet.deliver(1)
     leaving = fleet.owner()
     wait_until(lambda: leaving.incident("P1")["steps"], "it is planned")  # type: ignore[index]
@@ -180,8 +176,7 @@ def test_a_replica_whose_machine_stood_still_too_long_ends_and_runs_nothing_twic
     fleet: Fleet, redis: RedisServer, durable_server: PostgresServer
 ) -> None:
     fleet.runbook("slow", SLOW.replace("PORT", str(redis.port)))
-    for name in ("worker-0", "worker-1"):
-        fleet.add(name)
+    fleet.add_all("worker-0", "worker-1")
     fleet.deliver(1)
     wait_until(lambda: redis.cli("GET", "begun") == "1", "the command runs")
     frozen = fleet.owner()
@@ -215,7 +210,7 @@ def kill_replicas_at_random(
     chance = random.Random(seed)
     fleet.overrides = {"slack": None}
     fleet.runbook("redis-connection-timeout", RUNBOOK.replace("PORT", str(redis.port)))
-    agents = [fleet.add(f"worker-{number}") for number in range(replicas)]
+    agents = fleet.add_all(*(f"worker-{number}" for number in range(replicas)))
     sent = 0
     for _ in range(kills):
         for _ in range(each):
@@ -273,7 +268,7 @@ def test_the_main_job_is_done_on_postgresql(fleet: Fleet, redis: RedisServer) ->
 def test_a_human_who_takes_over_stops_the_command_wherever_it_runs(fleet: Fleet, redis: RedisServer) -> None:
     """The webhook comes in at one replica while another runs the command."""
     fleet.runbook("slow", SLOW.replace("PORT", str(redis.port)))
-    first, second = fleet.add("worker-0"), fleet.add("worker-1")
+    first, second = fleet.add_all("worker-0", "worker-1")
     fleet.pagerduty.subscribe(first.webhook_url)
     page = fleet.pagerduty.create_incident("redis is slow", service="api-gateway")
     wait_until(lambda: redis.cli("GET", "begun") == "1", "the command runs")
@@ -290,7 +285,7 @@ def test_a_database_that_is_gone_for_a_while_is_waited_for(
     fleet: Fleet, redis: RedisServer, durable_server: PostgresServer
 ) -> None:
     fleet.runbook("redis-connection-timeout", RUNBOOK.replace("PORT", str(redis.port)))
-    agents = [fleet.add("worker-0"), fleet.add("worker-1")]
+    agents = fleet.add_all("worker-0", "worker-1")
     fleet.deliver(1)
     assert fleet.ended(1)["status"] == "resolved"
     durable_server.stop(at_once=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,16 +37,14 @@ def open_at_source(pagerduty: PagerDutySimulator, url: str, count: int) -> list[
 
 
 def deliver(agent: Agent, source_id: str, number: int) -> None:
-    """As PagerDuty does: again and again, until it is taken."""
-
-    def taken() -> bool:
-        try:
+    """As PagerDuty does: again and again, with pauses, until it is taken."""
+    for _ in range(600):
+        with contextlib.suppress(httpx.HTTPError):
             answer = signed(agent, event(source_id=source_id), **{"X-Webhook-Id": f"{source_id}-{number}"})
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == 202
-
-    wait_until(taken, f"the webhook of {source_id} is taken", deadline_s=120)
+            if answer.status_code == 202:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"the webhook of {source_id} was never taken")
 
 
 def deliver_all(agent: Agent, sources: Sequence[str]) -> None:

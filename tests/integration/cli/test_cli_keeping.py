@@ -77,6 +77,9 @@ def test_what_ended_long_ago_is_archived_by_hand(shell: Shell, told: World) -> N
     assert done["incidents"] == 1
     assert [path.name for path in (shell.directory / "archive").glob("*.gz")] == done["archives"]
     assert shell("audit", "verify", "--archives").code == 0
+    assert shell("show", by_hand, "--json").json["status"] == "resolved"
+    assert "done" in shell("show", by_hand).out
+    assert shell("show", "inc-nowhere").code == 2
 
 
 def test_a_backup_is_one_file_that_is_never_written_over_another(shell: Shell, told: World) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 
+from agent.adapters.fake_clock import FakeClock
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store import Store
 from agent.adapters.store_schema import counters, known, stops
@@ -63,11 +66,11 @@ def test_a_table_that_is_gone_may_come_back(store: Store) -> None:
     [(known.insert(), {"name": "a", "value": "b", "valeu": "c"}), (sa.select(known), {"nmae": "a"})],
 )
 def test_a_value_that_the_statement_does_not_know_is_a_mistake_of_ours(
-    statement: sa.Executable, values: dict[str, str]
+    statement: sa.Executable, values: dict[str, str], tmp_path: Path, clock: FakeClock
 ) -> None:
     """On SQLite alone: there it would be lost without a word."""
-    sqlite = Store("sqlite://", None)  # type: ignore[arg-type]
-    with sqlite.database.reading() as connection, pytest.raises(TypeError, match="knows no (valeu|nmae)"):
+    sqlite = Store(f"sqlite:///{tmp_path}/mistaken.db", clock)
+    with sqlite.database.reading() as connection, pytest.raises(TypeError, match=r"knows no (valeu|nmae)"):
         Prepared(statement).all(connection, values)
     sqlite.close()
 
