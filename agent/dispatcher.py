@@ -61,9 +61,9 @@ class Dispatcher:
         self._durable.wake(incident_id, "decision")
 
     def _wake_decided(self) -> None:
-        for incident_id in self._store.untold_decisions():
+        for incident_id, asked in self._store.untold_decisions():
             self._wake(incident_id)
-            self._store.decisions_told(incident_id)
+            self._store.decision_told(incident_id, asked)
 
     def _go_on(self) -> None:
         """Waits that are over; more of them than fit into one look are due in the next."""

@@ -28,7 +28,9 @@ from agent.ports import Clock
 
 _IS_UNFINISHED = ~is_one_of(incidents.c.status, TERMINAL)
 _UNFINISHED = Prepared(WHOLE.where(_IS_UNFINISHED, incidents.c.source != MANUAL_SOURCE))
-_UNTOLD = Prepared(sa.select(decisions.c.incident_id).where(decisions.c.told_at.is_(None)).distinct())
+_UNTOLD = Prepared(
+    sa.select(decisions.c.incident_id, decisions.c.plan_hash).where(decisions.c.told_at.is_(None))
+)
 
 
 class StoredViews:
@@ -54,17 +56,17 @@ class StoredViews:
         with self.database.reading() as connection:
             return [incident_of_row(row) for row in _UNFINISHED.all(connection, {})]
 
-    def untold_decisions(self) -> Sequence[str]:
-        """Incidents whose approval was decided and whose run was not woken yet."""
+    def untold_decisions(self) -> Sequence[tuple[str, str]]:
+        """(incident, what was asked) of each decision whose run was not woken for it yet."""
         with self.database.reading() as connection:
-            return [row.incident_id for row in _UNTOLD.all(connection, {})]
+            return [(row.incident_id, row.plan_hash) for row in _UNTOLD.all(connection, {})]
 
-    def decisions_told(self, incident_id: str) -> None:
-        """Its run was woken."""
+    def decision_told(self, incident_id: str, plan_hash: str) -> None:
+        """Its run was woken for this one; what was decided meanwhile wakes it again."""
         with self.database.writing() as connection:
             connection.execute(
                 decisions.update()
-                .where(decisions.c.incident_id == incident_id)
+                .where(decisions.c.incident_id == incident_id, decisions.c.plan_hash == plan_hash)
                 .values(told_at=stamp(self.clock.now()))
             )
 

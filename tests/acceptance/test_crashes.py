@@ -70,7 +70,7 @@ CHOSEN = (
     "pager.page:after",
     "store.record[paged]:after",
     "store.park[decision]:after",
-    "store.decisions_told:after",
+    "store.decision_told:after",
     "store.stand_down:after",
     "store.withdraw_resolve:after",
     "store.record[unresolved]:after",

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from agent.adapters import store_folds
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.adapters.store_folds import StoredFolds
@@ -112,3 +113,14 @@ def test_a_crash_in_the_middle_of_folding_leaves_nothing_of_it(
     assert store.incident(first).alert_count == 1
     assert store.accept(event(1), "{}").acceptance is Acceptance.FOLDED
     assert store.incident(first).alert_count == 2
+
+
+def test_the_look_for_the_same_alert_never_walks_over_what_has_ended(replicas: list[Store]) -> None:
+    store = replicas[0]
+    if not store.database.is_sqlite:
+        pytest.skip("SQLite says how it goes about a query in words")
+    values = {"same": "x", "since": "", "now": ""}
+    with store.database.reading() as connection:
+        plans = [each.explained(connection, values) for each in store_folds._LOOK]
+    assert "USING INDEX incidents_fold_open" in plans[0]
+    assert "USING INDEX incidents_fold_paged" in plans[1]

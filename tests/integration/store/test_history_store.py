@@ -110,4 +110,13 @@ def test_a_choice_is_kept_with_who_chose_and_waits_to_be_told(store: Store, cloc
     assert store.decide(incident_id, decision)
     assert not store.decide(incident_id, Decision(CHOICE, True, "Another", clock.now(), "disk"))
     assert store.decision(incident_id, CHOICE) == decision
-    assert store.untold_decisions() == [incident_id]
+    assert store.untold_decisions() == [(incident_id, CHOICE)]
+
+
+def test_a_decision_that_comes_while_another_is_told_is_told_too(store: Store, clock: FakeClock) -> None:
+    incident_id = opened(store, 1)
+    store.decide(incident_id, Decision("the plan", True, "Responder", clock.now()))
+    (seen,) = store.untold_decisions()
+    store.decide(incident_id, Decision("a step", True, "Responder", clock.now()))
+    store.decision_told(*seen)
+    assert store.untold_decisions() == [(incident_id, "a step")]

@@ -445,7 +445,7 @@ def test_a_stand_down_ends_what_waits_and_pages_nobody(world: World) -> None:
         other = answers.stand_down(teller(world), incident, by="dave", now=world.clock.now())
         assert [getattr(each, "again", None) for each in (first, again, other)] == [False, True, None]
         assert other == NotTaken("carol has it already: told the agent to stand down")
-        assert list(world.store.untold_decisions()) == [incident_id]
+        assert [told for told, _ in world.store.untold_decisions()] == [incident_id]
 
     incident_id = waiting(world, meanwhile)
     assert world.store.incident(incident_id).status is Status.STOOD_DOWN
