@@ -69,7 +69,7 @@ def test_a_human_is_paged_chooses_a_runbook_and_the_incident_goes_on_with_it(age
 def test_the_same_alert_for_the_third_time_runs_nothing_and_draws_the_pattern(agent: Agent) -> None:
     agent.runbook("redis-down", FAILING)
     # else it would belong to the page that is open, for five minutes
-    agent.overrides["escalation"] = {"storm_s": 0}
+    agent.overrides["intake"] = {"storm_s": 0}
     agent.start()
 
     def again() -> dict[str, Any]:
