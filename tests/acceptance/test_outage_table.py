@@ -19,6 +19,9 @@ from tests.acceptance.outage_rows import HttpRow, http_rows, matches
 from tests.acceptance.outage_scenes import PATIENT_S, TIMEOUT_S, Scene, Seen
 from tests.unit.pipeline.conftest import HookedSandbox, World
 
+#: The server that breaks off leaves its sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SCENES: dict[str, type[Scene]] = {
     "slack": outage_scenes.SlackScene,
     "events": outage_scenes.EventsScene,

@@ -37,13 +37,14 @@ def parked(store: Store, incident_id: str, leg: int = 1) -> bool:
 
 
 def test_runs_that_wait_hold_no_thread(launch: Launch, store: Store, told: Told) -> None:
+    others = threads_at_work()  # held for ever by runs of other tests, as at the end of a process
     durable = launch(asks(told))
     durable.start("inc-0")
     eventually(lambda: parked(store, "inc-0"), "the first waits")
     for number in range(1, 40):
         durable.start(f"inc-{number}")
     eventually(lambda: all(parked(store, f"inc-{number}") for number in range(40)), "all of them wait")
-    eventually(lambda: threads_at_work() == 0, "their threads are free")
+    eventually(lambda: threads_at_work() <= others, "their threads are free")
     assert durable.state("inc-39") is RunState.ALIVE
     assert durable.states() == {}
 
