@@ -5,6 +5,7 @@ It knows no database and little of the rest, so that what breaks the agent does 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -22,6 +23,9 @@ log = structlog.get_logger()
 
 #: After a silence so many good looks in a row are believed: a process that dies again and again is not well.
 BELIEVED_AFTER = 3
+
+#: A watcher that breaks this often in a row, in ways nobody foresaw, watches nothing.
+_MAX_SURPRISES = 5
 
 #: However long the pager asks us to wait.
 _LONGEST_WAIT_S = 30.0
@@ -197,3 +201,20 @@ class Watcher:
         if memory != self._memory:
             self._memory = memory
             self._keep.save(memory)
+
+
+def keep_looking(look: Callable[[], object], stopping: threading.Event, every_s: float) -> bool:
+    """Look again and again until told to stop; False once looking itself is broken.
+
+    A dead-man's switch that only logs would fail in silence: its process ends instead, for all to see.
+    """
+    surprises = 0
+    while not stopping.is_set() and surprises < _MAX_SURPRISES:
+        try:
+            look()
+            surprises = 0
+        except Exception:  # a process boundary: told, tried again, and then the process ends
+            surprises += 1
+            log.exception("watch_broke", in_a_row=surprises)
+        stopping.wait(every_s)
+    return surprises < _MAX_SURPRISES

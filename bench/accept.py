@@ -14,7 +14,6 @@ import hmac
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.http_load import write_requests
+from bench.peers.load import free_port
 
 SECRET = "accept-bench-secret"
 CONCURRENCIES = (1, 16, 64)
@@ -112,12 +112,6 @@ def webhook(number: int, word: str, name: str) -> bytes:
         f"X-Webhook-Id: {name}-{number}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, within_s: float = 60.0) -> None:

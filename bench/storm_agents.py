@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from bench.peers.minimal import SECRET
-from bench.peers.runners import REPOSITORY, Agent, Peer
+from bench.peers.runners import Agent, Peer
 
 _HEAD = """# Runbook: Storm
 
@@ -40,29 +36,6 @@ Attempts: 1
 
 class _Configured(Agent):
     """The agent, with more said than its runbook."""
-
-    def start(self) -> None:
-        runbooks = self.directory / "runbooks"
-        runbooks.mkdir(exist_ok=True)
-        (runbooks / "storm.md").write_text(self.runbook())
-        config: dict[str, object] = {
-            "server": {"port": self.port},
-            "database": {"url": f"sqlite:///{self.directory}/oncall.db"},
-            "runbooks": {"path": str(runbooks), "reload": False},
-            "pagerduty": {"webhook_secrets": [{"env": "PAGERDUTY_WEBHOOK_SECRET"}]},
-            **self.settings(),
-        }
-        path = self.directory / "config.yaml"
-        path.write_text(yaml.safe_dump(config))
-        self.spawn(
-            [sys.executable, "-m", "agent", "serve", "--config", str(path)],
-            PAGERDUTY_WEBHOOK_SECRET=SECRET.decode(),
-            PYTHONPATH=str(REPOSITORY),
-        )
-
-    def settings(self) -> dict[str, object]:
-        """What else is configured."""
-        return {}
 
     def runbook(self) -> str:
         commands = self.commands("{{ job }}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,12 @@ def store(database_url: str, clock: FakeClock) -> Iterator[Store]:
 def _no_vault_is_left_open() -> Iterator[None]:
     yield
     close_vault()
+
+
+@pytest.fixture
+def logged(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Gives what was logged so far: to standard error once a test of this process has set logging up."""
+    return lambda: "".join(capsys.readouterr())
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
 import structlog
@@ -246,13 +246,3 @@ class Pace:
         elif took_s < self._wanted_s / 2:
             self.size = min(500, self.size + max(1, self.size // 4))
         self._clock.sleep(max(took_s, 0.001))
-
-
-def dates_of(name: str) -> tuple[datetime, datetime] | None:
-    """From when until when the incidents of an archive ended, as its name says; both are whole days."""
-    parts = name.split("-")
-    try:
-        first, last = (datetime.strptime(f"{each}+0000", "%Y%m%d%z") for each in parts[1:3])
-    except ValueError:
-        return None
-    return first, last + timedelta(days=1)

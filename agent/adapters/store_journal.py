@@ -12,10 +12,9 @@ from agent.adapters import codec, store_limits
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_executors import still_ours
-from agent.adapters.store_schema import attempts, charges, incidents
+from agent.adapters.store_schema import attempts, charges
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, AttemptEnd, Section
-from agent.domain.incident import MANUAL_SOURCE
 from agent.domain.limits import Charge
 from agent.domain.records import AlreadyEnded, AttemptKey, BeginAttempt, Begun, Unfinished
 from agent.ports import Clock
@@ -126,16 +125,6 @@ class StoredJournal:
         """The journal of an incident, oldest first; unfinished ones have end OUTCOME_UNKNOWN."""
         with self.database.reading() as connection:
             return [_attempt(row) for row in _JOURNAL.all(connection, {"of": incident_id})]
-
-    def unfinished_markers(self) -> Sequence[str]:
-        """Markers of the daemon's unfinished attempts; a run by hand looks after its own."""
-        query = (
-            sa.select(attempts.c.marker)
-            .join(incidents, incidents.c.id == attempts.c.incident_id)
-            .where(attempts.c.ended_at.is_(None), incidents.c.source != MANUAL_SOURCE)
-        )
-        with self.database.reading() as connection:
-            return [row.marker for row in connection.execute(query)]
 
     def charged(self, incident_id: str) -> Mapping[str, int]:
         """What the incident has used of each effect class."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent.adapters import codec
+from agent.adapters.archive_rows import link_of
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, incident_of_row
@@ -120,15 +120,4 @@ class StoredViews:
         query = sa.select(timeline).where(timeline.c.seq > after).order_by(timeline.c.seq)
         with self.database.reading() as connection:
             for row in connection.execute(query if limit is None else query.limit(limit)):
-                yield {
-                    "seq": row.seq,
-                    "at": row.at,
-                    "incident": row.incident_id,
-                    "key": row.key,
-                    "kind": row.kind,
-                    "actor": row.actor,
-                    "text": row.text,
-                    "data": codec.loads(row.data),
-                    "prev": row.prev_hash,
-                    "hash": row.hash,
-                }
+                yield link_of(row)

@@ -37,12 +37,15 @@ from agent.config import is_loopback
 from agent.config.loading import read_sections
 from agent.config.sections import PagerDuty
 from agent.log import set_up_logging
-from agent.watching import BELIEVED_AFTER, Patience, Probe, Verdict, Watcher
+from agent.watching import BELIEVED_AFTER, Patience, Probe, Verdict, Watcher, keep_looking
 
 log = structlog.get_logger()
 
 #: With `--once`: how long a page that PagerDuty does not take is tried before the next run has to.
 _TRIES_S = 60.0
+
+#: EX_SOFTWARE of sysexits.h: whatever restarts the watcher shows that it broke.
+_BROKEN = 70
 
 
 def register(app: typer.Typer) -> None:
@@ -106,12 +109,8 @@ def _until_signalled(watcher: Watcher, every_s: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     log.info("watching", dedup_key=watcher.dedup_key, every_s=every_s)
-    while not stopping.is_set():
-        try:
-            watcher.round()
-        except Exception:  # the last boundary there is: told, and looked again
-            log.exception("watch_broke")
-        stopping.wait(every_s)
+    if not keep_looking(watcher.round, stopping, every_s):
+        raise typer.Exit(_BROKEN)
 
 
 def _until_known(watcher: Watcher, every_s: float) -> Verdict:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from agent.config.base import Positive, Seconds, Section
 from agent.config.calendar import FreezeSection
+from agent.config.limits import Limits
+from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.freeze import FreezeWindow
-from agent.domain.limits import Scope, WindowLimit
 from agent.domain.outbox import Channel
 from agent.domain.runbook import Autonomy
 
@@ -45,32 +46,10 @@ def _database_url(value: str) -> str:
     raise ValueError("must start with sqlite:/// or postgresql://")
 
 
-def _effect_limits(value: Mapping[str, int]) -> Mapping[str, int]:
-    _effect_names(tuple(value))
-    return value
-
-
-def _effect_names(value: tuple[str, ...]) -> tuple[str, ...]:
-    known = {f"{effect.value}s" for effect in EffectClass if effect is not EffectClass.READ}
-    unknown = sorted(set(value) - known)
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
-        raise ValueError(f"{unknown[0]} is no effect class{hint}")
-    return value
-
-
 VendorUrl = Annotated[str, AfterValidator(_vendor_url)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Server(_Section):
+class Server(Section):
     """Where the daemon listens, and how people reach it."""
 
     host: str = "127.0.0.1"
@@ -80,13 +59,13 @@ class Server(_Section):
     stop_grace_s: Annotated[float, Field(ge=0, le=3600)] = 15.0
 
 
-class DatabaseSection(_Section):
+class DatabaseSection(Section):
     """Where everything is kept."""
 
     url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///data/oncall.db"
 
 
-class Runbooks(_Section):
+class Runbooks(Section):
     """Where the runbooks are, and how far one may go that does not say so itself."""
 
     path: str = "runbooks"
@@ -94,7 +73,7 @@ class Runbooks(_Section):
     default_autonomy: Autonomy = Autonomy.APPROVE
 
 
-class PagerDuty(_Section):
+class PagerDuty(Section):
     """The source of pages (REST, webhooks) and the way to a human (Events API v2)."""
 
     api_url: VendorUrl = "https://api.pagerduty.com"
@@ -108,7 +87,7 @@ class PagerDuty(_Section):
     timeout_s: Seconds = 5.0
 
 
-class Slack(_Section):
+class Slack(Section):
     """Where the story is told."""
 
     api_url: VendorUrl = "https://slack.com/api/"
@@ -117,9 +96,10 @@ class Slack(_Section):
     channel: str = "#incidents"
     webhook_url: SecretReference | VendorUrl | None = None
     timeout_s: Seconds = 5.0
+    groups: SlackGroups = Field(default_factory=dict)
 
 
-class Llm(_Section):
+class Llm(Section):
     """The optional advisor that chooses among offered runbooks, and from what confidence on one runs alone.
 
     The two prices (US dollars per million tokens) are for models whose price is not built in.
@@ -148,14 +128,14 @@ class Llm(_Section):
         return self
 
 
-class Allow(_Section):
+class Allow(Section):
     """What commands may touch at all; an empty list sets no limit beyond the runbook's own."""
 
     hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
 
 
-class Allowance(_Section):
+class Allowance(Section):
     """Effects that no limit grants alone, named: for these runbooks, which name it too, with an approval."""
 
     effects: tuple[EffectClass, ...]
@@ -174,7 +154,7 @@ class Allowance(_Section):
 Gap = Literal["files", "network", "sockets", "signals", "user", "processes"]
 
 
-class ExecutionSection(_Section):
+class ExecutionSection(Section):
     """How steps are run."""
 
     max_attempts: Positive = 2
@@ -189,7 +169,7 @@ class ExecutionSection(_Section):
     pass_environment: tuple[str, ...] = ()
 
 
-class Kubernetes(_Section):
+class Kubernetes(Section):
     """The cluster that kubectl steps and typed actions work on; only the metering proxy has its credentials.
 
     Without a kubeconfig: the agent's own KUBECONFIG, else the ServiceAccount of the pod it runs in.
@@ -200,61 +180,12 @@ class Kubernetes(_Section):
     name: str = "default"
 
 
-class Aws(_Section):
+class Aws(Section):
     """Where AWS is; credentials come from boto3's own chain (environment, profile, role)."""
 
     region: str | None = None
     endpoint_url: VendorUrl | None = None
     timeout_s: Seconds = 10.0
-
-
-EffectLimits = Annotated[Mapping[str, Count], AfterValidator(_effect_limits)]
-EffectNames = Annotated[tuple[str, ...], AfterValidator(_effect_names)]
-
-
-class Window(_Section):
-    """How many effects of each class within the last hour and the last 24 hours."""
-
-    per_hour: EffectLimits = Field(default_factory=dict)
-    per_day: EffectLimits = Field(default_factory=dict)
-
-
-class Limits(Window):
-    """Limits across incidents: in all, and for each service, namespace and cluster by itself."""
-
-    per_service: Window = Window()
-    per_namespace: Window = Window()
-    per_cluster: Window = Window()
-    one_at_a_time: EffectNames = ("rollouts",)
-    one_at_a_time_per_service: bool = True
-    concurrent_incidents: Positive = 32
-    backlog: Positive = 10_000
-
-    def windows(self) -> tuple[WindowLimit, ...]:
-        """Every limit across incidents, each by its own key path."""
-        return (
-            *_windows(self, "limits", Scope.ALL),
-            *_windows(self.per_service, "limits.per_service", Scope.SERVICE),
-            *_windows(self.per_namespace, "limits.per_namespace", Scope.NAMESPACE),
-            *_windows(self.per_cluster, "limits.per_cluster", Scope.CLUSTER),
-        )
-
-    def exclusive(self) -> frozenset[EffectClass]:
-        """The effect classes that run one at a time in a namespace."""
-        return frozenset(_effect_class(name) for name in self.one_at_a_time)
-
-
-def _windows(window: Window, path: str, scope: Scope) -> Iterator[WindowLimit]:
-    for key, window_s, limits in (
-        ("per_hour", 3_600, window.per_hour),
-        ("per_day", 86_400, window.per_day),
-    ):
-        for name, maximum in limits.items():
-            yield WindowLimit(f"{path}.{key}.{name}", _effect_class(name), scope, window_s, maximum)
-
-
-def _effect_class(name: str) -> EffectClass:
-    return EffectClass(name.removesuffix("s"))
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -263,14 +194,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 LEAST_KEPT_DAYS = 7
 
 
-class Incomplete(_Section):
+class Incomplete(Section):
     """When a runbook that mostly escalates runs alone no more: over this share of its last runs."""
 
     runs: Annotated[int, Field(ge=5, le=1000)] = 10
     escalated_share: Share = 0.8
 
 
-class Matching(_Section):
+class Matching(Section):
     """Which runbook answers an alert. Rules decide; scores rank where several rules hold."""
 
     min_confidence: Share = 0.8
@@ -279,14 +210,14 @@ class Matching(_Section):
     incomplete: Incomplete = Incomplete()
 
 
-class Flapping(_Section):
+class Flapping(Section):
     """How often the same alert may come back."""
 
     count: Annotated[int, Field(ge=2, le=50)] = 3
     window_s: Seconds = 3600
 
 
-class EscalationSection(_Section):
+class EscalationSection(Section):
     """When a human is called although nothing failed."""
 
     flapping: Flapping = Flapping()
@@ -295,7 +226,7 @@ class EscalationSection(_Section):
     approval_timeout_s: Seconds = 900
 
 
-class Intake(_Section):
+class Intake(Section):
     """What becomes of alerts that come in together."""
 
     fold_same_alert: bool = True
@@ -303,13 +234,13 @@ class Intake(_Section):
     group_window_s: Annotated[float, Field(ge=0)] = 0
 
 
-class Audit(_Section):
+class Audit(Section):
     """Where the audit log is written as JSON lines; left out: beside the SQLite file, else data/."""
 
     path: str | None = None
 
 
-class Retention(_Section):
+class Retention(Section):
     """How long what has ended is kept in the database; 0 keeps it for ever. Archived first, then deleted."""
 
     incidents_days: Annotated[int, Field(ge=0)] = 90
@@ -328,7 +259,7 @@ class Retention(_Section):
         return self
 
 
-class HeartbeatSection(_Section):
+class HeartbeatSection(Section):
     """How the agent shows that it is alive and able to work; whoever listens pages when it falls silent."""
 
     url: SecretReference | VendorUrl | None = None
@@ -337,7 +268,7 @@ class HeartbeatSection(_Section):
     file: str | None = None
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration. A vendor section left out switches that integration off."""
 
     server: Server = Server()
@@ -357,6 +288,13 @@ class Config(_Section):
     heartbeat: HeartbeatSection = HeartbeatSection()
     retention: Retention = Retention()
     freeze: tuple[FreezeSection, ...] = ()
+    people: tuple[PersonSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_person_is_one(self) -> Config:
+        if problem := problem_with(self.people):
+            raise ValueError(f"people: {problem}")
+        return self
 
     def channels(self) -> frozenset[Channel]:
         """The ways on which anybody can be told anything, as configured."""

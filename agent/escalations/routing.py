@@ -60,11 +60,6 @@ class Criteria:
     consumer_group: tuple[str, ...] = ()
     hours: Hours | None = None
 
-    @property
-    def asks_nothing(self) -> bool:
-        """Whether it holds for everything."""
-        return self == Criteria()
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -134,10 +134,6 @@ class IncidentStore(Protocol):
         """The journal of an incident, oldest first; unfinished ones have end OUTCOME_UNKNOWN."""
         ...
 
-    def unfinished_markers(self) -> Sequence[str]:
-        """Markers of attempts that were begun and not ended."""
-        ...
-
     def stand_down(self, incident_id: str, stand_down: StandDown) -> bool:
         """A human took over; in force before the next attempt. False if the incident is over."""
         ...

@@ -52,7 +52,7 @@ def _not_ready(parts: WebParts) -> str:
     if not parts.ready.is_set():
         return "starting or stopping"
     try:
-        parts.store.counts_by_status()
+        parts.store.agenda()
     except StoreError as error:
         return str(error)
     return "; ".join(parts.pulse.late())

@@ -1,7 +1,6 @@
 """The least that keeps its promises on paper: Flask, HMAC, one SQLite INSERT with FULL sync, a thread pool.
 
-It is the baseline of every figure: python -m bench.peers.minimal PORT DATABASE [REDIS_PORT]
-Without a Redis port it only accepts.
+It is the baseline of every figure: python -m bench.peers.minimal PORT DATABASE REDIS_PORT
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ SECRET = b"simulated-webhook-secret"
 class Runner:
     """Stores, answers, starts; after a restart starts again what is not marked as done."""
 
-    def __init__(self, database: str, redis_port: str | None) -> None:
+    def __init__(self, database: str, redis_port: str) -> None:
         self._database, self._redis_port = database, redis_port
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(16)
@@ -51,17 +50,16 @@ class Runner:
         return "", 202
 
     def _start(self, job: str) -> None:
-        if self._redis_port is not None:
-            self._pool.submit(self._run, job)
+        self._pool.submit(self._run, job)
 
     def _run(self, job: str) -> None:
-        command = ["redis-cli", "-p", str(self._redis_port), "INCR", f"started-{job}"]
+        command = ["redis-cli", "-p", self._redis_port, "INCR", f"started-{job}"]
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         self._db().execute("UPDATE jobs SET done = 1 WHERE id = ?", (job,))
 
 
 if __name__ == "__main__":
-    runner = Runner(sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    runner = Runner(sys.argv[2], sys.argv[3])
     app = Flask("minimal")
     app.post("/webhook/pagerduty")(runner.accept)
     waitress.serve(app, host="127.0.0.1", port=int(sys.argv[1]), threads=16, _quiet=True)

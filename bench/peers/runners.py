@@ -101,11 +101,12 @@ class Agent(Peer):
         runbooks = self.directory / "runbooks"
         runbooks.mkdir(exist_ok=True)
         (runbooks / "storm.md").write_text(self.runbook())
-        config = {
+        config: dict[str, object] = {
             "server": {"port": self.port},
             "database": {"url": f"sqlite:///{self.directory}/oncall.db"},
             "runbooks": {"path": str(runbooks), "reload": False},
             "pagerduty": {"webhook_secrets": [{"env": "PAGERDUTY_WEBHOOK_SECRET"}]},
+            **self.settings(),
         }
         (self.directory / "config.yaml").write_text(yaml.safe_dump(config))
         self.spawn(
@@ -113,6 +114,10 @@ class Agent(Peer):
             PAGERDUTY_WEBHOOK_SECRET=SECRET.decode(),
             PYTHONPATH=str(REPOSITORY),
         )
+
+    def settings(self) -> dict[str, object]:
+        """What else is configured."""
+        return {}
 
     def runbook(self) -> str:
         """What it is told to do."""

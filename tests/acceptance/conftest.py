@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import yaml
 
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
+from tests.acceptance.outage_faults import Line, lines, untrusted
 
 #: Generous, because the machine may be busy; nothing waits this long when all is well.
 DEADLINE_S = 30.0
@@ -240,3 +242,15 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def bad_tls() -> ssl.SSLContext:
+    return untrusted()
+
+
+@pytest.fixture
+def line_to() -> Iterator[Callable[..., Line]]:
+    """Starts lines that misbehave; all of them end with the test."""
+    with lines() as start:
+        yield start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
 from tests.acceptance.conftest import Agent, RedisServer, wait_until
-from tests.acceptance.outage_faults import Fault, Line, lines, untrusted
+from tests.acceptance.outage_faults import Fault, Line
 from tests.acceptance.outage_rows import HttpRow, http_rows
 from tests.acceptance.runbooks import redis_runbook
 from tests.acceptance.test_outages import story_is_complete
@@ -24,17 +24,6 @@ ENDS_WITHIN_S = 15.0
 BACK_WITHIN_S, LIMITED_BACK_WITHIN_S = 60.0, 330.0
 
 ROWS = [row for row in http_rows() if row.neighbour.scene in ("slack", "events", "rest")]
-
-
-@pytest.fixture(scope="module")
-def bad_tls() -> ssl.SSLContext:
-    return untrusted()
-
-
-@pytest.fixture
-def line_to() -> Iterator[Callable[..., Line]]:
-    with lines() as start:
-        yield start
 
 
 def talks_through(agent: Agent, row: HttpRow, url: str) -> None:

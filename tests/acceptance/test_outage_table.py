@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.domain.incident import EventKind
 from tests.acceptance import outage_scenes
-from tests.acceptance.outage_faults import Fault, Line, lines, untrusted
+from tests.acceptance.outage_faults import Fault, Line
 from tests.acceptance.outage_rows import HttpRow, http_rows, matches
 from tests.acceptance.outage_scenes import PATIENT_S, TIMEOUT_S, Scene, Seen
 from tests.unit.pipeline.conftest import HookedSandbox, World
@@ -30,17 +30,6 @@ SCENES: dict[str, type[Scene]] = {
     "counting": outage_scenes.CountingScene,
     "changing": outage_scenes.ChangingScene,
 }
-
-
-@pytest.fixture(scope="module")
-def bad_tls() -> ssl.SSLContext:
-    return untrusted()
-
-
-@pytest.fixture
-def line_to() -> Iterator[Callable[..., Line]]:
-    with lines() as start:
-        yield start
 
 
 @pytest.fixture

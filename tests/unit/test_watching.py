@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from agent.domain.alert import Severity
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.watching import Look, Silent, WatchMemory, Well
 from agent.pipeline.intake import OWN_KEY_PREFIX
-from agent.watching import Patience, Verdict, Watcher
+from agent.watching import Patience, Verdict, Watcher, keep_looking
 
 DOWN = ServiceError("pagerduty-events", Reason.UNREACHABLE, "connection refused", retryable=True)
 GONE = Silent("http://127.0.0.1:8080/ready does not answer (unreachable)")
@@ -295,3 +296,27 @@ def test_a_moment_is_told_in_utc(post: Post) -> None:
     since = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
     post.sees(Silent("no beat", since))
     assert "since 2026-01-05 03:00 UTC" in post.pager.woken[0].summary
+
+
+def test_a_watcher_that_only_breaks_ends_and_says_so() -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        raise RuntimeError("nobody foresaw this")
+
+    assert keep_looking(look, threading.Event(), 0) is False
+    assert len(looks) == 5
+
+
+def test_one_good_look_between_surprises_is_enough_to_go_on() -> None:
+    stopping, looks = threading.Event(), iter(range(12))
+
+    def look() -> None:
+        number = next(looks)
+        if number == 11:
+            stopping.set()
+        if number % 4:
+            raise RuntimeError("nobody foresaw this")
+
+    assert keep_looking(look, stopping, 0) is True

@@ -123,7 +123,7 @@ def test_a_run_by_hand_keeps_to_the_runbooks_own_max_duration(shell: Shell) -> N
             title="Hello",
             triggers='- Alert contains: "hello"',
             limits="- max_duration: 1ms",
-            steps=step(1, "echo hi"),
+            steps=step(1, "echo hi") + step(2, "echo there"),
         ),
     )
     result = shell("run", "hello", "--alert", "hello.json", "--yes")

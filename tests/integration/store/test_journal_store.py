@@ -89,7 +89,7 @@ def test_only_the_daemons_unfinished_attempts_are_hunted_for(store: Store, incid
     accepted = store.accept(event, "{}").incident_id
     begin(store, key(incident_id), FLUSH)
     begin(store, key(accepted), FLUSH)
-    assert store.unfinished_markers() == [key(accepted).marker]
+    assert store.markers_of([""]) == [key(accepted).marker]
 
 
 def test_an_attempt_that_only_reads_may_begin_again(store: Store, incident_id: str) -> None:

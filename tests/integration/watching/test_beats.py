@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -166,8 +167,8 @@ def test_a_memory_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None
 
 
 def test_a_memory_that_cannot_be_kept_is_told_and_stops_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, logged: Callable[[], str]
 ) -> None:
     (tmp_path / "watch.json").mkdir()
     MemoryFile(tmp_path / "watch.json").save(WatchMemory(is_paged=True))
-    assert "watch_memory_unwritable" in capsys.readouterr().out
+    assert "watch_memory_unwritable" in logged()

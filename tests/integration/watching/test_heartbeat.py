@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,13 @@ def test_while_the_store_cannot_be_written_the_listener_hears_nothing(heart: Hea
 
 
 def test_a_listener_that_fails_is_asked_again_at_the_next_beat(
-    heart: Heart, capsys: pytest.CaptureFixture[str]
+    heart: Heart, logged: Callable[[], str]
 ) -> None:
     heart.listener.misbehave(Fault(-1, path="/ping", times=1), Fault(500, path="/ping", times=1))
     for _ in range(3):
         assert heart.beat()["problems"] == []
     assert heart.heard >= 3
-    told = capsys.readouterr().out
+    told = logged()
     assert told.count("heartbeat_not_taken") == 2
     assert SECRET not in told
 

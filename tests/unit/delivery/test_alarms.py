@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from agent.adapters.fake_clock import FakeClock
@@ -111,8 +113,8 @@ def test_a_store_that_cannot_be_written_keeps_no_alarm_back(tower: Tower) -> Non
     assert tower.open_keys == []
 
 
-def test_without_a_pager_the_log_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_pager_the_log_says_it(logged: Callable[[], str]) -> None:
     alarms = Alarms(None, Notes(), FakeClock(), source="agent-0")
     for _ in range(3):
         alarms.settle("chat-late", TROUBLE)
-    assert capsys.readouterr().out.count("it cannot do this") == 1
+    assert logged().count("it cannot do this") == 1

@@ -252,3 +252,17 @@ def runbook(
 
 def step(number: int, command: str, *, title: str = "Step", keys: str = "Failure action: escalate") -> str:
     return f"### Step {number}: {title} {number}\n```bash\n{command}\n```\n{keys}\n"
+
+
+@pytest.fixture
+def two_steps(world: World) -> World:
+    """A runbook of two steps that charge, each of which works."""
+    world.runbook(
+        runbook(
+            limits="- max_cache_operations: 2",
+            steps=step(1, "redis-cli FLUSHDB") + step(2, "redis-cli DEL sessions"),
+        )
+    )
+    world.answers("redis-cli FLUSHDB", "OK")
+    world.answers("redis-cli DEL sessions", "1")
+    return world

@@ -149,7 +149,7 @@ def test_an_attempt_that_the_shutdown_cut_off_is_left_for_the_next_start(world: 
     closing.join(DEADLINE_S)
     assert closing_began
     assert closed == [False]
-    assert world.store.unfinished_markers() == [f"{incident_id}/steps/1/1"]
+    assert world.store.markers_of([""]) == [f"{incident_id}/steps/1/1"]
     assert not world.store.incident(incident_id).status.is_terminal
     assert run.is_alive()
 

@@ -46,19 +46,6 @@ class EndableSandbox(HookedSandbox):
         )
 
 
-@pytest.fixture
-def two_steps(world: World) -> World:
-    world.runbook(
-        runbook(
-            limits="- max_cache_operations: 2",
-            steps=step(1, "redis-cli FLUSHDB") + step(2, "redis-cli DEL sessions"),
-        )
-    )
-    world.answers("redis-cli FLUSHDB", "OK")
-    world.answers("redis-cli DEL sessions", "1")
-    return world
-
-
 def teller(world: World) -> Teller:
     return Teller(world.store, world.context.redactor, world.channels)
 
@@ -153,7 +140,7 @@ def test_a_stop_put_between_charging_and_starting_still_keeps_it_from_starting(
     (attempt,) = store.attempts(incident.id)
     assert attempt.end == "stopped"
     assert store.charged(incident.id) == {"cache_operation": 1}
-    assert store.unfinished_markers() == []
+    assert store.markers_of([""]) == []
 
 
 def test_verification_is_not_begun_once_stopped(world: World) -> None:

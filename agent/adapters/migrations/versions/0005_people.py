@@ -1,0 +1,14 @@
+"""people: what signs them in, their tokens, and their votes"""
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
