@@ -11,6 +11,7 @@ from agent.adapters.store_intake import StoredIntake
 from agent.adapters.store_journal import StoredJournal
 from agent.adapters.store_outbox import StoredOutbox
 from agent.adapters.store_starts import StoredStarts
+from agent.adapters.store_people import StoredPeople
 from agent.adapters.store_stops import StoredStops
 from agent.adapters.store_views import StoredViews
 from agent.adapters.store_waiting import StoredWaiting
@@ -25,6 +26,7 @@ class Store(
     StoredHistory,
     StoredJournal,
     StoredOutbox,
+    StoredPeople,
     StoredViews,
     StoredWaiting,
     StoredWatch,

@@ -13,12 +13,14 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from agent.config.base import Positive, Seconds, Section
 from agent.config.calendar import FreezeSection
 from agent.config.limits import Limits
+from agent.config.console import ConsoleSection
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.freeze import FreezeWindow
 from agent.domain.outbox import Channel
 from agent.domain.runbook import Autonomy
+from agent.domain.people import Person
 
 
 def is_loopback(host: str) -> bool:
@@ -292,6 +294,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _each_person_is_one(self) -> Config:
+    console: ConsoleSection = ConsoleSection()
         if problem := problem_with(self.people):
             raise ValueError(f"people: {problem}")
         return self
@@ -309,6 +312,22 @@ class Config(Section):
     def freezes(self) -> tuple[FreezeWindow, ...]:
         """The calendar of windows in which nothing is changed, or only with a human's yes."""
         return tuple(each.window() for each in self.freeze)
+    @property
+    def console_is_on(self) -> bool:
+        """Whether the console is there: on loopback unless switched off, beyond it only switched on."""
+        enabled = self.console.enabled
+        return is_loopback(self.server.host) if enabled is None else enabled
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the agent by https."""
+        return urlsplit(self.server.public_url).scheme == "https"
+
+    def person(self, name: str) -> Person | None:
+        """Somebody by their name in large or small letters; None if nobody is so called."""
+        wanted = name.casefold()
+        return next((each.person() for each in self.people if each.name.casefold() == wanted), None)
+
 
     def secret_references(self) -> Iterator[tuple[str, SecretReference]]:
         """(key path, reference) of every secret that the configuration names."""

@@ -77,6 +77,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    ACCESS = "access"
     """One line of the timeline before it is stored.
 
     `key` names it uniquely within its incident, so that telling it again after a crash adds nothing.

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from agent.adapters.json_view import clean
 from agent.domain.incident import Status
-from agent.web import tokens, views
+from agent.web import identity, views
 from agent.web.found import incident_or_404
 from agent.web.openapi import OPENAPI
 
@@ -24,7 +24,7 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.before_request
     def only_who_may_read() -> None:
-        tokens.check_reader(parts)
+        identity.check_reader(parts)
 
     @routes.get("/incidents")
     def incidents() -> Response:

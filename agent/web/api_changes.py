@@ -1,6 +1,7 @@
 """`/api/v1`, what changes something: approve, reject, choose, stand down, stop, resume.
 
-The same rules as on the command line. Every change needs the token and says who it is by; both are kept.
+The same rules as on the command line. Every change needs a token, and who it is by is kept: the
+token's owner, or with the agent's own token whom the body names.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, abort, jsonify
 
 from agent.domain.incident import Incident
+from agent.domain.people import Deed
 from agent.domain.stops import Stop, StopAsked, StopScope
 from agent.pipeline import answers, stops
 from agent.pipeline.answers import NotTaken, Taken
 from agent.pipeline.telling import Teller
-from agent.web import bodies, tokens, views
+from agent.web import bodies, identity, views
 from agent.web.found import incident_or_404, stop_or_404
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.before_request
     def only_who_may_change() -> None:
-        tokens.check_writer(parts)
+        identity.check_writer(parts)
         bodies.check_is_json()
 
     @routes.post("/incidents/<incident_id>/approve")
@@ -69,12 +71,13 @@ class _Changes:
 
     def decide(self, incident_id: str, *, approved: bool) -> Response:
         body = bodies.read(bodies.Answer)
+        actor = identity.actor(self._parts, Deed.APPROVE if approved else Deed.STAND_DOWN)
         incident = incident_or_404(self._parts, incident_id)
         answer = answers.decide(
             self._store,
             incident,
             approved=approved,
-            by=_by(body.by),
+            by=str(actor),
             now=self._now(),
             plan_hash=body.plan_hash,
         )
@@ -84,31 +87,35 @@ class _Changes:
 
     def choose(self, incident_id: str) -> Response:
         body = bodies.read(bodies.Choice)
+        actor = identity.actor(self._parts, Deed.CHOOSE)
         incident = incident_or_404(self._parts, incident_id)
-        answer = answers.choose(self._store, incident, body.runbook, by=_by(body.by), now=self._now())
+        answer = answers.choose(self._store, incident, body.runbook, by=str(actor), now=self._now())
         return self._answer(incident, self._taken(answer), runbook=body.runbook)
 
     def stand_down(self, incident_id: str) -> Response:
-        body = bodies.read(bodies.HandOver)
+        bodies.read(bodies.HandOver)
+        actor = identity.actor(self._parts, Deed.STAND_DOWN)
         incident = incident_or_404(self._parts, incident_id)
-        answer = answers.stand_down(self._teller, incident, by=_by(body.by), now=self._now())
+        answer = answers.stand_down(self._teller, incident, by=str(actor), now=self._now())
         return self._answer(incident, self._taken(answer))
 
     def stop(self) -> tuple[Response, int]:
         body = bodies.read(bodies.PutStop)
+        actor = identity.actor(self._parts, Deed.STOP)
         scope = StopScope(body.scope)
         if (scope is StopScope.ALL) == bool(body.name):
             needs = "takes no name" if body.name else "needs a name"
             abort(400, f"name: scope {body.scope} {needs}")
-        asked = StopAsked(scope, body.name, body.reason, _by(body.by), body.end_running)
+        asked = StopAsked(scope, body.name, body.reason, str(actor), body.end_running)
         put, is_new = stops.put(self._teller, asked, now=self._now())
         self._parts.notify()
         return self._shown(put, again=not is_new), 201 if is_new else 200
 
     def resume(self, stop_id: str) -> Response:
-        body = bodies.read(bodies.Resume)
+        bodies.read(bodies.Resume)
+        actor = identity.actor(self._parts, Deed.RESUME)
         found = stop_or_404(self._parts, stop_id)
-        lifted = stops.lift(self._teller, found, by=_by(body.by), now=self._now())
+        lifted = stops.lift(self._teller, found, by=str(actor), now=self._now())
         self._parts.notify()
         return self._shown(stop_or_404(self._parts, stop_id), again=not lifted)
 
@@ -127,8 +134,3 @@ class _Changes:
 
     def _now(self) -> datetime:
         return self._store.clock.now()
-
-
-def _by(name: str) -> str:
-    """A name that was only said, with the way it came."""
-    return f"{name} (by API)"

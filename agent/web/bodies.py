@@ -24,7 +24,11 @@ def _said(text: str) -> str:
 
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=100, description="Who says so; it is told and kept"),
+    Field(
+        min_length=1,
+        max_length=100,
+        description="Who says so; it is told and kept. Needless with a personal token, which is its owner's",
+    ),
     AfterValidator(_said),
 ]
 Reason = Annotated[str, Field(min_length=1, max_length=1_000, description="Why"), AfterValidator(_said)]
@@ -42,27 +46,27 @@ class _Body(BaseModel):
 class Answer(_Body):
     """Yes or no to exactly one plan: sent again it cannot become the answer to the next question."""
 
-    by: Name
+    by: Name | None = None
     plan_hash: PlanHash
 
 
 class Choice(_Body):
     """Which of the offered runbooks answers the incident."""
 
-    by: Name
+    by: Name | None = None
     runbook: Annotated[str, Field(min_length=1, max_length=200, description="One of those that are offered")]
 
 
 class HandOver(_Body):
     """The agent stands down from the incident."""
 
-    by: Name
+    by: Name | None = None
 
 
 class PutStop(_Body):
     """The kill switch: all of the agent, or one service or runbook."""
 
-    by: Name
+    by: Name | None = None
     reason: Reason
     scope: Literal["all", "service", "runbook"]
     name: Annotated[
@@ -76,10 +80,22 @@ class PutStop(_Body):
 class Resume(_Body):
     """Lift a stop."""
 
-    by: Name
+    by: Name | None = None
 
 
-B = TypeVar("B", bound=_Body)
+B = TypeVar("B", bound=BaseModel)
+
+
+class _Said(BaseModel):
+    """Of any body, who says so."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    by: Name | None = None
+
+
+def said_by() -> str:
+    """Whom the body of this request names; "" if nobody."""
+    return read(_Said).by or ""
 
 
 def read(kind: type[B]) -> B:

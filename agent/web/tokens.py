@@ -32,14 +32,22 @@ def check_writer(parts: WebParts) -> None:
     """Let through who has the token, on this machine too: any page in a browser here can reach loopback."""
     token = parts.config.server.api_token
     if token is None:
-        abort(403, "set server.api_token in config.yaml to change anything by API")
+        abort(
+            403,
+            "set server.api_token in config.yaml to change anything by API, "
+            "or bring a personal token (`oncall-agent tokens create`)",
+        )
     _check_token(token.resolve().reveal())
 
 
-def _check_token(expected: str) -> None:
+def given() -> str:
+    """The token that the request brings; "" if it brings none."""
     header = request.headers.get("Authorization", "")
-    given = header.removeprefix(_SCHEME) if header.startswith(_SCHEME) else ""
-    if not given or not hmac.compare_digest(given.encode(), expected.encode()):
+    return header.removeprefix(_SCHEME) if header.startswith(_SCHEME) else ""
+
+
+def _check_token(expected: str) -> None:
+    if not given() or not hmac.compare_digest(given().encode(), expected.encode()):
         abort(401, "send the API token as Authorization: Bearer")
 
 

@@ -253,7 +253,10 @@ def test_while_no_token_is_configured_nothing_can_be_changed(site: Site, path: s
     site.settings["server"] = {"host": host}
     answer = post(site, path, STOP)
     assert answer.status_code == 403
-    assert answer.get_json()["error"] == "set server.api_token in config.yaml to change anything by API"
+    assert answer.get_json()["error"] == (
+        "set server.api_token in config.yaml to change anything by API, "
+        "or bring a personal token (`oncall-agent tokens create`)"
+    )
     assert unchanged(site)
 
 
