@@ -20,16 +20,7 @@ from agent.domain.expectation import (
     OutputContains,
     OutputMatches,
 )
-from agent.domain.outbox import (
-    ChatCard,
-    ChatLine,
-    ChatSummary,
-    ClearPage,
-    DeskAcknowledge,
-    DeskNote,
-    DeskResolve,
-    PageHuman,
-)
+from agent.domain.outbox import Message
 
 T = TypeVar("T")
 
@@ -38,7 +29,7 @@ _converter.register_structure_hook_func(lambda of_type: of_type is object, lambd
 for _union in (
     Matched | NoMatch | Ambiguous,
     Completed | Stopped | StandDown,
-    ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman | ClearPage,
+    Message,
     Equals | OutputContains | OutputMatches | ExitCode | JsonPath | NumberCompares | Both | Either,
 ):
     configure_tagged_union(_union, _converter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.adapters.database import Database
+from agent.adapters.store_console import StoredConsole
 from agent.adapters.store_counters import StoredCounters
 from agent.adapters.store_executors import StoredExecutors
 from agent.adapters.store_history import StoredHistory
@@ -10,10 +11,15 @@ from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_intake import StoredIntake
 from agent.adapters.store_journal import StoredJournal
 from agent.adapters.store_outbox import StoredOutbox
-from agent.adapters.store_starts import StoredStarts
 from agent.adapters.store_people import StoredPeople
+from agent.adapters.store_presses import StoredPresses
+from agent.adapters.store_queue import StoredQueue
+from agent.adapters.store_sign_ins import StoredSignIns
+from agent.adapters.store_starts import StoredStarts
+from agent.adapters.store_statistics import StoredStatistics
 from agent.adapters.store_stops import StoredStops
 from agent.adapters.store_views import StoredViews
+from agent.adapters.store_votes import StoredVotes
 from agent.adapters.store_waiting import StoredWaiting
 from agent.adapters.store_watch import StoredWatch
 from agent.ports import Clock
@@ -22,17 +28,23 @@ from agent.ports import Clock
 class Store(
     StoredIntake,
     StoredStops,
+    StoredQueue,
+    StoredPeople,
+    StoredVotes,
     StoredIncidents,
     StoredHistory,
     StoredJournal,
     StoredOutbox,
-    StoredPeople,
+    StoredPresses,
     StoredViews,
     StoredWaiting,
     StoredWatch,
     StoredCounters,
     StoredExecutors,
+    StoredSignIns,
     StoredStarts,
+    StoredConsole,
+    StoredStatistics,
 ):
     """Everything the agent must not forget; implements every store of the ports."""
 

@@ -18,7 +18,7 @@ from agent.adapters import codec
 from agent.adapters.database import stamp
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_incidents import StoredIncidents
-from agent.adapters.store_schema import TERMINAL, deliveries, escalations, incidents, is_one_of, says
+from agent.adapters.store_schema import OPEN, TERMINAL, deliveries, escalations, incidents, is_one_of, says
 from agent.domain.alert import Alert
 from agent.domain.errors import StoreError
 from agent.domain.folding import Folding, is_worth_telling
@@ -31,7 +31,7 @@ _ID = sa.bindparam("incident", type_=sa.Text)
 
 _WAITS_FOR_A_HUMAN = (
     sa.select(escalations.c.incident_id)
-    .where(escalations.c.incident_id == incidents.c.id, says(escalations.c.status, "open"))
+    .where(escalations.c.incident_id == incidents.c.id, is_one_of(escalations.c.status, OPEN))
     .exists()
 )
 _FIRST = sa.select(incidents.c.id, incidents.c.status, incidents.c.alert_count)

@@ -18,6 +18,7 @@ from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_changes import change_of
 from agent.adapters.store_folded import end_folded
+from agent.adapters.store_queue_rows import row_of
 from agent.adapters.store_runs import end_run
 from agent.adapters.store_schema import (
     TERMINAL,
@@ -36,6 +37,8 @@ from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEv
 from agent.domain.outbox import Channel, DeskResolve, Message, PageHuman, channel_of
 from agent.domain.records import Changes, Decision, Escalation, FoldedEnd
 from agent.domain.runbook import Runbook
+from agent.escalations.entering import Queueing
+from agent.escalations.notices import Occasion, told
 from agent.ports import Clock
 
 _ID = sa.bindparam("incident", type_=sa.Text)
@@ -72,6 +75,7 @@ _DECISION = Prepared(
     sa.select(decisions).where(decisions.c.incident_id == _ID, decisions.c.plan_hash == sa.bindparam("plan"))
 )
 _PLAN = Prepared(sa.select(incidents.c.plan).where(_THIS))
+_ALERT = Prepared(sa.select(incidents.c.alert, incidents.c.runbook_id).where(_THIS))
 _REVISION = Prepared(
     sa.select(revisions.c.path, revisions.c.text).where(revisions.c.revision == sa.bindparam("revision"))
 )
@@ -86,6 +90,9 @@ class StoredIncidents:
     database: Database
     clock: Clock
 
+    #: The wiring says what the configuration wants; by itself a store routes everything to the on-call.
+    queueing: Queueing = Queueing()
+
     def incident(self, incident_id: str) -> Incident:
         """One incident; UnknownIncidentError if there is none."""
         with self.database.reading() as connection:
@@ -99,7 +106,7 @@ class StoredIncidents:
     def timeline(self, incident_id: str) -> Sequence[TimelineEvent]:
         """Its story, oldest first."""
         with self.database.reading() as connection:
-            return [_event(row) for row in _TIMELINE.all(connection, {"incident": incident_id})]
+            return [event_of_row(row) for row in _TIMELINE.all(connection, {"incident": incident_id})]
 
     def record(
         self,
@@ -190,17 +197,18 @@ class StoredIncidents:
         ]
 
     def _queue(self, connection: sa.Connection, incident_id: str, escalation: Escalation) -> None:
-        row = {
-            "incident_id": incident_id,
-            "trigger": escalation.trigger.value,
-            "reason": escalation.reason,
-            "severity": escalation.severity.value,
-            "dedup_key": escalation.dedup_key,
-            "summary": escalation.summary,
-            "status": "open",
-            "created_at": stamp(self.clock.now()),
-        }
-        self.database.insert_once(connection, escalations, row)
+        """Its place in the queue, and the word to whose it is, in the same transaction."""
+        found = _ALERT.first(connection, {"incident": incident_id})
+        if found is None:
+            raise StoreError(f"there is no incident {incident_id} to escalate")
+        alert = codec.load(found.alert, Alert)
+        item = self.queueing.entered(
+            incident_id, alert, escalation, runbook=found.runbook_id, now=self.clock.now()
+        )
+        item, messages = told(self.queueing, item, Occasion.CREATED)
+        row = row_of(item, severity=escalation.severity, summary=escalation.summary)
+        if self.database.insert_once(connection, escalations, row):
+            self.post(connection, incident_id, messages)
 
     def keep_revision(self, runbook: Runbook) -> None:
         """Keep the text of a revision for as long as incidents refer to it."""
@@ -270,15 +278,6 @@ class StoredIncidents:
             row = _STOOD_DOWN.first(connection, {"incident": incident_id})
         return StandDown(row.stood_down_by, row.stood_down_how) if row else None
 
-    def close_escalation(self, incident_id: str) -> bool:
-        """What waited for a human is over at its source; False if nothing waited."""
-        waited = escalations.update().where(
-            escalations.c.incident_id == incident_id, escalations.c.status == "open"
-        )
-        with self.database.writing() as connection:
-            closed = connection.execute(waited.values(status="resolved").returning(escalations.c.incident_id))
-            return closed.first() is not None
-
     def decide(self, incident_id: str, decision: Decision) -> bool:
         """A human's answer to a plan; the first one counts, False for any later one."""
         row = {
@@ -325,7 +324,8 @@ def incident_of_row(row: Any) -> Incident:
     )
 
 
-def _event(row: Any) -> TimelineEvent:
+def event_of_row(row: Any) -> TimelineEvent:
+    """A row of `timeline` as a value."""
     return TimelineEvent(
         seq=row.seq,
         incident_id=row.incident_id,

@@ -15,6 +15,7 @@ from agent.adapters.database import moment, stamp
 from agent.adapters.store import Store
 from agent.adapters.store_history import IS_RUN
 from agent.adapters.store_schema import (
+    OPEN,
     archives,
     deliveries,
     escalations,
@@ -301,7 +302,7 @@ def _is_over(limits: Limits) -> sa.ColumnElement[bool]:
         deliveries.c.incident_id == incidents.c.id, deliveries.c.handled_at.is_(None)
     )
     open_one = sa.select(escalations.c.incident_id).where(
-        escalations.c.incident_id == incidents.c.id, escalations.c.status == "open"
+        escalations.c.incident_id == incidents.c.id, escalations.c.status.in_(OPEN)
     )
     first = incidents.alias("first")
     goes_with = sa.select(first.c.id).where(

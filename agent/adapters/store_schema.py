@@ -207,6 +207,11 @@ decisions = sa.Table(
     sa.Index("decisions_untold", "told_at"),
 )
 
+#: The statuses of an escalation that waits for somebody, in the order in which its index names them.
+OPEN = ("open", "claimed")
+
+#: The queue. `incident_id` is the story it belongs to: its incident's id, or its own where it has no incident.
+#: `next_at` is when its SLA has something to say next; `*_s` and `was_kept` are what reports add up.
 escalations = sa.Table(
     "escalations",
     metadata,
@@ -218,8 +223,43 @@ escalations = sa.Table(
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False, server_default="agent"),
+    sa.Column("title", sa.Text, nullable=False, server_default=""),
+    sa.Column("rank", sa.Text, nullable=False, server_default="high"),
+    sa.Column("rank_order", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("amber_at", sa.Text),
+    sa.Column("deadline", sa.Text),
+    sa.Column("next_at", sa.Text),
+    sa.Column("rule", sa.Text, nullable=False, server_default=""),
+    sa.Column("target", sa.Text, nullable=False, server_default=""),
+    sa.Column("channel", sa.Text, nullable=False, server_default=""),
+    sa.Column("assignee", sa.Text, nullable=False, server_default=""),
+    sa.Column("claimed_at", sa.Text),
+    sa.Column("acknowledged_at", sa.Text),
+    sa.Column("warned_at", sa.Text),
+    sa.Column("breached_at", sa.Text),
+    sa.Column("level", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("runbook", sa.Text, nullable=False, server_default=""),
+    sa.Column("policy_rule", sa.Text, nullable=False, server_default=""),
+    sa.Column("service", sa.Text, nullable=False, server_default=""),
+    sa.Column("team", sa.Text, nullable=False, server_default=""),
+    sa.Column("consumer", sa.Text, nullable=False, server_default=""),
+    sa.Column("consumer_group", sa.Text, nullable=False, server_default=""),
+    sa.Column("action", sa.Text, nullable=False, server_default=""),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("settled_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("settled_with", sa.Text, nullable=False, server_default=""),
+    sa.Column("settled_at", sa.Text),
+    sa.Column("ack_s", sa.Float),
+    sa.Column("settle_s", sa.Float),
+    sa.Column("was_kept", sa.Boolean),
+    sa.Column("facts", sa.Text, nullable=False, server_default="{}"),
     # a summary may be longer than what PostgreSQL puts into any other kind of index
     sa.Index("escalations_summary", "summary", postgresql_using="hash"),
+    _partial("escalations_queue", "rank_order", "created_at", "incident_id", where=f"status IN {OPEN}"),
+    _partial("escalations_next", "next_at", where="next_at IS NOT NULL"),
+    sa.Index("escalations_settled", "settled_at", "incident_id"),
+    sa.Index("escalations_created", "created_at"),
 )
 
 own_writes = sa.Table(
@@ -323,4 +363,52 @@ archives = sa.Table(
     sa.Column("ended_before", sa.Text, nullable=False),
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("deleted_at", sa.Text),
+)
+
+presses = sa.Table(
+    "presses",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("about", sa.Text, nullable=False, server_default=""),
+    sa.Column("by", sa.Text, nullable=False, server_default=""),
+    sa.Column("answer", sa.Text, nullable=False, server_default=""),
+    sa.Index("presses_at", "at"),
+)
+
+cards = sa.Table(
+    "cards",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("ref", sa.Text, nullable=False),
+    sa.Column("shown", sa.Text, nullable=False, server_default=""),
+    sa.Column("is_over", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+votes = sa.Table(
+    "votes",
+    metadata,
+    sa.Column("incident_id", sa.Text, primary_key=True),
+    sa.Column("plan_hash", sa.Text, primary_key=True),
+    sa.Column("person", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("step_by_step", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+autonomy = sa.Table(
+    "autonomy",
+    metadata,
+    sa.Column("runbook_id", sa.Text, primary_key=True),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("effects", sa.Text, nullable=False),
+    sa.Column("since", sa.Text, nullable=False),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("in_a_row", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("proposed", sa.Text, nullable=False, server_default=""),
+    sa.Column("evidence", sa.Text, nullable=False, server_default="[]"),
 )

@@ -28,7 +28,7 @@ from agent.domain.freeze import (
 )
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAY_OF = {name[:length]: day for day, name in enumerate(_DAYS) for length in (3, len(name))}
+DAY_OF = {name[:length]: day for day, name in enumerate(_DAYS) for length in (3, len(name))}
 
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])(?::00)?", re.ASCII)
 _FORMS = "write 2026-12-20 18:00, fri 16:00, or (with days) 16:00"
@@ -70,8 +70,8 @@ def _moment(text: str) -> _Moment:
     words = text.lower().split()
     if len(words) == 1 and (clock := _CLOCK.fullmatch(words[0])):
         return _Clock(_minute(clock, text))
-    if len(words) == 2 and words[0] in _DAY_OF and (clock := _CLOCK.fullmatch(words[1])):
-        return _Weekday(_DAY_OF[words[0]], _minute(clock, text))
+    if len(words) == 2 and words[0] in DAY_OF and (clock := _CLOCK.fullmatch(words[1])):
+        return _Weekday(DAY_OF[words[0]], _minute(clock, text))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -102,13 +102,15 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(f"{name!r} is no time zone that this machine knows; {hint}") from None
 
 
-def _is_zone(name: str) -> str:
+def zone_name(name: str) -> str:
+    """The name of a time zone that this machine knows."""
     _zone(name)
     return name
 
 
-def _day(name: str) -> str:
-    if name.lower() not in _DAY_OF:
+def day_name(name: str) -> str:
+    """The name of a day of the week."""
+    if name.lower() not in DAY_OF:
         raise ValueError(f"{name!r} is no day of the week; write mon, tue, wed, thu, fri, sat or sun")
     return name.lower()
 
@@ -126,8 +128,8 @@ class FreezeSection(BaseModel):
     mode: FreezeMode
     starts: Moment
     ends: Moment
-    days: tuple[Annotated[str, AfterValidator(_day)], ...] = ()
-    timezone: Annotated[str, AfterValidator(_is_zone)] = "UTC"
+    days: tuple[Annotated[str, AfterValidator(day_name)], ...] = ()
+    timezone: Annotated[str, AfterValidator(zone_name)] = "UTC"
     services: tuple[Name, ...] = ()
     runbooks: tuple[Name, ...] = ()
 
@@ -185,4 +187,4 @@ def _daily(days: tuple[str, ...], starts: _Clock, ends: _Clock, zone: ZoneInfo) 
         raise ValueError("starts and ends are the same time; for a whole day write 00:00 and 24:00")
     if lasts < 0:
         lasts += MINUTES_OF_A_DAY
-    return Weekly(frozenset(_DAY_OF[day] for day in days), starts.minute, lasts, zone)
+    return Weekly(frozenset(DAY_OF[day] for day in days), starts.minute, lasts, zone)

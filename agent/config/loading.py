@@ -107,7 +107,7 @@ def _path_part(part: int | str) -> str:
 _UNION_BRANCHES = ("SecretReference", "function-after[_vendor_url(), str]")
 
 
-_SECRET_WORDS = ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization")
+_SECRET_WORDS = ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization", "password")
 
 
 def _names_a_secret(key_path: str) -> bool:

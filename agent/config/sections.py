@@ -10,17 +10,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from agent.config.approval import ApprovalSection, AutonomySection
 from agent.config.base import Positive, Seconds, Section
 from agent.config.calendar import FreezeSection
-from agent.config.limits import Limits
 from agent.config.console import ConsoleSection
+from agent.config.escalation import BusinessHoursSection, Rules, SlaSection, one_spelling, reaches_nobody
+from agent.config.limits import Limits
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.freeze import FreezeWindow
 from agent.domain.outbox import Channel
-from agent.domain.runbook import Autonomy
 from agent.domain.people import Person
+from agent.domain.runbook import Autonomy
 
 
 def is_loopback(host: str) -> bool:
@@ -82,6 +84,7 @@ class PagerDuty(Section):
     events_url: VendorUrl = "https://events.pagerduty.com"
     api_token: SecretReference | None = None
     routing_key: SecretReference | None = None
+    routing_keys: Mapping[str, SecretReference] = Field(default_factory=dict)
     webhook_secrets: tuple[SecretReference, ...] = ()
     allow_unsigned_webhooks: bool = False
     from_email: str = "oncall-agent@example.com"
@@ -226,6 +229,29 @@ class EscalationSection(Section):
     recurrence_window_s: Seconds = 1200
     critical_downtime_s: Seconds = 300
     approval_timeout_s: Seconds = 900
+    sla: SlaSection = SlaSection()
+    business_hours: BusinessHoursSection | None = None
+    routing: Rules = ()
+
+
+class Mail(Section):
+    """The server that takes e-mail; unencrypted only where it never leaves this machine."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: SecretReference | None = None
+    sender: Annotated[str, Field(min_length=3, max_length=320)] = "oncall-agent@example.com"
+    timeout_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Mail:
+        if self.security == "none" and not is_loopback(self.host):
+            raise ValueError("security: none is for a loopback host only; write starttls or tls")
+        if bool(self.username) != (self.password is not None):
+            raise ValueError("give both username and password, or neither")
+        return self
 
 
 class Intake(Section):
@@ -285,18 +311,33 @@ class Config(Section):
     limits: Limits = Limits()
     matching: Matching = Matching()
     escalation: EscalationSection = EscalationSection()
+    mail: Mail | None = None
+    approval: ApprovalSection = ApprovalSection()
+    autonomy: AutonomySection = AutonomySection()
     intake: Intake = Intake()
     audit: Audit = Audit()
     heartbeat: HeartbeatSection = HeartbeatSection()
     retention: Retention = Retention()
     freeze: tuple[FreezeSection, ...] = ()
     people: tuple[PersonSection, ...] = ()
+    console: ConsoleSection = ConsoleSection()
 
     @model_validator(mode="after")
     def _each_person_is_one(self) -> Config:
-    console: ConsoleSection = ConsoleSection()
         if problem := problem_with(self.people):
             raise ValueError(f"people: {problem}")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, data: object) -> object:
+        return one_spelling(data)
+
+    @model_validator(mode="after")
+    def _routing_reaches_somebody(self) -> Config:
+        known = self.pagerduty.routing_keys if self.pagerduty is not None else {}
+        if problem := reaches_nobody(self.escalation.routing, frozenset(known)):
+            raise ValueError(problem)
         return self
 
     def channels(self) -> frozenset[Channel]:
@@ -306,12 +347,11 @@ class Config(Section):
             Channel.CHAT: slack is not None and (slack.bot_token or slack.webhook_url) is not None,
             Channel.DESK: pagerduty is not None and pagerduty.api_token is not None,
             Channel.PAGER: pagerduty is not None and pagerduty.routing_key is not None,
+            Channel.MAIL: self.mail is not None,
+            Channel.NOTICE: slack is not None and slack.bot_token is not None,
         }
         return frozenset(channel for channel, is_there in has.items() if is_there)
 
-    def freezes(self) -> tuple[FreezeWindow, ...]:
-        """The calendar of windows in which nothing is changed, or only with a human's yes."""
-        return tuple(each.window() for each in self.freeze)
     @property
     def console_is_on(self) -> bool:
         """Whether the console is there: on loopback unless switched off, beyond it only switched on."""
@@ -328,6 +368,9 @@ class Config(Section):
         wanted = name.casefold()
         return next((each.person() for each in self.people if each.name.casefold() == wanted), None)
 
+    def freezes(self) -> tuple[FreezeWindow, ...]:
+        """The calendar of windows in which nothing is changed, or only with a human's yes."""
+        return tuple(each.window() for each in self.freeze)
 
     def secret_references(self) -> Iterator[tuple[str, SecretReference]]:
         """(key path, reference) of every secret that the configuration names."""
@@ -372,3 +415,6 @@ def _references(value: object, prefix: str) -> Iterator[tuple[str, SecretReferen
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _references(item, f"{prefix}[{index}]")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _references(item, f"{prefix}.{name}")

@@ -50,7 +50,9 @@ class EventKind(StrEnum):
     PLANNED = "planned"
     REFUSED = "refused"
     APPROVAL_REQUESTED = "approval_requested"
+    VOTED = "voted"
     APPROVED = "approved"
+    PARAMETERS_EDITED = "parameters_edited"
     APPROVAL_REJECTED = "approval_rejected"
     APPROVAL_EXPIRED = "approval_expired"
     STEP_STARTED = "step_started"
@@ -66,18 +68,20 @@ class EventKind(StrEnum):
     STOPPED = "stopped"
     RESUMED = "resumed"
     FROZEN = "frozen"
+    AUTONOMY = "autonomy"
     RESOLVED = "resolved"
     ESCALATED = "escalated"
+    QUEUE = "queue"
     SUMMARY = "summary"
     IGNORED = "ignored"
     NOTE = "note"
     DELIVERY = "delivery"
     SYSTEM = "system"
+    ACCESS = "access"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    ACCESS = "access"
     """One line of the timeline before it is stored.
 
     `key` names it uniquely within its incident, so that telling it again after a crash adds nothing.

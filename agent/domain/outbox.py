@@ -17,6 +17,8 @@ class Channel(StrEnum):
     CHAT = "chat"
     DESK = "desk"
     PAGER = "pager"
+    MAIL = "mail"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,18 @@ class ChatLine:
 class ChatSummary:
     """The final summary: in the thread, and shown in the channel."""
 
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatQuestion:
+    """A question to a human in the incident's thread, shown in the channel, with buttons where they work.
+
+    `key` is that of the timeline's entry which asks. What it shows is made when it is sent; `text` is said
+    where no buttons work.
+    """
+
+    key: str
     text: str
 
 
@@ -67,7 +81,7 @@ class DeskResolve:
 
 @dataclass(frozen=True, slots=True)
 class PageHuman:
-    """Wake a human with the evidence."""
+    """Wake a human with the evidence; `target` names the service of PagerDuty ("": the agent's own)."""
 
     dedup_key: str
     summary: str
@@ -76,6 +90,7 @@ class PageHuman:
     component: str
     details: Mapping[str, object] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +99,55 @@ class ClearPage:
 
     dedup_key: str
     why: str
+    target: str = ""
 
 
-Message = ChatCard | ChatLine | ChatSummary | DeskAcknowledge | DeskNote | DeskResolve | PageHuman | ClearPage
+@dataclass(frozen=True, slots=True)
+class MailHuman:
+    """An e-mail about an escalation. `key` names it: sent twice after a crash, a mailbox shows it once."""
+
+    to: tuple[str, ...]
+    subject: str
+    text: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNotice:
+    """A message about an escalation in a channel of the chat that is not the incidents' own."""
+
+    channel: str
+    text: str
+
+
+Message = (
+    ChatCard
+    | ChatLine
+    | ChatSummary
+    | ChatQuestion
+    | DeskAcknowledge
+    | DeskNote
+    | DeskResolve
+    | PageHuman
+    | ClearPage
+    | MailHuman
+    | ChannelNotice
+)
 
 
 def channel_of(message: Message) -> Channel:
     """Which sender delivers it."""
     match message:
-        case ChatCard() | ChatLine() | ChatSummary():
+        case ChatCard() | ChatLine() | ChatSummary() | ChatQuestion():
             return Channel.CHAT
         case DeskAcknowledge() | DeskNote() | DeskResolve():
             return Channel.DESK
         case PageHuman() | ClearPage():
             return Channel.PAGER
+        case MailHuman():
+            return Channel.MAIL
+        case ChannelNotice():
+            return Channel.NOTICE
         case _ as never:
             assert_never(never)
 

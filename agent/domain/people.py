@@ -29,6 +29,7 @@ class Deed(StrEnum):
     VIEW = "view"
     CLAIM = "claim"
     SETTLE = "settle"
+    REASSIGN = "reassign"
     CHOOSE = "choose"
     STAND_DOWN = "stand_down"
     STOP = "stop"
@@ -44,6 +45,7 @@ LEAST_ROLE: Mapping[Deed, Role] = {
     Deed.VIEW: Role.VIEWER,
     Deed.CLAIM: Role.RESPONDER,
     Deed.SETTLE: Role.RESPONDER,
+    Deed.REASSIGN: Role.APPROVER,
     Deed.CHOOSE: Role.RESPONDER,
     Deed.STAND_DOWN: Role.RESPONDER,
     Deed.STOP: Role.RESPONDER,
@@ -81,10 +83,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person and the face by which they speak; `str` is how they are told and kept."""
+    """A person and the face by which they speak; `str` is how they are told and kept.
+
+    `is_shown`: they showed who they are; a name that was only said stands for no second person.
+    """
 
     person: Person
     via: Via
+    is_shown: bool = True
 
     def __str__(self) -> str:
         return f"{self.person.name} (by {self.via})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -123,3 +123,63 @@ class Escalated:
     consumer_group: str = ""
     resolution: Resolution | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def story(self) -> str:
+        """Under which id its timeline, its letters and its row are kept: its incident's, else its own."""
+        return self.incident_id or self.id
+
+    @property
+    def reason(self) -> str:
+        """Why a human is needed, in words."""
+        return str(self.facts.get("reason") or self.trigger)
+
+
+_ESCALATION, _INCIDENT = "esc-", "inc-"
+
+#: What is received from elsewhere has no incident: it stands for itself, under the id that it came with.
+RECEIVED_PREFIX = "esc-kt-"
+
+
+def queue_id(story: str) -> str:
+    """The id of the escalation whose story is kept under this one: inc-… has esc-…"""
+    if story.startswith(_ESCALATION):
+        return story
+    return _ESCALATION + story.removeprefix(_INCIDENT)
+
+
+def stories(item_id: str) -> tuple[str, ...]:
+    """The ids under which an escalation's story may be kept; an incident's id names its escalation too."""
+    rest = item_id.removeprefix(_ESCALATION)
+    return (item_id,) if rest == item_id else (item_id, _INCIDENT + rest, rest)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which escalations are asked for; what is empty asks nothing.
+
+    Open ones come by rank and then age, settled ones newest first. `targets`: whose they are by routing, one
+    of these. `text` is looked for in the title. `after` is the `next` of the page before.
+    """
+
+    settled: bool = False
+    status: QueueStatus | None = None
+    rank: Rank | None = None
+    origin: Origin | None = None
+    trigger: str = ""
+    service: str = ""
+    runbook: str = ""
+    assignee: str = ""
+    targets: tuple[str, ...] = ()
+    text: str = ""
+    after: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """One page of the queue; `next` is asked for behind it, "" at the end. `open`: how many wait in all."""
+
+    items: Sequence[Escalated]
+    next: str
+    open: int

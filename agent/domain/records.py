@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent.domain.alert import Alert, Severity
+from agent.domain.approvals import STEP_BY_STEP
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section
 from agent.domain.incident import Status
 from agent.domain.limits import Busy
 from agent.domain.outbox import DeskResolve
+from agent.domain.queue import Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +53,19 @@ class FoldedEnd:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A human is needed, as kept in the queue."""
+    """A human is needed, as kept in the queue.
+
+    `rank`, `routing` and `message` are the runbook's word (`## Escalation`), where it has one.
+    """
 
     trigger: EscalationTrigger
     reason: str
     severity: Severity
     dedup_key: str
     summary: str
+    rank: Rank | None = None
+    routing: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +112,29 @@ STAND_DOWN = "stand-down"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A human's answer to one plan hash; `choice` is the runbook chosen, where that was the question."""
+    """A human's answer to one plan hash.
+
+    `choice` is what is said beside: the runbook chosen, where that was the question; `STEP_BY_STEP`; or the
+    parameters that a new plan is to be made with, as JSON, which is neither yes nor no to this one.
+    """
 
     plan_hash: str
     approved: bool
     by: str
     at: datetime
     choice: str = ""
+
+    @property
+    def is_step_by_step(self) -> bool:
+        """Whether each step that changes something is to ask once more."""
+        return self.approved and self.choice == STEP_BY_STEP
+
+    @property
+    def edited(self) -> Mapping[str, str] | None:
+        """The values of a new plan, if that is what was said."""
+        if self.approved or not self.choice.startswith("{"):
+            return None
+        return {str(name): str(value) for name, value in json.loads(self.choice).items()}
 
 
 @dataclass(frozen=True, slots=True)

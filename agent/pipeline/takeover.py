@@ -19,6 +19,7 @@ from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.pipeline import closing
 from agent.pipeline.context import Context
+from agent.pipeline.queueing import closed_at_source, desk_of
 from agent.pipeline.telling import tell
 
 #: What we call our own write that makes the source send the event.
@@ -118,7 +119,8 @@ def handle_event(
             incident_id, stand_down = _meant(context, incident_id, event, stand_down)
             if event.type is EventType.RESOLVED:
                 closing.now_resolved(context, incident_id, f"{stand_down.by} resolved it")
-                context.store.close_escalation(incident_id)
+                desk = desk_of(context.config, context.store, context.redactor)
+                closed_at_source(desk, incident_id, stand_down, now=context.clock.now())
             in_time = context.store.stand_down(incident_id, stand_down)
             again = _resolve_again(context, event, stand_down)
             told = partial(_tell_human, context, incident_id, event, stand_down)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, ChatCard, ChatLine, Message, channel_of
+from agent.domain.outbox import Channel, ChatCard, ChatLine, ChatQuestion, Message, channel_of
+from agent.domain.queue import RECEIVED_PREFIX
 from agent.domain.records import Changes
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Entries that stand in the timeline and the audit log but would only be noise in the thread.
 _QUIET = frozenset({EventKind.SYSTEM, EventKind.DELIVERY, EventKind.ATTEMPT_STARTED, EventKind.SUMMARY})
+
+#: Entries that ask a human, with buttons where the chat has some.
+_QUESTIONS = frozenset({EventKind.APPROVAL_REQUESTED, EventKind.AMBIGUOUS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,23 @@ def tell(
 ) -> bool:
     """Write entries down, redacted, with their lines for the thread; False if told before."""
     shown = [redacted(context, entry) for entry in entries]
-    lines: list[Message] = [ChatLine(entry.text) for entry in shown if entry.kind not in _QUIET]
+    lines: list[Message] = [_said(entry) for entry in shown if entry.kind not in _QUIET]
     wanted = [*lines, ChatCard(), *messages]
-    sendable = [message for message in wanted if channel_of(message) in context.channels]
+    channels = context.channels - ({Channel.CHAT} if has_no_thread(incident_id) else set())
+    sendable = [message for message in wanted if channel_of(message) in channels]
     return context.store.record(incident_id, shown, changes=changes, messages=sendable)
+
+
+def _said(entry: Entry) -> Message:
+    """How the thread tells it; a question is asked only for as long as it can be answered."""
+    if entry.kind in _QUESTIONS and "expires_at" in entry.data:
+        return ChatQuestion(entry.key, entry.text)
+    return ChatLine(entry.text)
+
+
+def has_no_thread(story: str) -> bool:
+    """Whether it is the story of an escalation that was received from elsewhere: it has no incident to show."""
+    return story.startswith(RECEIVED_PREFIX)
 
 
 def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
@@ -48,7 +65,16 @@ def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
     return next(str(each.data[name]) for each in context.store.timeline(incident_id) if each.key == key)
 
 
-def redacted(context: Context | Teller, entry: Entry) -> Entry:
+class Redacts(Protocol):
+    """Whoever tells anything has one redactor."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """In front of every sink."""
+        ...
+
+
+def redacted(context: Redacts, entry: Entry) -> Entry:
     """The entry as it may be kept and shown."""
     data = context.redactor.value(dict(entry.data))
     return Entry(

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from agent.domain.approvals import Counted, TooLate, Vote
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, Plan, StandDown
 from agent.domain.incident import Entry, Incident, Status, TimelineEvent
 from agent.domain.limits import Charge
 from agent.domain.outbox import Channel, Letter, Message
+from agent.domain.presses import Shown
+from agent.domain.queue import Escalated, QueueFilter, QueuePage
 from agent.domain.records import (
     AlreadyEnded,
     AttemptKey,
@@ -150,16 +153,22 @@ class IncidentStore(Protocol):
         """Who took over, if anybody did."""
         ...
 
-    def close_escalation(self, incident_id: str) -> bool:
-        """What waited for a human is over at its source; False if nothing waited."""
-        ...
-
     def decide(self, incident_id: str, decision: Decision) -> bool:
         """A human's answer to a plan; the first one counts, False for any later one."""
         ...
 
     def decision(self, incident_id: str, plan_hash: str) -> Decision | None:
         """The answer to this plan, if there is one."""
+        ...
+
+    def vote(
+        self, incident_id: str, vote: Vote, *, needed: int, entry: Entry, messages: Sequence[Message] = ()
+    ) -> Counted | TooLate:
+        """Each person counts once; the last yes that is needed is the decision, which wakes the run."""
+        ...
+
+    def votes(self, incident_id: str, plan_hash: str) -> Sequence[Vote]:
+        """The yeses to this question so far, oldest first."""
         ...
 
 
@@ -232,6 +241,36 @@ class StopStore(Protocol):
 
     def unfinished(self) -> Sequence[Incident]:
         """Every incident of the daemon that has not ended."""
+        ...
+
+
+class QueueStore(Protocol):
+    """The escalation queue: what waits for a human, who has it, until when."""
+
+    def queue_item(self, item_id: str) -> Escalated | None:
+        """One escalation by its id, or by its incident's."""
+        ...
+
+    def queue_page(self, wanted: QueueFilter) -> QueuePage:
+        """Open ones by rank and then age, settled ones newest first."""
+        ...
+
+    def queue_add(self, item: Escalated, entry: Entry, messages: Sequence[Message] = ()) -> bool:
+        """Put in one that has no incident of ours; False, and nothing is done, if it is there already."""
+        ...
+
+    def queue_change(
+        self, before: Escalated, after: Escalated, entry: Entry, messages: Sequence[Message] = ()
+    ) -> bool:
+        """Change it, tell it and post its messages at once; False if it is not as it was read any more."""
+        ...
+
+    def queue_due(self, now: datetime, most: int) -> Sequence[Escalated]:
+        """Open ones whose time ran short or out and of whom nobody was told yet, the latest due last."""
+        ...
+
+    def queue_like(self, item: Escalated, *, limit: int = 10) -> Sequence[Escalated]:
+        """Earlier escalations of the same consumer or policy rule, or of the same service and trigger."""
         ...
 
 
@@ -310,6 +349,18 @@ class OutboxStore(Protocol):
         """Its root message is gone: a new one will be posted."""
         ...
 
+    def keep_card(self, incident_id: str, key: str, ref: str) -> None:
+        """Remember where a question with buttons stands."""
+        ...
+
+    def open_cards(self, incident_id: str) -> Sequence[Shown]:
+        """The questions of an incident that still show buttons."""
+        ...
+
+    def card_shows(self, incident_id: str, key: str, shown: str, *, is_over: bool) -> None:
+        """Remember what a question shows by now; once it is over it is not looked at any more."""
+        ...
+
     def begin_own_write(self, source_id: str, action: str) -> None:
         """Remember, before it is sent, that we change something at the source."""
         ...
@@ -323,5 +374,5 @@ class OutboxStore(Protocol):
         ...
 
 
-class Records(IntakeStore, IncidentStore, HistoryStore, StopStore, CounterStore, Protocol):
+class Records(IntakeStore, IncidentStore, HistoryStore, StopStore, QueueStore, CounterStore, Protocol):
     """What the pipeline needs of the store."""
