@@ -93,7 +93,6 @@ class SignInLimits:
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """Refused without a look at the password, and until when. `is_first`: the burst was not told yet."""
+    """Refused without a look at the password, and until when."""
 
     until: datetime
-    is_first: bool = False

@@ -22,7 +22,7 @@ from agent.domain.stops import Stop
 from agent.library import Library
 from agent.pulse import Pulse
 from agent.safety.redaction import Redactor
-from agent.web import api, api_changes, health, webhooks
+from agent.web import api, api_changes, headers, health, sign_in, webhooks
 from agent.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(webhooks.blueprint(parts))
         app.register_blueprint(api.blueprint(parts))
         app.register_blueprint(api_changes.blueprint(parts))
+        app.register_blueprint(sign_in.blueprint(parts))
+    headers.install(app, parts.config)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreError, _store_down)
     app.register_error_handler(Exception, _broken)

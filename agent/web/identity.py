@@ -76,7 +76,7 @@ def signed_in(parts: WebParts, deed: Deed) -> Actor:
         _lead_to_sign_in()
     session, person = found
     if request.method not in _READS:
-        check_csrf(parts, _secret_of(parts))
+        check_csrf(parts, session_secret(parts))
     if why := refusal(person, deed):
         abort(403, why)
     parts.store.session_seen(session, parts.store.clock.now())
@@ -89,7 +89,7 @@ def current(parts: WebParts) -> tuple[Session, Person] | None:
     Looked up once a request. A page that stays open (events) asks `still_counts` from time to time.
     """
     if "signed_in" not in g:
-        g.signed_in = _look_up(parts, _secret_of(parts))
+        g.signed_in = _look_up(parts, session_secret(parts))
     found: tuple[Session, Person] | None = g.signed_in
     return found
 
@@ -102,12 +102,12 @@ def still_counts(parts: WebParts, secret_digest: str) -> bool:
 
 def session_digest(parts: WebParts) -> str:
     """What `still_counts` is asked with; opens nothing."""
-    return digest(_secret_of(parts))
+    return digest(session_secret(parts))
 
 
 def csrf_token(parts: WebParts) -> str:
     """What a form on a page of this session must bring back; "" without a session."""
-    secret = _secret_of(parts)
+    secret = session_secret(parts)
     return csrf_of(secret) if secret else ""
 
 
@@ -135,6 +135,11 @@ def check_console_is_on(parts: WebParts) -> None:
 def cookie_name(config: Config) -> str:
     """The session's cookie."""
     return f"{_HOST_ONLY if config.is_https else ''}oncall_session"
+
+
+def visitor_cookie_name(config: Config) -> str:
+    """What a browser is known by until somebody signs in with it."""
+    return f"{_HOST_ONLY if config.is_https else ''}oncall_visitor"
 
 
 def digest(secret: str) -> str:
@@ -192,7 +197,8 @@ def _counts(parts: WebParts, session: Session) -> bool:
     return parts.config.console.rules().counts(session, parts.store.clock.now())
 
 
-def _secret_of(parts: WebParts) -> str:
+def session_secret(parts: WebParts) -> str:
+    """What this browser brings; "" if it brings nothing."""
     return request.cookies.get(cookie_name(parts.config), "")
 
 

@@ -6,16 +6,20 @@ import hashlib
 import hmac
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import argon2
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
-from agent.config import parse
+from agent.adapters.store_schema import metadata
+from agent.config import Config, parse
 from agent.domain.incident import Incident
 from agent.pipeline.stops import StopsClerk
 from agent.pulse import Pulse
@@ -49,11 +53,26 @@ class Site:
         return {"file": str(path)}
 
     @property
+    def config(self) -> Config:
+        return parse(self.settings, path="config.yaml")
+
+    def restart(self) -> None:
+        """With what is configured by now; what is stored stays."""
+        self._client = None
+
+    def database_text(self) -> str:
+        """Everything that is stored, as text."""
+        with self.store.database.reading() as connection:
+            return "\n".join(
+                str(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))
+            )
+
+    @property
     def client(self) -> FlaskClient:
         if self._client is None:
             parts = WebParts(
                 redactor=self.world.context.redactor,
-                config=parse(self.settings, path="config.yaml"),
+                config=self.config,
                 store=self.store,
                 library=self.world.context.library,
                 notify=self._notify,
@@ -108,6 +127,20 @@ def triggered(source_id: str = "P777", *, event_type: str = "incident.triggered"
             },
         }
     }
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many passwords were really hashed so far."""
+    done: list[object] = []
+    whole = argon2.PasswordHasher.verify
+
+    def counted(self: argon2.PasswordHasher, *given: str) -> bool:
+        done.append(self)
+        return bool(whole(self, *given))
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", counted)
+    return lambda: len(done)
 
 
 @pytest.fixture
