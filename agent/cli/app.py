@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from agent.cli import (
+    approvals,
     audit,
     backtest,
     demo,
@@ -38,6 +39,7 @@ matching.register(app)
 backtest.register(app)
 run.register(app)
 incidents.register(app)
+approvals.register(app)
 stops.register(app)
 audit.register(app)
 keeping.register(app)

@@ -1,10 +1,9 @@
-"""`incidents`, `show`, `escalations`, `approve`, `reject`: what happened, and a human's word."""
+"""`incidents`, `show`, `escalations`: what happened, and what waits for a human."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,11 +14,9 @@ from agent.adapters.clock import SystemClock
 from agent.adapters.store import Store
 from agent.cli.output import (
     DEFAULT_CONFIG,
-    FINDING,
     ConfigOption,
     JsonOption,
     console,
-    fail,
     load_config,
     plain,
     print_json,
@@ -27,8 +24,6 @@ from agent.cli.output import (
 from agent.config import Config
 from agent.domain.errors import UnknownIncidentError
 from agent.domain.incident import Incident, Status
-from agent.pipeline import answers
-from agent.pipeline.answers import NotTaken
 from agent.web import views
 
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id, or its id at the source.")]
@@ -49,8 +44,6 @@ def register(app: typer.Typer) -> None:
     app.command(name="incidents")(list_incidents)
     app.command()(show)
     app.command()(escalations)
-    app.command()(approve)
-    app.command()(reject)
 
 
 def list_incidents(
@@ -121,20 +114,6 @@ def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False)
     console.print(table if rows else "nothing waits for a human")
 
 
-def approve(
-    incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
-) -> None:
-    """Let the plan run exactly as it was shown."""
-    _decide(incident, config, approved=True, as_json=json)
-
-
-def reject(
-    incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
-) -> None:
-    """Do not let the plan run; a human is paged."""
-    _decide(incident, config, approved=False, as_json=json)
-
-
 def open_store(config: Config) -> Store:
     """The daemon's database, with its tables up to date."""
     store = Store(config.database.url, SystemClock())
@@ -146,19 +125,6 @@ def find(store: Store, text: str) -> Incident:
     """An incident by its own id or by its id at the source."""
     by_source = store.incidents(source_id=text, limit=1)
     return by_source[0] if by_source else store.incident(text)
-
-
-def _decide(incident: str, config: ConfigOption, *, approved: bool, as_json: bool) -> None:
-    store = open_store(load_config(config))
-    found = find(store, incident)
-    answer = answers.decide(store, found, approved=approved, by=on_command_line(), now=datetime.now(UTC))
-    if isinstance(answer, NotTaken):
-        fail(answer.why, code=FINDING)
-    word, decides = "approved" if approved else "rejected", answer.decision.plan_hash
-    if as_json:
-        print_json({"incident": found.id, "plan_hash": decides, "decision": word, "by": answer.decision.by})
-    else:
-        console.print(f"{word}: {found.id}, plan {decides[:12]}")
 
 
 def on_command_line(name: str = "") -> str:

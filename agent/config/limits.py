@@ -14,11 +14,12 @@ from agent.domain.limits import Scope, WindowLimit
 
 
 def _effect_limits(value: Mapping[str, int]) -> Mapping[str, int]:
-    _effect_names(tuple(value))
+    effect_names(tuple(value))
     return value
 
 
-def _effect_names(value: tuple[str, ...]) -> tuple[str, ...]:
+def effect_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The plural names of effect classes, checked."""
     known = {f"{effect.value}s" for effect in EffectClass if effect is not EffectClass.READ}
     unknown = sorted(set(value) - known)
     if unknown:
@@ -29,7 +30,7 @@ def _effect_names(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 EffectLimits = Annotated[Mapping[str, Count], AfterValidator(_effect_limits)]
-EffectNames = Annotated[tuple[str, ...], AfterValidator(_effect_names)]
+EffectNames = Annotated[tuple[str, ...], AfterValidator(effect_names)]
 
 
 class Window(Section):

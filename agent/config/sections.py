@@ -91,6 +91,12 @@ class PagerDuty(Section):
     agent_user_id: str = ""
     timeout_s: Seconds = 5.0
 
+    @model_validator(mode="after")
+    def _pages_somewhere(self) -> PagerDuty:
+        if self.routing_keys and self.routing_key is None:
+            raise ValueError("routing_keys are for further services; routing_key is missing, the agent's own")
+        return self
+
 
 class Slack(Section):
     """Where the story is told."""

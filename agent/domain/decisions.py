@@ -144,7 +144,8 @@ class Terms:
     """What an incident runs under, settled once: a changed configuration does not change a run midway.
 
     Durations in seconds. `passes`: the strictest freeze in which it may still change things ("": none);
-    `frozen`: the one that lets nothing run at all, in words.
+    `frozen`: the one that lets nothing run at all, in words. `step_by_step`: whoever approved it wants to be
+    asked again before each step that changes something.
     """
 
     autonomy: str
@@ -153,6 +154,7 @@ class Terms:
     approval_timeout_s: float
     passes: str = ""
     frozen: str = ""
+    step_by_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,9 @@ class StandDown:
         """Whether nobody has taken anything over: the source counts it as over."""
         return self.how in (RESOLVED_BY_ITSELF, HAD_RESOLVED)
 
+
+#: Who has it where nobody does, because the runbook says that it ends without a page.
+NOBODY = "nobody"
 
 #: How an incident is over although no human is known to have had it.
 RESOLVED_BY_ITSELF = "resolved the incident (no human did)"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.domain.approvals import Demand
+
 
 class EffectClass(StrEnum):
     """A kind of change; `max_<class>s` in a runbook's Blast Radius limits it."""
@@ -56,7 +58,7 @@ class BlastRadius:
     """The limits that a runbook sets for one incident; a class not named is 0, reads are free.
 
     `allowance` names an entry of the configuration's `execution.allowances`; with it, and a limit, and an
-    approval, the classes that no limit grants alone can be had.
+    approval, the classes that no limit grants alone can be had. `demand`: whose yes it takes, and how many.
     """
 
     limits: Mapping[EffectClass, int] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class BlastRadius:
     allowance: str = ""
     namespaces: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    demand: Demand | None = None
 
     def limit(self, effect_class: EffectClass) -> int:
         """How many effects of this class one incident may have."""

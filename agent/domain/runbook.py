@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.domain.approvals import Lapse
 from agent.domain.command import Filled
 from agent.domain.effects import BlastRadius
 from agent.domain.expectation import Expectation
@@ -104,12 +105,14 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class EscalationNotes:
-    """`## Escalation`: where and how to page; prose is for the human."""
+    """`## Escalation`: where and how to page, and what follows where no yes comes; prose is for the human."""
 
     routing: str = ""
     severity: str = ""
     message: str = ""
     prose: str = ""
+    if_rejected: Lapse | None = None
+    if_expired: Lapse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +148,23 @@ class Runbook:
     def autonomy_or(self, default: Autonomy) -> Autonomy:
         """How far this runbook may go: its own word, else the configured default.
 
-        `requires_human_approval: true` never lets it go beyond `approve`; an author's explicit
-        `false` (the published form, which has no front matter) is a word for `auto`.
+        `requires_human_approval: true`, or saying whose yes it takes, never lets it go beyond `approve`; an
+        author's explicit `false` (the published form, which has no front matter) is a word for `auto`.
         """
-        stated = self.autonomy
-        if stated is None and self.blast_radius.requires_human_approval is False:
-            stated = Autonomy.AUTO
-        autonomy = stated or default
-        if self.blast_radius.requires_human_approval and autonomy is Autonomy.AUTO:
-            return Autonomy.APPROVE
-        return autonomy
+        return min(self._stated or default, self._cap, key=tuple(Autonomy).index)
+
+    @property
+    def bound(self) -> Autonomy:
+        """How far it may be promoted at most: what its file says, and where it says nothing, all the way."""
+        return self.autonomy_or(Autonomy.AUTO)
+
+    @property
+    def _stated(self) -> Autonomy | None:
+        if self.autonomy is None and self.blast_radius.requires_human_approval is False:
+            return Autonomy.AUTO
+        return self.autonomy
+
+    @property
+    def _cap(self) -> Autonomy:
+        asks = self.blast_radius.requires_human_approval or self.blast_radius.demand is not None
+        return Autonomy.APPROVE if asks else Autonomy.AUTO

@@ -28,18 +28,27 @@ ALERT_FIELDS = (
 
 
 def bind(
-    parameters: Sequence[Parameter], alert: Alert, *, chosen: Mapping[str, str] | None = None
+    parameters: Sequence[Parameter],
+    alert: Alert,
+    *,
+    chosen: Mapping[str, str] | None = None,
+    edited: Mapping[str, str] | None = None,
 ) -> Mapping[str, ParameterValue] | Refusal:
     """The value of every parameter, or why the runbook cannot run for this alert.
 
     `chosen` holds values that a human or the advisor picked for parameters that the alert leaves
-    open; they are checked like any other. Parameters that a step captures have no value yet.
+    open, `edited` those that a human wants whatever the alert says; they are checked like any other.
+    Parameters that a step captures have no value yet.
     """
     values: dict[str, ParameterValue] = {}
     for parameter in parameters:
         if parameter.captured:
             continue
-        bound = _bound(parameter, alert, (chosen or {}).get(parameter.name))
+        wanted = (edited or {}).get(parameter.name)
+        if wanted is not None:
+            bound = _checked(parameter, ParameterValue(wanted, "edited"))
+        else:
+            bound = _bound(parameter, alert, (chosen or {}).get(parameter.name))
         if isinstance(bound, Refusal):
             return bound
         values[parameter.name] = bound

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from agent.domain.approvals import Demand
 from agent.domain.effects import BlastRadius, EffectClass
 from agent.library.keys import Entry, entries_of
 from agent.library.outline import Name, Section
@@ -15,9 +16,11 @@ from agent.library.radius_keys import CLASSES
 from agent.library.values import duration_s, listed, shown, whole_number, yes_or_no
 
 MAX_LIMIT = 100_000
+MAX_APPROVALS = 10
 MAX_DURATION_S = 86_400.0
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ALLOWANCE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?")
+_APPROVER = re.compile(r"(?:team:)?[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
 
 
@@ -37,6 +40,12 @@ def parse_section(section: Section, problems: Problems) -> BlastRadius:
             radius = _with_entry(radius, key, entry)
         except NotUnderstoodError as error:
             problems.add(entry.line, f"{key}: {error.message}", fix=error.fix)
+    if radius.demand is not None and radius.requires_human_approval is False:
+        problems.add(
+            seen["requires_human_approval"],
+            "requires_human_approval: false, but another line says whose yes it takes",
+            fix="remove one of the two",
+        )
     return radius
 
 
@@ -61,6 +70,28 @@ def _suggestion(key: str) -> str:
 
 def _approval(radius: BlastRadius, value: str) -> BlastRadius:
     return replace(radius, requires_human_approval=yes_or_no(value))
+
+
+def _approvals(radius: BlastRadius, value: str) -> BlastRadius:
+    number = whole_number(value)
+    if not 1 <= number <= MAX_APPROVALS:
+        raise NotUnderstoodError(f"{number} people cannot be asked", f"write 1 to {MAX_APPROVALS}")
+    return replace(radius, demand=replace(radius.demand or Demand(), approvals=number))
+
+
+def _approvers(radius: BlastRadius, value: str) -> BlastRadius:
+    names = tuple(listed(value))
+    wrong = next((name for name in names if _APPROVER.fullmatch(name) is None), None)
+    if wrong is not None:
+        fix = "write names of `people` or team:NAME, with commas between"
+        raise NotUnderstoodError(f"{shown(wrong)} is neither a person nor a team", fix)
+    return replace(radius, demand=replace(radius.demand or Demand(), approvers=names))
+
+
+def _four_eyes(radius: BlastRadius, value: str) -> BlastRadius:
+    if not yes_or_no(value):
+        return radius
+    return replace(radius, demand=replace(radius.demand or Demand(), four_eyes=True))
 
 
 def _max_duration(radius: BlastRadius, value: str) -> BlastRadius:
@@ -104,6 +135,9 @@ def _names(value: str, form: re.Pattern[str], what: str) -> tuple[str, ...]:
 
 _READERS: Mapping[str, Callable[[BlastRadius, str], BlastRadius]] = {
     "requires_human_approval": _approval,
+    "approvals": _approvals,
+    "approvers": _approvers,
+    "four_eyes": _four_eyes,
     "max_duration": _max_duration,
     "max_commands": _max_commands,
     "allowance": _allowance,

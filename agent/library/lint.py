@@ -134,6 +134,8 @@ def _limits(runbook: Runbook) -> Iterator[_Remark]:
         yield 1, "no limits, so every step that changes anything is refused", "add `## Blast Radius`"
     if radius.requires_human_approval and runbook.autonomy is Autonomy.AUTO:
         yield 1, "autonomy: auto, but requires_human_approval: true; it will ask", "remove one of the two"
+    if radius.demand is not None and runbook.autonomy is Autonomy.AUTO:
+        yield 1, "autonomy: auto, but it says whose yes it takes; it will ask", "remove one of the two"
 
 
 def _parameters(runbook: Runbook) -> Iterator[_Remark]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from agent.domain.alert import SEVERITY_WORDS, Severity
+from agent.domain.approvals import Lapse
 from agent.domain.runbook import EscalationNotes, Example
 from agent.library.blocks import Kind
 from agent.library.keys import entries_of, normal, numbered_lines, split_key
@@ -19,7 +20,8 @@ MAX_MESSAGE_CHARS = 1_000
 _ROUTING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 @._/#-]{0,99}")
 _MATCHES = "matches"
 _MATCHES_NOT = "does not match"
-_KEYS = ("routing", "severity", "message")
+_IF_REJECTED, _IF_EXPIRED = "if rejected", "if expired"
+_KEYS = ("routing", "severity", "message", _IF_REJECTED, _IF_EXPIRED)
 
 
 def parse_escalation(section: Section, problems: Problems) -> EscalationNotes:
@@ -50,12 +52,14 @@ def _notes(values: Mapping[str, str]) -> EscalationNotes:
         routing=values.get("routing", ""),
         severity=values.get("severity", ""),
         message=values.get("message", ""),
+        if_rejected=_lapse_or_none(values.get(_IF_REJECTED, "")),
+        if_expired=_lapse_or_none(values.get(_IF_EXPIRED, "")),
     )
 
 
 def _checked(key: str, value: str, line: int, problems: Problems) -> str:
     try:
-        return {"routing": _routing, "severity": _severity, "message": _message}[key](value)
+        return _READERS[key](value)
     except NotUnderstoodError as error:
         problems.add(line, f"{key.capitalize()} in Escalation: {error.message}", fix=error.fix)
         return ""
@@ -85,6 +89,26 @@ def _message(value: str) -> str:
     if not message or len(message) > MAX_MESSAGE_CHARS:
         raise NotUnderstoodError("empty or too long", f"write at most {MAX_MESSAGE_CHARS} characters")
     return message
+
+
+def _lapse(value: str) -> str:
+    word = value.lower().replace(" ", "_").replace("-", "_")
+    if word not in set(Lapse):
+        raise NotUnderstoodError(f"{shown(value)} is not known here", "write escalate or stand down")
+    return word
+
+
+def _lapse_or_none(word: str) -> Lapse | None:
+    return Lapse(word) if word else None
+
+
+_READERS: Mapping[str, Callable[[str], str]] = {
+    "routing": _routing,
+    "severity": _severity,
+    "message": _message,
+    _IF_REJECTED: _lapse,
+    _IF_EXPIRED: _lapse,
+}
 
 
 def parse_examples(section: Section, problems: Problems) -> tuple[Example, ...]:

@@ -10,7 +10,17 @@ from agent.library.lookalikes import folded
 
 FIX = "move it below `## Blast Radius`; begin the line with `Note:` if it is for the reader"
 CLASSES = {kind.limit_key: kind for kind in EffectClass if kind is not EffectClass.READ}
-OTHERS = ("requires_human_approval", "max_duration", "max_commands", "allowance", "namespaces", "hosts")
+OTHERS = (
+    "requires_human_approval",
+    "approvals",
+    "approvers",
+    "four_eyes",
+    "max_duration",
+    "max_commands",
+    "allowance",
+    "namespaces",
+    "hosts",
+)
 _KNOWN = frozenset(map(normal, (*CLASSES, *OTHERS)))
 _LIMIT = re.compile(r"max[ _-][a-z _-]+s")
 _NUMBER = re.compile(r"[0-9]+\b.*")

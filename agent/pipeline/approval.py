@@ -5,22 +5,50 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
-from agent.domain.decisions import EscalationTrigger, Plan, PlannedStep, StandDown, Stopped, Terms
+from agent.domain.approvals import NEEDS, Lapse
+from agent.domain.decisions import (
+    NOBODY,
+    EscalationTrigger,
+    Plan,
+    PlannedStep,
+    StandDown,
+    Stopped,
+    Terms,
+)
 from agent.domain.effects import EffectClass
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import Changes, Decision
-from agent.domain.runbook import Autonomy
+from agent.domain.runbook import Autonomy, Runbook
+from agent.pipeline import needs as whose
+from agent.pipeline import unrun
 from agent.pipeline.context import Context
 from agent.pipeline.planning import covered_by_a_yes, step_name
 from agent.pipeline.telling import promised, tell
 from agent.pipeline.turns import take_turn
 from agent.ports import Run
 from agent.safety.policy import needs_approval
+
+_THE_PLAN = "the plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The plan may run; `step_by_step`: each step that changes something asks once more."""
+
+    step_by_step: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Neither yes nor no: a new plan is to be made with these values."""
+
+    parameters: Mapping[str, str]
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +62,58 @@ class _Question:
     what: str
     decides: str
     steps: tuple[PlannedStep, ...]
+    runbook: Runbook
     timeout_s: float
     until: datetime | None = None
     autonomy: str | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about the plan: nothing has run yet."""
+        return self.what == _THE_PLAN
 
-def ask(run: Run, context: Context, incident_id: str, terms: Terms, plan: Plan) -> Stopped | StandDown | None:
-    """None lets the plan run; below `approve` the runbook only says what it would do.
 
-    What only an allowance grants waits for a yes however far the runbook may go alone.
+def ask(
+    run: Run,
+    context: Context,
+    incident_id: str,
+    *,
+    terms: Terms,
+    plan: Plan,
+    runbook: Runbook,
+    number: int = 1,
+) -> Go | Edited | Stopped | StandDown:
+    """Go lets the plan run; below `approve` the runbook only says what it would do.
+
+    What only an allowance grants, and what the configuration wants a yes for, waits for one however far the
+    runbook may go alone. `number` counts the plans of the incident: an edit makes another one.
     """
     autonomy = Autonomy(terms.autonomy)
     steps = (*plan.steps, *plan.verify, *plan.rollback)
     match autonomy:
         case Autonomy.SHADOW | Autonomy.SUGGEST:
+            run.step("would-run", lambda: unrun.tell(context, incident_id, autonomy, plan), returns=bool)
             reason = f"this runbook's autonomy is {autonomy}: it shows its plan and runs nothing"
             return Stopped(reason, EscalationTrigger.NOT_AUTONOMOUS)
-        case Autonomy.AUTO if not any(needs_approval(step.commands) for step in steps):
-            return None
+        case Autonomy.AUTO if number == 1 and not _must_ask(context, runbook, steps):
+            return Go()
         case Autonomy.AUTO | Autonomy.APPROVE:
             question = _Question(
-                "approval",
-                "the plan",
+                "approval" if number == 1 else f"approval-{number}",
+                _THE_PLAN,
                 plan.plan_hash,
                 steps,
+                runbook,
                 terms.approval_timeout_s,
                 autonomy=Autonomy.APPROVE.value,
             )
             return _wait_for_yes(run, context, incident_id, question)
+
+
+def _must_ask(context: Context, runbook: Runbook, steps: Sequence[PlannedStep]) -> bool:
+    if any(needs_approval(step.commands) for step in steps):
+        return True
+    return whose.asks_always(context.config, whose.effects_of(runbook, steps))
 
 
 def ask_for_step(
@@ -71,6 +123,7 @@ def ask_for_step(
     *,
     plan: Plan,
     planned: PlannedStep,
+    runbook: Runbook,
     timeout_s: float,
     until: datetime,
 ) -> Stopped | StandDown | None:
@@ -80,10 +133,12 @@ def ask_for_step(
         step_name(planned),
         step_hash(plan, planned),
         (planned,),
+        runbook,
         timeout_s,
         until,
     )
-    return _wait_for_yes(run, context, incident_id, question)
+    answer = _wait_for_yes(run, context, incident_id, question)
+    return answer if isinstance(answer, Stopped | StandDown) else None
 
 
 def step_hash(plan: Plan, planned: PlannedStep) -> str:
@@ -94,8 +149,11 @@ def step_hash(plan: Plan, planned: PlannedStep) -> str:
 
 def _wait_for_yes(
     run: Run, context: Context, incident_id: str, question: _Question
-) -> Stopped | StandDown | None:
+) -> Go | Edited | Stopped | StandDown:
     key = question.key
+    hopeless = run.step(f"{key}-needs", lambda: _hopeless(context, incident_id, question), returns=str)
+    if hopeless:
+        return Stopped(f"Refused: {question.what} cannot be approved: {hopeless}", EscalationTrigger.REFUSED)
     expires_at = datetime.fromisoformat(
         run.step(f"{key}-asked", lambda: _tell_asked(context, incident_id, question), returns=str)
     )
@@ -111,14 +169,38 @@ def _wait_for_yes(
         if outcome != "waiting":
             break
     match outcome:
-        case "approved":
-            return take_turn(run, context, incident_id, after=key)
+        case "approved" | "approved step by step":
+            not_now = take_turn(run, context, incident_id, after=key)
+            return not_now or Go(step_by_step=outcome != "approved")
         case "stood_down":
             return context.store.stand_down_of(incident_id) or StandDown("somebody", "took over")
-        case "rejected":
-            return Stopped(f"{question.what} was rejected", EscalationTrigger.APPROVAL_REJECTED)
         case _:
-            return Stopped(f"nobody approved {question.what} in time", EscalationTrigger.APPROVAL_EXPIRED)
+            return _refused(context, incident_id, question, outcome)
+
+
+def _refused(
+    context: Context, incident_id: str, question: _Question, outcome: str
+) -> Edited | Stopped | StandDown:
+    """No yes came: a human is paged, or it ends here if the runbook or the configuration says so.
+
+    Once steps have run a human is paged in any case.
+    """
+    decision = context.store.decision(incident_id, question.decides)
+    notes, config = question.runbook.escalation, context.config.approval
+    if decision is not None and outcome == "edited":
+        return Edited(decision.edited or {}, decision.by)
+    if decision is not None and outcome == "rejected":
+        if question.is_whole and (notes.if_rejected or config.on_rejection) is Lapse.STAND_DOWN:
+            return StandDown(decision.by, "rejected the plan, and nobody is paged then")
+        return Stopped(f"{question.what} was rejected", EscalationTrigger.APPROVAL_REJECTED)
+    if question.is_whole and (notes.if_expired or config.on_expiry) is Lapse.STAND_DOWN:
+        return StandDown(NOBODY, "approved the plan in time, and nobody is paged then")
+    return Stopped(f"nobody approved {question.what} in time", EscalationTrigger.APPROVAL_EXPIRED)
+
+
+def _hopeless(context: Context, incident_id: str, question: _Question) -> str:
+    wanted = whose.needs(context, incident_id, question.runbook, question.steps)
+    return whose.unobtainable(context.config, wanted)
 
 
 def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
@@ -126,13 +208,20 @@ def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
     expires_at = now + timedelta(seconds=question.timeout_s)
     if question.until is not None:
         expires_at = max(now, min(expires_at, question.until))
-    what = "this plan" if question.what == "the plan" else question.what
+    what = "this plan" if question.is_whole else question.what
+    wanted = whose.needs(context, incident_id, question.runbook, question.steps)
+    takes = f" ({wanted})" if str(wanted) else ""
     text = (
-        f"✋ Approval needed within {(expires_at - now).total_seconds():g} s: "
+        f"✋ Approval needed within {(expires_at - now).total_seconds():g} s{takes}: "
         f"`oncall-agent approve {incident_id}` "
         f"runs exactly {what} ({question.decides[:12]}){_commands(question.steps)}"
     )
-    data = {"plan_hash": question.decides, "expires_at": expires_at.isoformat()}
+    data = {
+        "plan_hash": question.decides,
+        "expires_at": expires_at.isoformat(),
+        "about": "plan" if question.is_whole else "step",
+        NEEDS: wanted.as_data(),
+    }
     entry = Entry(f"{question.key}-asked", EventKind.APPROVAL_REQUESTED, text, data)
     changes = Changes(status=Status.AWAITING_APPROVAL, waits_until=expires_at, autonomy=question.autonomy)
     if not tell(context, incident_id, entry, changes=changes):
@@ -145,8 +234,10 @@ def _commands(steps: Sequence[PlannedStep]) -> str:
     lines = []
     for step in steps:
         if step.waits_for:
-            needs = ", ".join(step.waits_for)
-            lines.append(f"\n    {step.section} {step.index}: {step.title}  [bound when {needs} is captured]")
+            missing = ", ".join(step.waits_for)
+            lines.append(
+                f"\n    {step.section} {step.index}: {step.title}  [bound when {missing} is captured]"
+            )
         for command in step.commands:
             changes = [each for each in command.effects if each.effect_class is not EffectClass.READ]
             price = ", ".join(f"{each.count} × {each.effect_class}" for each in changes) or "reads"
@@ -163,15 +254,31 @@ def _settle(context: Context, incident_id: str, question: _Question, expires_at:
     if decision is None and context.clock.now() < expires_at:
         return "waiting"
     if decision is None or decision.at > expires_at:
+        given = [vote.by for vote in context.store.votes(incident_id, question.decides)]
         text = f"⌛ Nobody approved {question.what} in time"
+        if given:
+            text = f"⌛ Not enough people approved {question.what} in time, only {', '.join(given)}"
         tell(context, incident_id, Entry(question.key, EventKind.APPROVAL_EXPIRED, text))
         return "expired"
+    if decision.edited is not None:
+        tell(context, incident_id, _edited(question, decision, decision.edited))
+        return "edited"
     tell(context, incident_id, _answered(question, decision))
-    return "approved" if decision.approved else "rejected"
+    if not decision.approved:
+        return "rejected"
+    return "approved step by step" if decision.is_step_by_step else "approved"
 
 
 def _answered(question: _Question, decision: Decision) -> Entry:
     kind = EventKind.APPROVED if decision.approved else EventKind.APPROVAL_REJECTED
-    which = "" if question.what == "the plan" else f" ({question.what})"
-    text = f"{'👍 Approved' if decision.approved else '👎 Rejected'} by {decision.by}{which}"
+    which = "" if question.is_whole else f" ({question.what})"
+    how = ", step by step" if decision.is_step_by_step else ""
+    text = f"{'👍 Approved' if decision.approved else '👎 Rejected'} by {decision.by}{which}{how}"
     return Entry(question.key, kind, text, {"plan_hash": decision.plan_hash}, actor=decision.by)
+
+
+def _edited(question: _Question, decision: Decision, parameters: Mapping[str, str]) -> Entry:
+    values = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    text = f"✏️ {decision.by} wants {values}: that is another plan, which needs its own approval"
+    data = {"plan_hash": decision.plan_hash, "parameters": dict(parameters)}
+    return Entry(question.key, EventKind.PARAMETERS_EDITED, text, data, actor=decision.by)

@@ -9,7 +9,7 @@ from typing import assert_never
 import structlog
 
 from agent.domain.alert import Severity
-from agent.domain.decisions import Completed, Execution, StandDown, Stopped
+from agent.domain.decisions import NOBODY, Completed, Execution, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
 from agent.domain.records import Changes, Escalation, FoldedEnd
@@ -110,14 +110,15 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
 def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: str = "") -> bool:
     """Somebody took over: say who, and what state things are in."""
     state = f" What stopped it: {left}." if left else ""
-    text = f"🧍 Standing down: {taken.by} {taken.how}. The agent starts nothing more.{state}"
+    who = f"{taken.by} {taken.how}"
+    text = f"🧍 Standing down: {who}. The agent starts nothing more.{state}"
     return _end(
         context,
         context.store.incident(incident_id),
         Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
         Changes(
             status=Status.STOOD_DOWN,
-            result=f"Handed over to {taken.by} ({taken.how})",
+            result=f"Ended: {who}" if taken.by == NOBODY else f"Handed over to {taken.by} ({taken.how})",
             # a human who has taken it over has the alert; what is over by itself is that one alone
             folded=FoldedEnd(f"{taken.by} has {incident_id}, the same alert", released=taken.is_by_itself),
         ),

@@ -122,8 +122,12 @@ def bound_step(run: Run, context: Context, job: Job, step: Step, planned: Planne
 def _ask_first(
     run: Run, context: Context, job: Job, step: Step, planned: PlannedStep
 ) -> Stopped | StandDown | None:
-    """A step that says `Approval: required` waits for its own yes, as long as the incident has time."""
-    if not step.approval_required or planned.refusal is not None:
+    """A step that says `Approval: required` waits for its own yes, as long as the incident has time.
+
+    So does each one that changes something, if whoever approved the plan wants to see it step by step.
+    """
+    asks = step.approval_required or (job.terms.step_by_step and not planned.is_read_only)
+    if not asks or planned.refusal is not None:
         return None
     return approval.ask_for_step(
         run,
@@ -131,6 +135,7 @@ def _ask_first(
         job.incident_id,
         plan=job.plan,
         planned=planned,
+        runbook=job.runbook,
         timeout_s=job.terms.approval_timeout_s,
         until=job.deadline,
     )

@@ -20,7 +20,6 @@ from agent.domain.decisions import (
 )
 from agent.domain.runbook import Runbook
 from agent.pipeline import (
-    approval,
     choice,
     closing,
     freezes,
@@ -32,6 +31,7 @@ from agent.pipeline import (
     related,
     stops,
 )
+from agent.pipeline.agreement import Agreed, agree
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.kept import kept_runbook
@@ -117,13 +117,14 @@ def _carry_out(
         lambda: settled_terms(context, incident_id, runbook, plan),
         returns=Terms,
     )
-    not_now = (
-        freezes.ended_by(terms)
-        or approval.ask(run, context, incident_id, terms, plan)
-        or stops.ask(run, context, incident_id, before="take-up", runbook=runbook)
+    agreed = freezes.ended_by(terms) or agree(
+        run, context, incident_id, alert=alert, found=found, runbook=runbook, plan=plan, terms=terms
     )
-    if not_now is not None:
-        return not_now
+    if not isinstance(agreed, Agreed):
+        return agreed
+    stopped = stops.ask(run, context, incident_id, before="take-up", runbook=runbook)
+    if stopped is not None:
+        return stopped
     taken: StandDown | None = run.step(
         "take-up", lambda: intake.take_up(context, incident_id), returns=StandDown | None
     )
@@ -132,7 +133,7 @@ def _carry_out(
     deadline = datetime.fromisoformat(
         run.step("deadline", lambda: deadline_of(context, alert, runbook).isoformat(), returns=str)
     )
-    job = Job(incident_id, runbook, plan, deadline, terms)
+    job = Job(incident_id, runbook, agreed.plan, deadline, agreed.terms)
     match execute(run, context, job):
         case Completed() as done:
             return verify(run, context, job, done)

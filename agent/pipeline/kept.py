@@ -8,11 +8,17 @@ from functools import lru_cache
 from agent.domain.runbook import Runbook
 from agent.library import Parsed, ParseResult, parse
 from agent.pipeline.context import Context
+from agent.ports import Records
 
 
 def kept_runbook(context: Context, runbook_id: str, revision: str) -> Runbook:
     """A revision that was kept when it was matched; two files of the same bytes are one revision."""
-    path, text = context.store.revision_text(revision)
+    return runbook_of(context.store, runbook_id, revision)
+
+
+def runbook_of(store: Records, runbook_id: str, revision: str) -> Runbook:
+    """The same for whoever has no more than the store."""
+    path, text = store.revision_text(revision)
     parsed = _parse(text, path)
     if not isinstance(parsed, Parsed):
         raise TypeError(f"revision {revision[:12]} of {path} was a runbook when it was matched")

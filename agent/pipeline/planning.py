@@ -23,16 +23,23 @@ from agent.safety import actions, language
 
 
 def plan(
-    context: Context, runbook: Runbook, alert: Alert, *, chosen: Mapping[str, str] | None = None
+    context: Context,
+    runbook: Runbook,
+    alert: Alert,
+    *,
+    chosen: Mapping[str, str] | None = None,
+    edited: Mapping[str, str] | None = None,
+    by: str = "",
 ) -> Plan:
     """What would run, word by word, with effects and verdicts; `refusals` is empty if all may run.
 
-    `chosen`: values that the advisor gave to parameters that the alert leaves open.
+    `chosen`: values that the advisor gave to parameters that the alert leaves open. `edited`: those that a
+    human, `by`, wants whatever the alert says.
     """
-    bound = bind(runbook.parameters, alert, chosen=chosen)
+    bound = bind(runbook.parameters, alert, chosen=chosen, edited=edited)
     if isinstance(bound, Refusal):
         return _plan_of(runbook, {}, (), (), (), (str(bound),))
-    bound = {name: _with_its_origin(value) for name, value in bound.items()}
+    bound = {name: _with_its_origin(value, by) for name, value in bound.items()}
     values = {name: value.value for name, value in bound.items()}
     steps = _planned(context, runbook, Section.STEPS, runbook.steps, values)
     verification = runbook.verification.steps if runbook.verification else ()
@@ -46,7 +53,9 @@ def plan(
     return replace(planned, limits=_limit_uses(context, runbook, steps))
 
 
-def _with_its_origin(value: ParameterValue) -> ParameterValue:
+def _with_its_origin(value: ParameterValue, by: str) -> ParameterValue:
+    if value.origin == "edited":
+        return ParameterValue(value.value, f"edited by {by}")
     return ParameterValue(value.value, "the advisor") if value.origin == "chosen" else value
 
 
@@ -62,17 +71,46 @@ def decide(
     told = context.store.plan(incident_id)
     if told is not None:
         return told
-    planned = plan(context, runbook, alert, chosen=chosen)
+    planned = _within_limits(context, incident_id, runbook, plan(context, runbook, alert, chosen=chosen))
+    tell(context, incident_id, _told(planned), changes=Changes(plan=planned))
+    return planned
+
+
+def again(
+    context: Context,
+    incident_id: str,
+    runbook: Runbook,
+    alert: Alert,
+    *,
+    chosen: Mapping[str, str],
+    edited: Mapping[str, str],
+    by: str,
+    number: int,
+) -> Plan:
+    """The plan with the values that a human wants, in the place of the one before; told once.
+
+    Its hash is its own although its values were asked about before: what was said of those answers it not.
+    """
+    made = plan(context, runbook, alert, chosen=chosen, edited=edited, by=by)
+    made = replace(made, plan_hash=hashlib.sha256(f"{made.plan_hash} {number}".encode()).hexdigest())
+    planned = _within_limits(context, incident_id, runbook, made)
+    if tell(context, incident_id, _told(planned, number), changes=Changes(plan=planned)):
+        return planned
+    return context.store.plan(incident_id) or planned
+
+
+def _within_limits(context: Context, incident_id: str, runbook: Runbook, planned: Plan) -> Plan:
     over = None if planned.refusals else _over_a_limit(context, incident_id, runbook, planned)
-    if over is not None:
-        planned = replace(planned, refusals=(str(over),))
+    return planned if over is None else replace(planned, refusals=(str(over),))
+
+
+def _told(planned: Plan, number: int = 1) -> Entry:
+    nth = "" if number == 1 else f"-{number}"
     if planned.refusals:
         lines = "".join(f"\n    {refusal}" for refusal in planned.refusals)
-        entry = Entry("refused", EventKind.REFUSED, f"🛑 Refused before anything ran:{lines}", _data(planned))
-    else:
-        entry = Entry("planned", EventKind.PLANNED, f"🗺️ Plan: {_in_words(planned)}", _data(planned))
-    tell(context, incident_id, entry, changes=Changes(plan=planned))
-    return planned
+        text = f"🛑 Refused before anything ran:{lines}"
+        return Entry(f"refused{nth}", EventKind.REFUSED, text, _data(planned))
+    return Entry(f"planned{nth}", EventKind.PLANNED, f"🗺️ Plan: {_in_words(planned)}", _data(planned))
 
 
 def charge_of(

@@ -42,6 +42,10 @@ def blueprint(parts: WebParts) -> Blueprint:
     def reject(incident_id: str) -> Response:
         return changes.decide(incident_id, approved=False)
 
+    @routes.post("/incidents/<incident_id>/parameters")
+    def parameters(incident_id: str) -> Response:
+        return changes.edit(incident_id)
+
     @routes.post("/incidents/<incident_id>/choose")
     def choose(incident_id: str) -> Response:
         return changes.choose(incident_id)
@@ -70,8 +74,8 @@ class _Changes:
         self._teller = Teller(parts.store, parts.redactor, parts.config.channels())
 
     def decide(self, incident_id: str, *, approved: bool) -> Response:
-        body = bodies.read(bodies.Answer)
-        actor = identity.actor(self._parts, Deed.APPROVE if approved else Deed.STAND_DOWN)
+        body = bodies.read(bodies.Approval if approved else bodies.Answer)
+        actor = identity.actor(self._parts, Deed.APPROVE)
         incident = incident_or_404(self._parts, incident_id)
         answer = answers.decide(
             self._store,
@@ -80,10 +84,35 @@ class _Changes:
             by=str(actor),
             now=self._now(),
             plan_hash=body.plan_hash,
+            actor=actor,
+            step_by_step=isinstance(body, bodies.Approval) and body.step_by_step,
+            teller=self._teller,
         )
         taken = self._taken(answer)
         decision = "approved" if approved else "rejected"
-        return self._answer(incident, taken, decision=decision, plan_hash=taken.decision.plan_hash)
+        return self._answer(
+            incident,
+            taken,
+            decision=decision,
+            plan_hash=taken.decision.plan_hash,
+            waits_for=taken.waits_for,
+        )
+
+    def edit(self, incident_id: str) -> Response:
+        body = bodies.read(bodies.Parameters)
+        actor = identity.actor(self._parts, Deed.APPROVE)
+        incident = incident_or_404(self._parts, incident_id)
+        answer = answers.edit(
+            self._store,
+            incident,
+            body.parameters,
+            by=str(actor),
+            now=self._now(),
+            plan_hash=body.plan_hash,
+            actor=actor,
+        )
+        taken = self._taken(answer)
+        return self._answer(incident, taken, plan_hash=taken.decision.plan_hash, parameters=body.parameters)
 
     def choose(self, incident_id: str) -> Response:
         body = bodies.read(bodies.Choice)
@@ -125,7 +154,7 @@ class _Changes:
         self._parts.notify()
         return answer
 
-    def _answer(self, incident: Incident, taken: Taken, **more: str) -> Response:
+    def _answer(self, incident: Incident, taken: Taken, **more: object) -> Response:
         said: dict[str, Any] = {"incident": incident.id, "by": taken.decision.by, **more}
         return jsonify(self._parts.redactor.value(said | {"again": taken.again}))
 

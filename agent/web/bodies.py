@@ -50,6 +50,28 @@ class Answer(_Body):
     plan_hash: PlanHash
 
 
+class Approval(Answer):
+    """A yes; `step_by_step` has each step that changes something ask once more."""
+
+    step_by_step: Annotated[bool, Field(description="Ask again before each step that changes something")] = (
+        False
+    )
+
+
+class Parameters(_Body):
+    """Other values for a plan that is asked about; another plan is made with them, which is asked about then."""
+
+    by: Name | None = None
+    plan_hash: PlanHash
+    parameters: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=100)],
+            Annotated[str, Field(min_length=1, max_length=1_000)],
+        ],
+        Field(min_length=1, max_length=50, description="Declared parameters and the values they are to have"),
+    ]
+
+
 class Choice(_Body):
     """Which of the offered runbooks answers the incident."""
 

@@ -11,6 +11,11 @@ from agent.web import bodies
 
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _TEXT_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"]}
+_VALUES: Final[dict[str, Any]] = {"type": "object", "additionalProperties": _TEXT}
+_MISSING: Final[dict[str, Any]] = {
+    "type": "integer",
+    "description": "So many people more must say yes before it runs; 0: it is decided",
+}
 _AGAIN: Final[dict[str, Any]] = {
     "type": "boolean",
     "description": "It was so before: the same was said by the same human",
@@ -93,14 +98,21 @@ def _change(
     }
 
 
-def _decision(summary: str) -> dict[str, Any]:
-    taken = answer("200", "It counts", _said(decision=_TEXT, plan_hash=_TEXT))
-    return _change(summary, bodies.Answer, taken, of="incident", conflicts=True)
+def _decision(summary: str, body: type[BaseModel]) -> dict[str, Any]:
+    taken = answer("200", "It counts", _said(decision=_TEXT, plan_hash=_TEXT, waits_for=_MISSING))
+    return _change(summary, body, taken, of="incident", conflicts=True)
 
 
 CHANGES: Final[dict[str, Any]] = {
-    "/api/v1/incidents/{id}/approve": _decision("Let exactly this plan run"),
-    "/api/v1/incidents/{id}/reject": _decision("Do not let this plan run; a human is paged"),
+    "/api/v1/incidents/{id}/approve": _decision("Let exactly this plan run", bodies.Approval),
+    "/api/v1/incidents/{id}/reject": _decision("Do not let this plan run; a human is paged", bodies.Answer),
+    "/api/v1/incidents/{id}/parameters": _change(
+        "Other values for the plan that is asked about: another plan is made with them, and asked about",
+        bodies.Parameters,
+        answer("200", "It counts", _said(plan_hash=_TEXT, parameters=_VALUES)),
+        of="incident",
+        conflicts=True,
+    ),
     "/api/v1/incidents/{id}/choose": _change(
         "Say which of the offered runbooks answers it",
         bodies.Choice,
