@@ -98,9 +98,16 @@ class Durable:
         return self._lock
 
     def launch(self) -> None:
-        """Go on with every leg that a crash interrupted."""
+        """Go on with every leg that a crash interrupted.
+
+        Each is taken over from our predecessor, as a new leg, before DBOS looks: what it finds interrupted it
+        puts into a queue that any replica may serve, and whoever gets such a leg there finds it over.
+        """
         if self._lock is None:
             self.lock()
+        interrupted = self._store.legs_under_way(self._executor_id, "")
+        taken = self._store.take_over(interrupted, self._executor_id)
+        self._give_up_worn_out(interrupted, self._executor_id)
         config: DBOSConfig = {
             "name": "oncall-agent",
             "system_database_url": self._url,
@@ -113,16 +120,9 @@ class Durable:
         config["system_database_engine"] = self._engine
         DBOS(config=config)
         DBOS.launch()
-        self._revive()
-
-    def _revive(self) -> None:
-        """Legs that were ours and that DBOS knows nothing of: it lost them, or was never told."""
-        legs = self._store.legs_under_way(self._executor_id, "")
-        known = self._known(legs)
-        for leg in legs:
-            if leg.id not in known:
-                log.warning("leg_revived", leg=leg.id)
-                self._begin(leg)
+        for leg in taken:
+            log.info("leg_interrupted", leg=leg.id)
+            self._begin(leg)
 
     def start(self, incident_id: str) -> None:
         """Run the incident now, or again if nobody does; starting what runs, or waits, changes nothing."""
@@ -142,7 +142,7 @@ class Durable:
 
     def _begin(self, leg: Leg) -> None:
         if self._closing.is_set():
-            return  # it is ours, and revived at the next launch
+            return  # it is ours, and taken up at the next launch
         with _asked_of_dbos(), SetWorkflowID(leg.id):
             DBOS.start_workflow(self._workflow, leg.incident_id, leg.number)
 
@@ -154,9 +154,13 @@ class Durable:
         """Carry on here what an executor that is gone was at; how many. Any replica may ask, and again."""
         legs = self._store.legs_under_way(executor_id)
         taken = self._take(legs)
+        self._give_up_worn_out(legs, executor_id)
+        return taken
+
+    def _give_up_worn_out(self, legs: Sequence[Leg], executor_id: str) -> None:
+        """What could not be taken over has lost too many processes: it may be what ends them."""
         for worn_out in set(legs) & set(self._store.legs_under_way(executor_id)):
             self._on_crash(worn_out.incident_id, AgentError("each process that worked on it was lost"))
-        return taken
 
     def _take(self, legs: Sequence[Leg]) -> int:
         taken = self._store.take_over(legs, self._executor_id)

@@ -44,16 +44,9 @@ class StoredRuns:
         """What the leg goes on with; None if it is over: parked, ended, or somebody else's."""
         with self.database.reading() as connection:
             rows = _MEMORY.all(connection, {"id_": leg.incident_id})
-        if not rows or rows[0].leg != leg.number or rows[0].topic:
-            return None
-        if rows[0].executor_id != executor_id and not self._adopted(leg, executor_id):
+        if not rows or (rows[0].leg, rows[0].executor_id, rows[0].topic) != (leg.number, executor_id, ""):
             return None
         return Memory({row.name: row.value for row in rows if row.name is not None})
-
-    def _adopted(self, leg: Leg, executor_id: str) -> bool:
-        """Of a run that an earlier version began it is not known who carries it out."""
-        with self.database.writing() as connection:
-            return _ADOPT.first(connection, _of(leg) | {"executor_": executor_id}) is not None
 
     def remember(
         self, connection: sa.Connection, leg: Leg, executor_id: str, steps: Mapping[str, str]
@@ -194,13 +187,6 @@ _MEMORY = Prepared(
     sa.select(runs.c.leg, runs.c.executor_id, runs.c.topic, run_steps.c.name, run_steps.c.value)
     .select_from(runs.outerjoin(run_steps, run_steps.c.incident_id == runs.c.incident_id))
     .where(_IS_IT)
-)
-
-_ADOPT = Prepared(
-    runs.update()
-    .where(_IS_LEG, runs.c.executor_id == "")
-    .values(executor_id=_text("executor_"))
-    .returning(_GIVEN)
 )
 
 #: Written again after a doubtful commit, the first word counts.

@@ -194,4 +194,4 @@ def test_what_recovery_carries_on_needs_no_new_turn(
     assert store.claim(places, "main") == []
     launch(goes_on(told))
     assert heard(told, 2) == ["one again", "two after "]
-    assert store.whereabouts("inc-1") == Whereabouts(Leg("inc-1"), is_parked=False)
+    assert store.whereabouts("inc-1") == Whereabouts(Leg("inc-1", 2), is_parked=False)

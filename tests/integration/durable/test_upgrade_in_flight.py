@@ -102,7 +102,7 @@ def test_one_that_waited_for_approval_parks_and_goes_on_when_it_is_decided(
     assert store.whereabouts("inc-1") == Whereabouts(Leg("inc-1"), is_parked=False)
     durable = launch(asks(told))
     assert heard(told, 1) == ["receive"]
-    eventually(lambda: parked(store, "inc-1"), "it waits as runs do now")
+    eventually(lambda: parked(store, "inc-1", leg=2), "it waits as runs do now")
     assert durable.state("inc-1") is RunState.ALIVE
     durable.wake("inc-1", "decision")
     assert heard(told, 1) == [True]
