@@ -25,6 +25,7 @@ from agent.domain.executor import Role
 from agent.durable import Durable
 from agent.heartbeat import Heartbeat
 from agent.pipeline.context import Context
+from agent.pipeline.sla_clock import SlaClock
 from agent.pipeline.stops import StopsClerk
 from agent.pulse import Pulse
 from agent.replicas import Duty, Presence, Reaper, WorkersSeen
@@ -74,6 +75,7 @@ class Daemon:
     pulse: Pulse
     heartbeat: Heartbeat
     stops: StopsClerk
+    sla: SlaClock
     role: Role = Role.ALL
     _stopping: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
@@ -135,6 +137,7 @@ class Daemon:
             self._add_led(f"send-{sender.channel}", sender.deliver, duty, every_s=0.2)
             if isinstance(sender, DeskSender):
                 self._add_led("introduce", sender.introduce, duty, every_s=60.0)
+        self._add_led("sla", self.sla.tick, self._duty("sla"), every_s=1.0)
         self._add_led("audit-log", self._write_audit_log, self._duty("audit-log"), every_s=0.5)
         archiver = Archiver(self.store, self.context.config, should_stop=self._stopping.is_set)
         self._add_led("retention", archiver.tick, self._duty("retention"), every_s=3_600.0)

@@ -15,6 +15,8 @@ from agent.adapters.http import VendorHttp
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.slack import SlackChat, SlackWebhookChat
+from agent.adapters.slack_notices import SlackNotices
+from agent.adapters.smtp_mail import SmtpMail, SmtpServer
 from agent.adapters.store import Store
 from agent.config import Config, SecretReference
 from agent.config import known_secrets as known_secrets
@@ -22,6 +24,7 @@ from agent.daemon import Daemon, Wakeup
 from agent.delivery.alarms import Alarms
 from agent.delivery.chat import ChatSender
 from agent.delivery.desk import DeskSender
+from agent.delivery.notices import MailSender, NoticeSender
 from agent.delivery.pager import PagerSender
 from agent.delivery.sending import Sender
 from agent.dispatcher import Dispatcher
@@ -31,14 +34,18 @@ from agent.domain.folding import Folding
 from agent.domain.outbox import Channel
 from agent.domain.runs import Places
 from agent.durable import Durable
+from agent.escalations.settings import queueing_of
 from agent.heartbeat import Heartbeat
 from agent.library import Library
 from agent.pipeline import closing
 from agent.pipeline.context import Context
 from agent.pipeline.gate import Gate
 from agent.pipeline.handle import handle
+from agent.pipeline.priced_alone import priced_alone
+from agent.pipeline.queueing import QueueDesk
+from agent.pipeline.sla_clock import SlaClock
 from agent.pipeline.stops import StopsClerk
-from agent.ports import Chat, IncidentDesk, Pager, Run
+from agent.ports import Chat, IncidentDesk, Notices, Pager, Run
 from agent.pulse import Pulse
 from agent.replicas import Presence, own_executor_id
 from agent.safety.redaction import Redactor
@@ -46,14 +53,19 @@ from agent.surroundings import actions_of, advisor_of, counter_of, sandbox_of, t
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 
+#: Ways that only routing rules use.
+RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE})
+
 
 def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     """Everything a daemon needs, connected, nothing started."""
     clock = SystemClock()
     store = Store(config.database.url, clock)
     store.folding = folding_of(config)
+    store.queueing = queueing_of(config)
     desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
-    context = context_of(config, store=store, desk=desk, channels=_channels(desk, pager, chat))
+    channels = _channels(desk, pager, chat) | (config.channels() & RULES_TELL_BY)
+    context = context_of(config, store=store, desk=desk, channels=channels)
     context = replace(context, advisor=advisor_of(config))
     context.scores.prepare(context.library.runbooks)
     executor_id = own_executor_id(config.database.url, role)
@@ -80,6 +92,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         ready=ready,
         serves_web=role.serves_web,
         stopped=lambda: clerk.in_force,
+        priced=lambda runbook: priced_alone(context, runbook),
         courtesy=courtesy,
         pulse=pulse,
     )
@@ -99,6 +112,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         bell=bell,
         pulse=pulse,
         stops=clerk,
+        sla=SlaClock(QueueDesk(store, context.redactor, store.queueing), clock),
         role=role,
     )
 
@@ -177,8 +191,50 @@ def _senders(
     if desk is not None:
         senders.append(DeskSender(context, store, desk))
     if pager is not None:
-        senders.append(PagerSender(context, store, pager))
+        senders.append(PagerSender(context, store, pager, targets=_pager_targets(context.config)))
+    mailer, notices = mailer_of(context.config), notices_of(context.config)
+    if mailer is not None:
+        senders.append(MailSender(context, store, mailer))
+    if notices is not None:
+        senders.append(NoticeSender(context, store, notices))
     return tuple(senders)
+
+
+def _pager_targets(config: Config) -> dict[str, Pager]:
+    """The further services of PagerDuty that routing rules may name."""
+    section = config.pagerduty
+    if section is None:
+        return {}
+    return {
+        name: PagerDutyEvents(section.events_url, _reveal(key), timeout_s=section.timeout_s)
+        for name, key in section.routing_keys.items()
+    }
+
+
+def mailer_of(config: Config) -> SmtpMail | None:
+    """The server that takes e-mail, if there is one."""
+    section = config.mail
+    if section is None:
+        return None
+    password = _reveal(section.password) if section.password is not None else ""
+    server = SmtpServer(
+        section.host,
+        section.port,
+        section.security,
+        section.sender,
+        username=section.username,
+        password=password,
+        timeout_s=section.timeout_s,
+    )
+    return SmtpMail(server, SystemClock())
+
+
+def notices_of(config: Config) -> Notices | None:
+    """Further channels of Slack; an incoming webhook alone has but its own."""
+    section = config.slack
+    if section is None or section.bot_token is None:
+        return None
+    return SlackNotices(section.api_url, _reveal(section.bot_token), timeout_s=section.timeout_s)
 
 
 def _handle(run: Run, context: Context, incident_id: str) -> None:

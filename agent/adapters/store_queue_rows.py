@@ -18,6 +18,7 @@ from agent.domain.queue import (
     Resolution,
     queue_id,
 )
+from agent.escalations.entering import BY_HAND
 from agent.escalations.sla import kept
 
 _ORDER = {rank: place for place, rank in enumerate(Rank)}
@@ -41,7 +42,7 @@ MUTABLE = (
 
 def next_at(item: Escalated) -> datetime | None:
     """When its SLA has something to say next; None when it is settled or all is said."""
-    if item.status.is_over:
+    if item.status.is_over or BY_HAND in item.facts:
         return None
     if item.breached_at is not None and item.breached_at >= item.deadline:
         return None

@@ -365,6 +365,12 @@ class Config(Section):
         return is_loopback(self.server.host) if enabled is None else enabled
 
     @property
+    def pages_url(self) -> str:
+        """Where links for people begin: the console's pages; without it, the same things as JSON."""
+        base = self.server.public_url.rstrip("/")
+        return f"{base}/console" if self.console_is_on else f"{base}/api/v1"
+
+    @property
     def is_https(self) -> bool:
         """Whether people reach the agent by https."""
         return urlsplit(self.server.public_url).scheme == "https"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 
 from agent.delivery.sending import Backoff, deliver_singly
@@ -23,8 +25,16 @@ class PagerSender:
 
     channel = Channel.PAGER
 
-    def __init__(self, context: Context, outbox: OutboxStore, pager: Pager) -> None:
+    def __init__(
+        self,
+        context: Context,
+        outbox: OutboxStore,
+        pager: Pager,
+        *,
+        targets: Mapping[str, Pager] | None = None,
+    ) -> None:
         self._context = context
+        self._targets = targets or {}
         self._outbox = outbox
         self._pager = pager
         self._backoff = Backoff(longest_s=_LONGEST_WAIT_S)
@@ -38,18 +48,23 @@ class PagerSender:
     def _send(self, letter: Letter) -> None:
         match letter.message:
             case PageHuman() as page:
-                self._pager.page(_page(page))
-            case ClearPage(dedup_key):
-                self._pager.clear(dedup_key)
+                self._pager_of(page.target).page(_page(page))
+            case ClearPage(dedup_key, _, target):
+                self._pager_of(target).clear(dedup_key)
             case _:
                 raise TypeError(f"{type(letter.message).__name__} is no message for the pager")
+
+    def _pager_of(self, target: str) -> Pager:
+        """The service that is named; one that the configuration no longer has leaves the agent's own."""
+        return self._targets.get(target, self._pager)
 
     def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()
         if isinstance(letter.message, ClearPage):
             self._tell(letter, "page-cleared", f"📟 The page is cleared: {letter.message.why}")
         else:
-            self._tell(letter, "paged", "📟 A human was paged")
+            target = letter.message.target if isinstance(letter.message, PageHuman) else ""
+            self._tell(letter, "paged", "📟 A human was paged" + (f" at {target}" if target else ""))
 
     def _failed(self, letter: Letter, error: ServiceError) -> float:
         if isinstance(letter.message, ClearPage) and error.reason is Reason.REJECTED:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.domain.alert import Alert
+from agent.domain.incident import MANUAL_SOURCE
 from agent.domain.outbox import Channel
 from agent.domain.people import Person
 from agent.domain.queue import RECEIVED_PREFIX, Escalated, Origin, Rank, queue_id, rank_of
@@ -20,6 +21,9 @@ from agent.escalations.sla import Sla
 
 #: Whose an escalation is where no rule is configured.
 CATCH_ALL = Rule("built-in", Criteria(), "team:on-call")
+
+#: Says of an escalation that somebody ran the runbook by hand and saw how it ended: nobody else is told.
+BY_HAND = "by_hand"
 
 _PERSON_LIKE = ("team:", "pagerduty:", "slack:")
 
@@ -37,7 +41,7 @@ class Queueing:
     people: tuple[Person, ...] = ()
     channels: frozenset[Channel] = frozenset()
     pager_targets: frozenset[str] = frozenset()
-    public_url: str = ""
+    pages_url: str = ""
 
     def entered(
         self, incident_id: str, alert: Alert, escalation: Escalation, *, runbook: str, now: datetime
@@ -46,6 +50,8 @@ class Queueing:
         rank = escalation.rank or rank_of(alert.severity, alert.urgency)
         subject = Subject(escalation.trigger.value, rank, runbook, "", alert.service, alert.team)
         facts = {"reason": escalation.reason, "dedup_key": escalation.dedup_key}
+        if alert.source == MANUAL_SOURCE:
+            facts[BY_HAND] = "yes"
         if escalation.message:
             facts["message"] = escalation.message
         item = Escalated(

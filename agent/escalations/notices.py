@@ -22,7 +22,7 @@ from agent.domain.outbox import (
     channel_of,
 )
 from agent.domain.queue import Escalated, Origin, Rank
-from agent.escalations.entering import Queueing
+from agent.escalations.entering import BY_HAND, Queueing
 
 #: The beginning of every page's key that is ours: so it is known when it comes back as a webhook.
 _KEY_PREFIX = "oncall-agent-"
@@ -61,6 +61,8 @@ class _Way:
 def told(queueing: Queueing, item: Escalated, occasion: Occasion) -> tuple[Escalated, list[Message]]:
     """The messages, and the escalation that remembers the pages among them: they are cleared at its end."""
     messages: list[Message] = []
+    if BY_HAND in item.facts and occasion is not Occasion.MOVED:
+        return item, messages
     for way in _ways(item, occasion):
         message = _message(queueing, item, occasion, way)
         if message is not None and channel_of(message) in queueing.channels:
@@ -165,7 +167,7 @@ def text_of(queueing: Queueing, item: Escalated, occasion: Occasion) -> str:
 
 def link_of(queueing: Queueing, item: Escalated) -> str:
     """Where the escalation is looked at."""
-    return f"{queueing.public_url.rstrip('/')}/api/v1/escalations/{item.id}"
+    return f"{queueing.pages_url}/escalations/{item.id}"
 
 
 def _headline(item: Escalated, occasion: Occasion) -> str:

@@ -23,7 +23,7 @@ def queueing_of(config: Config) -> Queueing:
         people=tuple(each.person() for each in config.people),
         channels=config.channels(),
         pager_targets=frozenset(pagerduty.routing_keys if pagerduty is not None else ()),
-        public_url=config.server.public_url,
+        pages_url=config.pages_url,
     )
 
 

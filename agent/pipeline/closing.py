@@ -12,8 +12,10 @@ from agent.domain.alert import Severity
 from agent.domain.decisions import NOBODY, Completed, Execution, StandDown, Stopped
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
+from agent.domain.queue import rank_of
 from agent.domain.records import Changes, Escalation, FoldedEnd
 from agent.pipeline.context import Context
+from agent.pipeline.escalation_notes import escalation_notes, with_runbooks_word
 from agent.pipeline.intake import OWN_KEY_PREFIX
 from agent.pipeline.telling import tell
 from agent.reports.summary import evidence, summary, titled
@@ -84,7 +86,8 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
         return stand_down(context, incident_id, taken, left=stopped.reason)
     incident = context.store.incident(incident_id)
     reason = context.redactor.text(stopped.reason)
-    page = _page(context, incident, reason)
+    notes = escalation_notes(context, incident)
+    page = with_runbooks_word(_page(context, incident, reason), notes)
     unpaged = nobody_can_be_paged(context, incident)
     if unpaged:
         log.error("nobody_can_be_paged", incident_id=incident_id, reason=reason, fix=NO_PAGER)
@@ -100,7 +103,16 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
         Changes(
             status=Status.ESCALATED,
             result=f"Escalated to a human: {reason}",
-            escalation=Escalation(stopped.trigger, reason, page.severity, page.dedup_key, page.summary),
+            escalation=Escalation(
+                stopped.trigger,
+                reason,
+                page.severity,
+                page.dedup_key,
+                page.summary,
+                rank=rank_of(page.severity, None) if notes.severity else None,
+                routing=notes.routing,
+                message=notes.message,
+            ),
             folded=FoldedEnd(f"Given to a human with {incident_id}, the same alert"),
         ),
         (page,),
@@ -223,7 +235,6 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
     details = evidence(incident, timeline, attempts, reason=reason) | _pattern(timeline)
     details |= _more_of_it(context, incident)
     redacted = context.redactor.value(details)
-    public_url = context.config.server.public_url.rstrip("/")
     return PageHuman(
         dedup_key=f"{OWN_KEY_PREFIX}{incident.id}" + ("-chosen" if _was_chosen(timeline) else ""),
         summary=context.redactor.text(f"AI agent escalation: {reason} [{titled(incident)}]")[:_MAX_SUMMARY],
@@ -231,7 +242,7 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
         source="incident-agent",
         component=context.redactor.text(incident.alert.service),
         details=redacted if isinstance(redacted, dict) else {},
-        links=((f"{public_url}/api/v1/incidents/{incident.id}", "The incident's timeline"),),
+        links=((f"{context.config.pages_url}/incidents/{incident.id}", "The incident's timeline"),),
     )
 
 

@@ -3,7 +3,15 @@
 Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
 """
 
-from agent.ports.stores import HistoryStore, IncidentStore, IntakeStore, OutboxStore, Records, StopStore
+from agent.ports.stores import (
+    HistoryStore,
+    IncidentStore,
+    IntakeStore,
+    OutboxStore,
+    QueueStore,
+    Records,
+    StopStore,
+)
 from agent.ports.world import (
     Actions,
     Advisor,
@@ -13,8 +21,12 @@ from agent.ports.world import (
     CommandResult,
     Counter,
     IncidentDesk,
+    Mail,
+    Mailer,
+    Notices,
     Page,
     Pager,
+    QuestionCard,
     Run,
     Sandbox,
     SourceFacts,
@@ -33,9 +45,14 @@ __all__ = [
     "IncidentDesk",
     "IncidentStore",
     "IntakeStore",
+    "Mail",
+    "Mailer",
+    "Notices",
     "OutboxStore",
     "Page",
     "Pager",
+    "QuestionCard",
+    "QueueStore",
     "Records",
     "Run",
     "Sandbox",

@@ -11,6 +11,7 @@ from agent.domain.access import ClusterRight
 from agent.domain.advice import Advice, AdviceRequest, NoAdvice
 from agent.domain.alert import Severity, Urgency
 from agent.domain.command import PricedCommand, Script
+from agent.domain.presses import Button
 from agent.domain.runbook import Action
 
 T = TypeVar("T")
@@ -116,6 +117,32 @@ class Pager(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """One e-mail. `key` names it: the same key is the same mail."""
+
+    to: tuple[str, ...]
+    subject: str
+    text: str
+    key: str
+
+
+class Mailer(Protocol):
+    """Sends e-mail: SMTP. ServiceError if nobody of those it is for gets it."""
+
+    def send(self, mail: Mail) -> None:
+        """Hand it to the server."""
+        ...
+
+
+class Notices(Protocol):
+    """Tells a channel of the chat that is not the incidents' own: Slack. Raises ServiceError."""
+
+    def post_notice(self, channel: str, text: str) -> None:
+        """One message there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadCard:
     """The root message of an incident's thread, kept current. Texts are plain and untrusted."""
 
@@ -128,6 +155,26 @@ class ThreadCard:
     reason: str = ""
     url: str = ""
     source_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionCard:
+    """A question to a human, kept current until it is over. Texts are plain and untrusted.
+
+    `facts` are few words each, under their name; `runs` are the commands that a yes lets run, word by word.
+    `outcome` says what became of it; then there are no buttons.
+    """
+
+    incident_id: str
+    title: str
+    question: str
+    facts: tuple[tuple[str, str], ...] = ()
+    runs: str = ""
+    expires_at: datetime | None = None
+    outcome: str = ""
+    buttons: tuple[Button, ...] = ()
+    hint: str = ""
+    url: str = ""
 
 
 class Chat(Protocol):
@@ -160,7 +207,22 @@ class Chat(Protocol):
         ...
 
     def find_lines(self, ref: str, *, since: datetime) -> frozenset[str]:
-        """The keys of all lines that stand in the thread and were posted since then."""
+        """The keys of all lines and questions that stand in the thread and were posted since then."""
+        ...
+
+    def post_question(self, ref: str, question: QuestionCard, *, key: str = "") -> str:
+        """Ask in the thread, and show it in the channel; gives the question's own reference.
+
+        Only where there are threads: elsewhere no button works, and a line asks.
+        """
+        ...
+
+    def find_question(self, ref: str, key: str, *, since: datetime) -> str:
+        """The reference of the question that was asked in the thread with this key; "" if there is none."""
+        ...
+
+    def update_question(self, question_ref: str, question: QuestionCard) -> None:
+        """Bring a question up to date; once it is over its buttons are gone."""
         ...
 
 

@@ -1,0 +1,29 @@
+"""Messages in channels of Slack that are not the incidents' own: whom a routing rule tells.
+
+Needs what the bot has anyhow, chat:write; in a public channel that it is no member of, chat:write.public.
+"""
+
+from __future__ import annotations
+
+from agent.adapters.slack import asked
+from agent.adapters.slack_http import BotClient
+from agent.adapters.slack_text import first_message
+
+
+class SlackNotices:
+    """Implements ports.Notices."""
+
+    def __init__(self, api_url: str, bot_token: str, *, timeout_s: float = 5.0) -> None:
+        self._client = BotClient(api_url, bot_token, timeout_s=timeout_s)
+
+    def __repr__(self) -> str:
+        return f"SlackNotices({self._client.base_url!r}, '***')"
+
+    def post_notice(self, channel: str, text: str) -> None:
+        """One message; what is too long for one is cut."""
+        shown, _ = first_message([text])
+        asked(
+            lambda: self._client.chat_postMessage(
+                channel=channel, text=shown, unfurl_links=False, unfurl_media=False, parse="none"
+            )
+        )

@@ -1,0 +1,106 @@
+"""Tells whom a routing rule names: by e-mail, and in channels of the chat that are not the incidents' own.
+
+At least once: what was handed over and not yet marked when the agent died is sent once more. A mail is then
+the same by its Message-ID; a channel shows it twice rather than never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from agent.delivery.sending import Backoff, Pace, deliver_singly
+from agent.domain.errors import Reason, ServiceError
+from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import Channel, ChannelNotice, Letter, MailHuman
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import Mail, Mailer, Notices, OutboxStore
+
+log = structlog.get_logger()
+
+#: Slack allows about one message a second in a channel and tolerates short bursts ("Rate limits").
+_BURST, _EVERY_S = 4, 1.0
+
+
+class _Singly:
+    """One letter at a time; what will never be taken is told and given up, anything else is tried again."""
+
+    channel: Channel
+
+    def __init__(self, context: Context, outbox: OutboxStore, send: Callable[[Letter], None]) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._send = send
+        self._backoff = Backoff()
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        return deliver_singly(
+            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
+        )
+
+    def _sent(self, letter: Letter) -> None:
+        self._backoff.succeeded()
+        self._tell(letter, "told", f"📨 {_whom(letter)} was told")
+
+    def _failed(self, letter: Letter, error: ServiceError) -> float:
+        words = self._context.redactor.text(str(error))
+        if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
+            log.error("notice_rejected", channel=self.channel.value, error=words)
+            self._tell(letter, "not-told", f"⚠️ {_whom(letter)} could not be told: {words}")
+            self._outbox.undeliverable([letter.id], error=words)
+            return 0.0
+        delay_s = self._backoff.failed(error)
+        log.warning("notice_not_taken", channel=self.channel.value, error=words, again_in_s=round(delay_s, 1))
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=words)
+        return delay_s
+
+    def _tell(self, letter: Letter, key: str, text: str) -> None:
+        tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text))
+
+
+class MailSender(_Singly):
+    """Implements Sender for e-mail."""
+
+    channel = Channel.MAIL
+
+    def __init__(self, context: Context, outbox: OutboxStore, mailer: Mailer) -> None:
+        def send(letter: Letter) -> None:
+            match letter.message:
+                case MailHuman(to, subject, text, key):
+                    mailer.send(Mail(to, subject, text, key))
+                case _:
+                    raise TypeError(f"{type(letter.message).__name__} is no e-mail")
+
+        super().__init__(context, outbox, send)
+
+
+class NoticeSender(_Singly):
+    """Implements Sender for further channels of the chat."""
+
+    channel = Channel.NOTICE
+
+    def __init__(self, context: Context, outbox: OutboxStore, notices: Notices) -> None:
+        pace = Pace(context.clock, burst=_BURST, every_s=_EVERY_S)
+
+        def send(letter: Letter) -> None:
+            match letter.message:
+                case ChannelNotice(channel, text):
+                    context.clock.sleep(pace.wait_s())
+                    notices.post_notice(channel, text)
+                case _:
+                    raise TypeError(f"{type(letter.message).__name__} is no message for a channel")
+
+        super().__init__(context, outbox, send)
+
+
+def _whom(letter: Letter) -> str:
+    match letter.message:
+        case MailHuman(to):
+            return ", ".join(to)
+        case ChannelNotice(channel):
+            return channel
+        case _:
+            return "somebody"
