@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from agent.adapters import codec
 from agent.adapters.database import Database
-from agent.adapters.store_schema import decisions, incidents, timeline
+from agent.adapters.store_schema import decisions, incidents, timeline, votes
 from agent.domain.alert import Alert
+from agent.domain.approvals import needs_of
 from agent.domain.incident import EventKind, Status
 from agent.domain.records import CHOICE
 
@@ -27,7 +28,8 @@ class StoredWaiting:
         with self.database.reading() as connection:
             asked = connection.execute(_open_questions()).all()
             answered = {tuple(row) for row in connection.execute(_answers())}
-        rows = [_row(each) for each in asked]
+            yeses = {tuple(row[:2]): row[2] for row in connection.execute(_yeses())}
+        rows = [_row(each, yeses) for each in asked]
         return [row for row in rows if (row["incident_id"], row["decides"]) not in answered]
 
 
@@ -59,7 +61,25 @@ def _answers() -> sa.Select[Any]:
     )
 
 
-def _row(found: Any) -> dict[str, Any]:
+def _yeses() -> sa.Select[Any]:
+    return (
+        sa.select(votes.c.incident_id, votes.c.plan_hash, sa.func.count())
+        .join(incidents, incidents.c.id == votes.c.incident_id)
+        .where(incidents.c.status == Status.AWAITING_APPROVAL.value)
+        .group_by(votes.c.incident_id, votes.c.plan_hash)
+    )
+
+
+def _approval(data: Mapping[str, Any], yeses: int) -> str:
+    needs = needs_of(data)
+    return (
+        "an approval"
+        if needs.is_plain
+        else f"{needs.approvals - yeses} of {needs.approvals} approvals ({needs})"
+    )
+
+
+def _row(found: Any, yeses: Mapping[Any, int]) -> dict[str, Any]:
     data = codec.loads(found.data)
     alert: Alert = codec.load(found.alert, Alert)
     is_choice = found.kind == EventKind.AMBIGUOUS.value
@@ -69,7 +89,9 @@ def _row(found: Any) -> dict[str, Any]:
         "title": found.title,
         "status": "waiting",
         "trigger": found.kind,
-        "waits_for": f"a choice among {', '.join(names)}" if is_choice else "an approval",
+        "waits_for": f"a choice among {', '.join(names)}"
+        if is_choice
+        else _approval(data, yeses.get((found.id, data.get("plan_hash")), 0)),
         "until": found.waits_until or data.get("expires_at"),
         "reason": found.text.partition("\n")[0],
         "severity": alert.severity.value if alert.severity else None,

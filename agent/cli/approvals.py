@@ -55,10 +55,10 @@ def approve(
         return
     if step_by_step:
         fail("--set makes another plan, which is approved by itself; --step-by-step belongs to that")
+    parameters = dict(_pair(each) for each in edits)
     loaded = load_config(config)
     store = open_store(loaded)
     found = find(store, incident)
-    parameters = dict(_pair(each) for each in edits)
     answer = answers.edit(
         store,
         found,
@@ -83,7 +83,7 @@ def reject(
 
 
 def actor_here(config: Config, deed: Deed) -> Actor | None:
-    """Who types it: the user of the system, who must be in `people` as soon as anybody is; None if nobody is."""
+    """Who types it: the user of the system, who must be in `people` if anybody is; None if nobody is."""
     if not config.people:
         return None
     person = config.person(operator())
@@ -101,7 +101,9 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _decide(incident: str, config: ConfigOption, *, approved: bool, step_by_step: bool, as_json: bool) -> None:
+def _decide(
+    incident: str, config: ConfigOption, *, approved: bool, step_by_step: bool, as_json: bool
+) -> None:
     loaded = load_config(config)
     store = open_store(loaded)
     found = find(store, incident)

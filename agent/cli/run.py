@@ -13,6 +13,7 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
 from agent.cli import holds, plan_view
+from agent.cli.approvals import actor_here
 from agent.cli.incidents import open_store, operator
 from agent.cli.output import (
     DEFAULT_CONFIG,
@@ -26,6 +27,7 @@ from agent.cli.output import (
     print_json,
 )
 from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
+from agent.domain.approvals import ASKED_BY, needs_of
 from agent.domain.decisions import (
     Completed,
     EscalationTrigger,
@@ -34,18 +36,24 @@ from agent.domain.decisions import (
     Plan,
     StandDown,
     Stopped,
+    Terms,
 )
 from agent.domain.freeze import FreezeMode
-from agent.domain.incident import MANUAL_SOURCE, EventKind
+from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident
+from agent.domain.people import Deed
 from agent.domain.records import Changes, Decision
-from agent.domain.runbook import Runbook
-from agent.pipeline import closing, intake, planning
+from agent.domain.runbook import Autonomy, Runbook
+from agent.pipeline import closing, intake, needs, planning
+from agent.pipeline.agreement import Agreed, agree
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.handle import deadline_of, terms_of
 from agent.pipeline.verification import verify
 from agent.ports import Run
 from agent.web import views
+
+#: How often it is looked whether others have approved it.
+_LOOK_S = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +74,8 @@ def run_command(
     from agent.wiring import context_of
 
     loaded = load_config(config)
+    if not dry_run:
+        actor_here(loaded, Deed.RUN)
     store = open_store(loaded)
     context = context_of(loaded, store=store, desk=None, channels=frozenset())
     found = find_runbook(context, runbook)
@@ -80,10 +90,14 @@ def run_command(
             print_json({**plan_view.as_json(plan), **holds.as_json(held)})
         raise typer.Exit(FINDING if plan.refusals else 0)
     _check_held(held, plan, in_freeze=in_freeze)
+    steps = (*plan.steps, *plan.rollback)
+    wanted = needs.demanded(loaded, found, steps, asked_by=(operator(),))
+    if hopeless := needs.unobtainable(loaded, wanted):
+        fail(f"{found.id} cannot be approved: {hopeless}", code=FINDING)
     if not yes:
-        typer.confirm("\nRun exactly this?", abort=True)
+        typer.confirm("\nRun exactly this?" if wanted.is_plain else f"\nAsk for it ({wanted})?", abort=True)
     incident_id = store.open_manual(replace(given, source=MANUAL_SOURCE))
-    run = InlineRun(context.clock, woken=lambda _: _decide(store, incident_id, yes=yes))
+    run = InlineRun(context.clock, woken=lambda _: _decide(context, incident_id, yes=yes))
     # whoever types it says yes, as a freeze asks for; beyond that only what was asked for by name
     passes = FreezeMode.NOTIFY if in_freeze else FreezeMode.APPROVE
     succeeded = _carry_out(run, context, store, incident_id, found, plan, passes=passes)
@@ -92,9 +106,16 @@ def run_command(
     raise typer.Exit(0 if succeeded else FINDING)
 
 
-def _decide(store: Store, incident_id: str, *, yes: bool) -> bool:
-    """A step waits for its own approval: whoever runs the runbook gives it, or does not."""
+def _decide(context: Context, incident_id: str, *, yes: bool) -> bool:
+    """A step waits for its own approval: whoever runs the runbook gives it, or does not.
+
+    What takes other people's yes is waited for: they give it by whichever face they like.
+    """
+    store = context.store
     asked = [event for event in store.timeline(incident_id) if event.kind is EventKind.APPROVAL_REQUESTED][-1]
+    if not needs_of(asked.data).is_plain:
+        context.clock.sleep(_LOOK_S)
+        return True
     if not yes:
         console.print(f"\n{plain(asked.text)}")
     approved = yes or typer.confirm("Run exactly this?")
@@ -124,22 +145,56 @@ def _carry_out(
 ) -> bool:
     incident = store.incident(incident_id)
     intake.receive(context, incident)
+    started = Entry(
+        "started-by", EventKind.SYSTEM, f"{operator()} runs {runbook.id} by hand", {ASKED_BY: operator()}
+    )
+    store.record(incident_id, [started])
     store.keep_revision(runbook)
     chosen = Matched(runbook.id, runbook.revision, 1.0, ("chosen on the command line",))
     store.record(incident_id, (), changes=Changes(match=chosen, runbook_title=runbook.title))
     decided = planning.decide(context, incident_id, runbook, incident.alert)
-    deadline = deadline_of(context, incident.alert, runbook)
     terms = replace(terms_of(context, runbook), passes=passes.value)
-    job = Job(incident_id, runbook, plan, deadline, terms)
     end: Execution
     try:
-        end = _no_longer(plan, decided) or execute(run, context, job)
-        if isinstance(end, Completed):
-            end = verify(run, context, job, end)
+        agreed = _no_longer(plan, decided) or _agreed(run, context, incident, chosen, runbook, plan, terms)
+        if isinstance(agreed, Agreed):
+            job = Job(
+                incident_id, runbook, agreed.plan, deadline_of(context, incident.alert, runbook), agreed.terms
+            )
+            end = execute(run, context, job)
+            if isinstance(end, Completed):
+                end = verify(run, context, job, end)
+        else:
+            end = agreed
     except KeyboardInterrupt:
         end = StandDown(operator(), "interrupted the run on the command line")
     closing.close(context, incident_id, end)
     return isinstance(end, Completed)
+
+
+def _agreed(
+    run: Run,
+    context: Context,
+    incident: Incident,
+    chosen: Matched,
+    runbook: Runbook,
+    plan: Plan,
+    terms: Terms,
+) -> Agreed | Stopped | StandDown:
+    """Whoever types it is its approval, unless it takes somebody else's."""
+    if needs.needs(context, incident.id, runbook, (*plan.steps, *plan.rollback)).is_plain:
+        return Agreed(plan, terms)
+    console.print(f"waiting for others: `oncall-agent approve {incident.id}`, or in Slack or the console")
+    return agree(
+        run,
+        context,
+        incident.id,
+        alert=incident.alert,
+        found=chosen,
+        runbook=runbook,
+        plan=plan,
+        terms=replace(terms, autonomy=Autonomy.APPROVE.value),
+    )
 
 
 def _no_longer(shown: Plan, decided: Plan) -> Stopped | None:

@@ -99,7 +99,7 @@ def ask(
             return Go()
         case Autonomy.AUTO | Autonomy.APPROVE:
             question = _Question(
-                "approval" if number == 1 else f"approval-{number}",
+                "approval" if number == 1 else f"approval-plan-{number}",
                 _THE_PLAN,
                 plan.plan_hash,
                 steps,

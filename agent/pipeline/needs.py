@@ -31,17 +31,24 @@ def asks_always(config: Config, effects: Iterable[EffectClass]) -> bool:
 
 def needs(context: Context, incident_id: str, runbook: Runbook, steps: Sequence[PlannedStep]) -> Needs:
     """What a yes to these steps takes, as configured now."""
-    approval = context.config.approval
+    return demanded(context.config, runbook, steps, asked_by=asked_by(context.store.timeline(incident_id)))
+
+
+def demanded(
+    config: Config, runbook: Runbook, steps: Sequence[PlannedStep], *, asked_by: Iterable[str]
+) -> Needs:
+    """The same where it is known who asks."""
+    approval = config.approval
     demands = [
         runbook.blast_radius.demand or Demand(),
         *approval.demands(sorted(effects_of(runbook, steps))),
         Demand(four_eyes=approval.four_eyes),
     ]
-    return strictest(demands, asked_by=asked_by(context.store.timeline(incident_id)))
+    return strictest(demands, asked_by=asked_by)
 
 
 def asked_by(timeline: Iterable[TimelineEvent]) -> tuple[str, ...]:
-    """Who started it by hand, chose its runbook or edited its parameters: under four eyes others approve it."""
+    """Who started it by hand, chose its runbook or edited its parameters: under four eyes others say yes."""
     names: list[str] = []
     for event in timeline:
         if event.kind in (EventKind.CHOSEN, EventKind.PARAMETERS_EDITED):

@@ -74,7 +74,8 @@ def questions(world: World, incident_id: str) -> list[Mapping[str, object]]:
 
 def test_an_edited_plan_is_another_plan_with_its_own_question(edited: World) -> None:
     incident, (first, second) = played(edited, edits(edited, key="carts"), yes(edited))
-    assert isinstance(first, Taken) and isinstance(second, Taken)
+    assert isinstance(first, Taken)
+    assert isinstance(second, Taken)
     assert edited.sandbox.commands() == ["redis-cli DEL carts-1"]
     assert incident.status is Status.RESOLVED
     old, new = (each["plan_hash"] for each in questions(edited, incident.id))
@@ -104,6 +105,11 @@ def test_values_that_were_asked_about_before_are_asked_about_anew(edited: World)
     assert all(isinstance(each, Taken) for each in results)
     assert len({str(each["plan_hash"]) for each in questions(edited, incident.id)}) == 3
     assert edited.sandbox.commands() == ["redis-cli DEL sessions-1"]
+
+
+def test_it_may_be_looked_for_an_answer_before_there_is_one(edited: World) -> None:
+    incident, _ = played(edited, lambda _: None, edits(edited, key="carts"), lambda _: None, yes(edited))
+    assert incident.status is Status.RESOLVED
 
 
 def test_an_edit_keeps_the_edits_before_it(edited: World) -> None:

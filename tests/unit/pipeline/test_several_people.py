@@ -85,7 +85,8 @@ def test_two_people_approve_and_it_runs(two: World) -> None:
         lambda each: says(two, each, somebody("alice")),
         lambda each: says(two, each, somebody("bob", Via.CONSOLE)),
     )
-    assert isinstance(first, Taken) and isinstance(second, Taken)
+    assert isinstance(first, Taken)
+    assert isinstance(second, Taken)
     assert (first.waits_for, second.waits_for) == (1, 0)
     assert incident.status is Status.RESOLVED
     told = two.told(incident.id)
