@@ -14,6 +14,7 @@ from agent.adapters.store_outbox import StoredOutbox
 from agent.adapters.store_people import StoredPeople
 from agent.adapters.store_presses import StoredPresses
 from agent.adapters.store_queue import StoredQueue
+from agent.adapters.store_queue_report import StoredQueueReport
 from agent.adapters.store_sign_ins import StoredSignIns
 from agent.adapters.store_starts import StoredStarts
 from agent.adapters.store_statistics import StoredStatistics
@@ -29,6 +30,7 @@ class Store(
     StoredIntake,
     StoredStops,
     StoredQueue,
+    StoredQueueReport,
     StoredPeople,
     StoredVotes,
     StoredIncidents,
