@@ -8,7 +8,7 @@ from agent.ports import ThreadCard
 from agent.reports.summary import titled
 
 
-def card(incident: Incident, public_url: str) -> ThreadCard:
+def card(incident: Incident, pages_url: str) -> ThreadCard:
     """What the root message says now."""
     alert = incident.alert
     return ThreadCard(
@@ -19,12 +19,12 @@ def card(incident: Incident, public_url: str) -> ThreadCard:
         runbook=incident.runbook_id,
         progress=f"{incident.steps_done}/{incident.steps_total} steps" if incident.steps_total else "",
         reason=incident.result,
-        url=f"{public_url.rstrip('/')}/api/v1/incidents/{incident.id}",
+        url=f"{pages_url}/incidents/{incident.id}",
         source_url=alert.url,
     )
 
 
-def stop_card(stop: Stop, public_url: str) -> ThreadCard:
+def stop_card(stop: Stop, pages_url: str) -> ThreadCard:
     """What the root message of a stop says now: it stands in the channel for as long as it is in force."""
     about = "The agent" if stop.scope is StopScope.ALL else f"The agent, for {stop.what},"
     running = "; what ran was ended" if stop.ends_running else ""
@@ -35,5 +35,5 @@ def stop_card(stop: Stop, public_url: str) -> ThreadCard:
         service=stop.name if stop.scope is StopScope.SERVICE else "",
         runbook=stop.name if stop.scope is StopScope.RUNBOOK else "",
         reason=f"By {stop.by}: {stop.reason}{running}{lifted}",
-        url=f"{public_url.rstrip('/')}/api/v1/stops",
+        url=f"{pages_url}/stops",
     )

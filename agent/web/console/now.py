@@ -33,6 +33,11 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
     def now() -> Response:
         return _page(parts, frame)
 
+    @routes.get("/stops")
+    def linked_stops() -> AnyResponse:
+        """What the card of a stop links to."""
+        return redirect("/console/#stop", 303)
+
     @routes.post("/stop")
     def stop() -> AnyResponse:
         actor = identity.signed_in(parts, Deed.STOP)
@@ -65,7 +70,7 @@ def _page(parts: WebParts, frame: Frame, *, problem: str = "", status: int = 200
     asked_about = {row["incident_id"] for row in waiting}
     running = [each for each in store.unfinished() if each.id not in asked_about]
     page = store.queue_page(QueueFilter(limit=_SHOWN))
-    day = store.ends(now - timedelta(days=1), now)
+    day = store.ends(now - timedelta(days=1), now + timedelta(seconds=1))
     ended = [each for each in store.incidents_found(IncidentsAsked(limit=30)) if each.status.is_terminal]
     return frame.page(
         "now.html",

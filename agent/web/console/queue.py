@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -86,6 +87,11 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
     @routes.get("/queue/<item_id>")
     def item(item_id: str) -> Response:
         return counter.page(frame.viewer(), counter.found(item_id))
+
+    @routes.get("/escalations/<item_id>")
+    def linked_item(item_id: str) -> AnyResponse:
+        """What pages and mails link to, by the API's word for it."""
+        return redirect(f"/console/queue/{quote(item_id, safe='')}", 303)
 
     @routes.post("/queue/<item_id>/<deed>")
     def change(item_id: str, deed: str) -> AnyResponse:

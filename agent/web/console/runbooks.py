@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _RECORD = timedelta(days=90)
 _LAST_RUNS = 8
 
+#: What ended at this very moment counts too.
+_TO_NOW = timedelta(seconds=1)
+
 
 def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
     """The list and a page each."""
@@ -43,7 +46,7 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
             ],
             broken=library.broken,
             documentation=library.documentation,
-            records=parts.store.runbook_records(now - _RECORD, now),
+            records=parts.store.runbook_records(now - _RECORD, now + _TO_NOW),
             levels={},
             folder=parts.config.runbooks.path,
         )
@@ -64,7 +67,7 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
             priced=_priced(parts.priced(found), found),
             level=found.autonomy_or(parts.config.runbooks.default_autonomy).value,
             autonomy_words=(),
-            record=parts.store.runbook_records(now - _RECORD, now).get(found.id),
+            record=parts.store.runbook_records(now - _RECORD, now + _TO_NOW).get(found.id),
             runs=parts.store.incidents_found(IncidentsAsked(runbook=found.id, limit=_LAST_RUNS)),
         )
 

@@ -141,12 +141,12 @@ def test_the_last_output_is_the_last_that_said_anything_and_its_end() -> None:
 
 
 def test_the_card_shows_where_the_incident_stands_at_one_look() -> None:
-    shown = card(INCIDENT, "https://agent.example.com/")
+    shown = card(INCIDENT, "https://agent.example.com/console")
     assert (shown.title, shown.status, shown.severity, shown.service) == (
         "Redis is slow", "running", "error", "api",
     )  # fmt: skip
     assert (shown.runbook, shown.progress) == ("redis", "2/3 steps")
-    assert shown.url == "https://agent.example.com/api/v1/incidents/inc-1"
+    assert shown.url == "https://agent.example.com/console/incidents/inc-1"
     assert shown.source_url == ALERT.url
 
 
