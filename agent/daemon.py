@@ -15,6 +15,7 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.bell import Bell
 from agent.adapters.executor_lock import ExecutorLock
 from agent.adapters.locks import Locks
+from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.sqlite_upkeep import shorten_log
 from agent.adapters.store import Store
 from agent.delivery.desk import DeskSender
@@ -77,6 +78,7 @@ class Daemon:
     stops: StopsClerk
     sla: SlaClock
     role: Role = Role.ALL
+    slack_socket: SlackSocket | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
     _server: WebServer = field(init=False)
@@ -110,6 +112,8 @@ class Daemon:
             self._schedules.add("reload", self._reload, every_s=2.0)
         url = self._server.listen()
         self.ready.set()
+        if self.slack_socket is not None:
+            self.slack_socket.start()
         log.info("listening", url=url, role=self.role.value, runbooks=len(self.context.library.runbooks))
         return url
 
@@ -192,6 +196,8 @@ class Daemon:
         self.ready.clear()
         self._stopping.set()
         self.wakeup.notify()
+        if self.slack_socket is not None:
+            self.slack_socket.stop()
         if not self.context.gate.close(grace_s=self.context.config.server.stop_grace_s):
             log.warning("attempts_cut_off", note="they are settled at the next start")
         self._schedules.join(_JOIN_S)

@@ -15,6 +15,7 @@ from agent.adapters.http import VendorHttp
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.slack import SlackChat, SlackWebhookChat
+from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.slack_notices import SlackNotices
 from agent.adapters.smtp_mail import SmtpMail, SmtpServer
 from agent.adapters.store import Store
@@ -52,6 +53,7 @@ from agent.safety.redaction import Redactor
 from agent.surroundings import actions_of, advisor_of, counter_of, sandbox_of, tables_of
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
+from agent.web.slack_face import SlackFace
 
 #: Ways that only routing rules use.
 RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE})
@@ -112,6 +114,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         bell=bell,
         pulse=pulse,
         stops=clerk,
+        slack_socket=_slack_socket(config, web) if role.serves_web else None,
         sla=SlaClock(QueueDesk(store, context.redactor, store.queueing), clock),
         role=role,
     )
@@ -235,6 +238,15 @@ def notices_of(config: Config) -> Notices | None:
     if section is None or section.bot_token is None:
         return None
     return SlackNotices(section.api_url, _reveal(section.bot_token), timeout_s=section.timeout_s)
+
+
+def _slack_socket(config: Config, web: WebParts) -> SlackSocket | None:
+    """Socket Mode, if there is an app-level token for it."""
+    section = config.slack
+    if section is None or section.app_token is None:
+        return None
+    token = _reveal(section.app_token)
+    return SlackSocket(section.api_url, token, SlackFace(web, section), timeout_s=section.timeout_s)
 
 
 def _handle(run: Run, context: Context, incident_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.domain.errors import Reason, ServiceError
-from agent.ports import ThreadCard
+from agent.ports import QuestionCard, ThreadCard
 
 _SERVICE = "chat"
 
@@ -23,6 +23,16 @@ class FakePost:
 
 
 @dataclass(slots=True)
+class FakeQuestion:
+    """A question as it stands now, in its thread and in the channel."""
+
+    ref: str
+    key: str
+    card: QuestionCard
+    earlier: list[QuestionCard] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class FakeThread:
     """A root message, its card as it stands now, and what was posted under it."""
 
@@ -31,6 +41,7 @@ class FakeThread:
     earlier: list[ThreadCard] = field(default_factory=list)
     posts: list[FakePost] = field(default_factory=list)
     key: str = ""
+    questions: list[FakeQuestion] = field(default_factory=list)
 
     @property
     def lines(self) -> list[str]:
@@ -89,7 +100,9 @@ class FakeChat:
             self._fail_if_told()
             if not (self._has_threads and ref):
                 return frozenset()
-            return frozenset(key for post in self._thread(ref).posts for key in post.keys)
+            thread = self._thread(ref)
+            asked = {question.key for question in thread.questions}
+            return frozenset(key for post in thread.posts for key in post.keys) | asked
 
     def update_root(self, ref: str, card: ThreadCard) -> None:
         """Replace the thread's card; nothing happens without threads or a reference."""
@@ -114,6 +127,37 @@ class FakeChat:
             (self._thread(ref).posts if threaded else self.channel).append(post)
             self._answer()
             return len(lines)
+
+    def post_question(self, ref: str, question: QuestionCard, *, key: str = "") -> str:
+        """Ask under the root."""
+        with self._lock:
+            self._fail_if_told()
+            if not self._has_threads:
+                raise ServiceError(_SERVICE, Reason.REJECTED, "no buttons work here", retryable=False)
+            questions = self._thread(ref).questions
+            asked = f"{ref}/{len(questions) + 1}"
+            questions.append(FakeQuestion(asked, key, question))
+            self._answer()
+            return asked
+
+    def find_question(self, ref: str, key: str, *, since: datetime) -> str:  # noqa: ARG002
+        """The reference of the question with this key."""
+        with self._lock:
+            self.looks += 1
+            self._fail_if_told()
+            found = self._thread(ref).questions if ref else []
+            return next((each.ref for each in found if key and each.key == key), "")
+
+    def update_question(self, question_ref: str, question: QuestionCard) -> None:
+        """Replace the question."""
+        with self._lock:
+            self._fail_if_told()
+            for asked in self._thread(question_ref.partition("/")[0]).questions:
+                if asked.ref == question_ref:
+                    asked.earlier.append(asked.card)
+                    asked.card = question
+                    return
+            raise ServiceError(_SERVICE, Reason.NOT_FOUND, f"no question {question_ref!r}", retryable=False)
 
     def thread(self, ref: str) -> FakeThread:
         """The thread with this reference."""

@@ -23,10 +23,11 @@ from agent.adapters.slack_errors import (
     webhook_failure,
 )
 from agent.adapters.slack_http import BotClient, HookClient
-from agent.adapters.slack_marks import Mark, lines_in, lines_mark, root_in, root_mark
+from agent.adapters.slack_marks import Mark, line_in, lines_in, lines_mark, root_in, root_mark
+from agent.adapters.slack_question import question_message
 from agent.adapters.slack_text import Message, card_message, first_message
 from agent.domain.errors import Reason, ServiceError
-from agent.ports import ThreadCard
+from agent.ports import QuestionCard, ThreadCard
 
 
 class SlackChat:
@@ -98,6 +99,34 @@ class SlackChat:
             mark = lines_mark(keys[:count])
             self._post(channel, Message(text), thread_ts=ts, reply_broadcast=shown, mark=mark)
         return count
+
+    def post_question(self, ref: str, question: QuestionCard, *, key: str = "") -> str:
+        """Ask in the thread with buttons, shown in the channel too; gives "CHANNEL_ID:TS" of the question."""
+        channel, ts = _place(ref)
+        mark = lines_mark([key]) if key else None
+        answer = self._post(
+            channel, question_message(question), thread_ts=ts, reply_broadcast=True, mark=mark
+        )
+        posted = answer.get("ts")
+        if not (isinstance(posted, str) and posted):
+            raise not_slack()
+        return f"{channel}:{posted}"
+
+    def find_question(self, ref: str, key: str, *, since: datetime) -> str:
+        """The reference of the question that was asked in the thread with this key; "" if there is none."""
+        channel, ts = _place(ref)
+        found = line_in(self._client, channel, ts, key, since=since, call=_call)
+        return f"{channel}:{found}" if found else ""
+
+    def update_question(self, question_ref: str, question: QuestionCard) -> None:
+        """Bring a question up to date; once it is over its buttons are gone."""
+        channel, ts = _place(question_ref)
+        message = question_message(question)
+        _call(
+            lambda: self._client.chat_update(
+                channel=channel, ts=ts, text=message.text, blocks=list(message.blocks), parse="none"
+            )
+        )
 
     def check(self) -> SlackCheck:
         """What `doctor` tells: whether the token works, its scopes suffice and the channel can be reached."""
@@ -173,6 +202,17 @@ class SlackWebhookChat:
             self._send(Message(text))
         return count
 
+    def post_question(self, ref: str, question: QuestionCard, *, key: str = "") -> str:  # noqa: ARG002
+        """Nothing: no button works here, a line asks."""
+        raise failure(Reason.REJECTED, "an incoming webhook alone has no buttons", retryable=False)
+
+    def find_question(self, ref: str, key: str, *, since: datetime) -> str:  # noqa: ARG002
+        """Nothing: an incoming webhook cannot be asked what it posted."""
+        return ""
+
+    def update_question(self, question_ref: str, question: QuestionCard) -> None:
+        """Do nothing: what an incoming webhook has posted cannot be changed."""
+
     def check(self) -> SlackCheck:
         """What `doctor` tells: whether the address is alive, asked with an empty message that is refused."""
         return check_hook(lambda: self._ask(Message("")))
@@ -211,6 +251,11 @@ def _call(ask: Callable[[], SlackResponse]) -> SlackResponse:
     except (SlackClientError, ValueError):
         problem = unusable()
     raise problem
+
+
+def asked(ask: Callable[[], SlackResponse]) -> SlackResponse:
+    """What Slack answers; every refusal is a ServiceError."""
+    return _call(ask)
 
 
 def _refusal(response: SlackResponse) -> ServiceError:

@@ -33,7 +33,7 @@ class BotClient(WebClient):
             base_url=api_url,
             timeout=math.ceil(timeout_s),
             retry_handlers=[],
-            logger=_silent(),
+            logger=silent(),
         )
         self._exchange = Exchange(api_url, timeout_s=timeout_s, max_bytes=_MAX_BODY)
 
@@ -54,7 +54,7 @@ class HookClient(WebhookClient):
     """An incoming webhook, whose address is itself the secret."""
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        super().__init__(url, timeout=math.ceil(timeout_s), retry_handlers=[], logger=_silent())
+        super().__init__(url, timeout=math.ceil(timeout_s), retry_handlers=[], logger=silent())
         self._exchange = Exchange(url, timeout_s=timeout_s, max_bytes=_MAX_BODY)
 
     def __repr__(self) -> str:
@@ -98,6 +98,7 @@ def _is_object(body: str) -> bool:
         return False
 
 
-def _silent() -> logging.Logger:
+def silent() -> logging.Logger:
+    """A logger that says nothing, for the SDK."""
     # The SDK logs at debug and error level, addresses and bodies included; it looks at `level` itself.
     return logging.Logger("agent.adapters.slack", level=logging.CRITICAL + 1)

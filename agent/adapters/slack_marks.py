@@ -50,8 +50,20 @@ def root_in(client: BotClient, channel: str, key: str, *, since: datetime, call:
     return next((ts for ts, payload in marked if payload.get("incident") == key), "")
 
 
+def line_in(client: BotClient, channel: str, ts: str, key: str, *, since: datetime, call: Call) -> str:
+    """The ts of the message in the thread that holds the line with this key; "" if there is none."""
+    return next((at for at, keys in _told(client, channel, ts, since, call) if key in keys), "")
+
+
 def lines_in(client: BotClient, channel: str, ts: str, *, since: datetime, call: Call) -> frozenset[str]:
     """The keys of all lines that were posted in the thread since then."""
+    return frozenset(key for _, keys in _told(client, channel, ts, since, call) for key in keys)
+
+
+def _told(
+    client: BotClient, channel: str, ts: str, since: datetime, call: Call
+) -> Iterator[tuple[str, list[str]]]:
+    """(ts, keys of its lines) of our messages in the thread."""
     oldest = _oldest(since)
 
     def page(cursor: str | None) -> SlackResponse:
@@ -59,8 +71,10 @@ def lines_in(client: BotClient, channel: str, ts: str, *, since: datetime, call:
             channel=channel, ts=ts, oldest=oldest, limit=_PAGE, cursor=cursor, include_all_metadata=True
         )
 
-    told = (payload.get("letters") for _, payload in _marked(_messages(page, call), _LINES))
-    return frozenset(key for letters in told if isinstance(letters, str) for key in letters.split(","))
+    for at, payload in _marked(_messages(page, call), _LINES):
+        letters = payload.get("letters")
+        if isinstance(letters, str):
+            yield at, letters.split(",")
 
 
 def _oldest(since: datetime) -> str:

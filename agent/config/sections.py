@@ -104,6 +104,7 @@ class Slack(Section):
     api_url: VendorUrl = "https://slack.com/api/"
     bot_token: SecretReference | None = None
     signing_secret: SecretReference | None = None
+    app_token: SecretReference | None = None
     channel: str = "#incidents"
     webhook_url: SecretReference | VendorUrl | None = None
     timeout_s: Seconds = 5.0

@@ -9,10 +9,11 @@ from itertools import groupby
 import structlog
 
 from agent.delivery.doubts import Doubts
+from agent.delivery.questions import Questions
 from agent.delivery.sending import Backoff, Pace, fairly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, ChatLine, ChatSummary, Letter
+from agent.domain.outbox import Channel, ChatLine, ChatQuestion, ChatSummary, Letter
 from agent.domain.stops import STOP_PREFIX
 from agent.pipeline.context import Context
 from agent.ports import Chat, OutboxStore, ThreadCard
@@ -22,6 +23,10 @@ log = structlog.get_logger()
 
 #: Letters looked at together; a backlog is told in few messages, not in one a line.
 _BATCH = 200
+
+#: What is said, beside the card, and of it what stands alone and is shown in the channel.
+_SAID = ChatLine | ChatSummary | ChatQuestion
+_ALONE = ChatSummary | ChatQuestion
 
 #: Slack allows about one message a second in a channel and tolerates short bursts
 #: (documentation page "Rate limits"); chat.update is tier 3, 50 a minute.
@@ -39,6 +44,7 @@ class ChatSender:
         self._outbox = outbox
         self._chat = chat
         self._doubts = Doubts(context.clock, chat)
+        self._questions = Questions(context, outbox, chat)
         self._backoff = Backoff()
         self._posts = Pace(context.clock, burst=_POST_BURST, every_s=_POST_EVERY_S)
         self._updates = Pace(context.clock, burst=_UPDATE_BURST, every_s=_UPDATE_EVERY_S)
@@ -85,7 +91,9 @@ class ChatSender:
             return 0.0
         wait_s = self._doubts.wait_s()
         if not wait_s:
-            self._arrived(self._doubts.arrived(ref, doubtful), open_ids)
+            arrived = self._doubts.arrived(ref, doubtful)
+            self._questions.found(ref, [letter for letter in doubtful if letter.id in arrived])
+            self._arrived(arrived, open_ids)
         return wait_s
 
     def _say(self, incident_id: str, ref: str, said: Sequence[Letter], open_ids: list[int]) -> float | None:
@@ -110,11 +118,13 @@ class ChatSender:
 
     def _post(self, ref: str, said: Sequence[Letter]) -> int:
         """One message with as many of the lines as it holds; how many those are."""
-        lines = [each.message.text for each in said if isinstance(each.message, ChatLine | ChatSummary)]
+        lines = [each.message.text for each in said if isinstance(each.message, _SAID)]
         keys = [str(each.id) for each in said]
-        broadcast = isinstance(said[-1].message, ChatSummary)
+        broadcast = isinstance(said[-1].message, _ALONE)
         self._outbox.begin_delivery([letter.id for letter in said])
         with self._doubts.trying(said):
+            if self._questions.ask(ref, said[0]):
+                return 1
             return self._chat.post_lines(ref, lines, keys=keys, broadcast=broadcast)
 
     def _root(self, incident_id: str, letters: Sequence[Letter]) -> tuple[str | None, float]:
@@ -143,7 +153,9 @@ class ChatSender:
         """Only cards are left open: one update stands for all of them."""
         if not open_ids:
             return 0.0
-        wait_s = self._updates.wait_s() if self._chat.has_threads else 0.0
+        wait_s = 0.0
+        if self._chat.has_threads:
+            wait_s = self._questions.refresh(incident_id, self._updates.wait_s) or self._updates.wait_s()
         if wait_s:
             return wait_s
         self._outbox.begin_delivery(open_ids)
@@ -159,7 +171,7 @@ class ChatSender:
         return 0.0
 
     def _card(self, incident_id: str) -> ThreadCard:
-        store, url = self._context.store, self._context.config.server.public_url
+        store, url = self._context.store, self._context.config.pages_url
         stop = store.stop_of(incident_id) if incident_id.startswith(STOP_PREFIX) else None
         shown = card(store.incident(incident_id), url) if stop is None else stop_card(stop, url)
         return ThreadCard(**{name: self._context.redactor.text(text) for name, text in asdict(shown).items()})
@@ -198,13 +210,13 @@ class ChatSender:
 
 
 def _messages(letters: Sequence[Letter], *, one_by_one: bool) -> Iterator[list[Letter]]:
-    """Lines that follow each other become one message; a summary stands alone."""
-    for is_summary, group in groupby(_said(letters), key=lambda each: isinstance(each.message, ChatSummary)):
-        if is_summary or one_by_one:
+    """Lines that follow each other become one message; a summary or a question stands alone."""
+    for is_alone, group in groupby(_said(letters), key=lambda each: isinstance(each.message, _ALONE)):
+        if is_alone or one_by_one:
             yield from ([letter] for letter in group)
         else:
             yield list(group)
 
 
 def _said(letters: Sequence[Letter]) -> list[Letter]:
-    return [letter for letter in letters if isinstance(letter.message, ChatLine | ChatSummary)]
+    return [letter for letter in letters if isinstance(letter.message, _SAID)]

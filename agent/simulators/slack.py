@@ -19,6 +19,9 @@ from flask import Flask, Response, jsonify, request
 
 from agent.simulators.server import Simulator
 from agent.simulators.slack_history import History, wants_metadata
+from agent.simulators.slack_people import SlackPeopleDesk, SlackUser
+from agent.simulators.slack_presses import SlackHands
+from agent.simulators.slack_socket import SlackSockets
 from agent.simulators.slack_workspace import (
     BOT_ID,
     BOT_USER_ID,
@@ -32,17 +35,23 @@ from agent.simulators.slack_workspace import (
     Workspace,
 )
 
-__all__ = ["RateLimit", "SlackChannel", "SlackMessage", "SlackSimulator"]
+__all__ = ["RateLimit", "SlackChannel", "SlackMessage", "SlackSimulator", "SlackUser"]
 
 BOT_TOKEN = "xoxb-simulated-token"  # noqa: S105  (made up; opens nothing)
 WEBHOOK_PATH = "/services/T0SIMULATE/B0SIMULATE/simulatedWebhookSecret"
-SCOPES = ("chat:write", "chat:write.public", "channels:read", "channels:history")
+SCOPES = (
+    *("chat:write", "chat:write.public", "channels:read", "channels:history"),
+    *("commands", "users:read", "users:read.email", "usergroups:read"),
+)
 # "Improving error conditions for incoming webhooks" and later codes: the status that goes with the text.
 _WEBHOOK_STATUS = {
     "channel_not_found": (404, "channel_not_found"),
     "is_archived": (410, "channel_is_archived"),
     "not_in_channel": (403, "action_prohibited"),
 }
+
+#: The one method that wants the app-level token.
+_OPEN_SOCKET = "apps.connections.open"
 
 Args = Mapping[str, object]
 
@@ -70,12 +79,18 @@ class SlackSimulator(Simulator):
         self.scopes = tuple(scopes)
         self.workspace = Workspace(channels, rate_limit)
         self._history = History(self.workspace, self.scopes, history_limit, history_page)
+        self.people = SlackPeopleDesk(self.scopes)
+        self.sockets = SlackSockets()
+        self.hands = SlackHands(self.workspace, self.people, sockets=self.sockets)
         self._webhook_channel = channels[0]
         app = Flask("slack-simulator")
         self._serve_api(app)
         self._serve_webhook(app)
         self._serve_controls(app)
+        self.hands.serve(app)
+        self.sockets.serve(app)
         super().__init__(app, host=host, port=port)
+        self.hands.base_url = self.sockets.base_url = self.url
 
     def __enter__(self) -> Self:
         self.start()
@@ -124,13 +139,15 @@ class SlackSimulator(Simulator):
             "conversations.info": self._info,
             "conversations.history": self._channel_history,
             "conversations.replies": self._replies,
+            **self.people.methods(),
+            _OPEN_SOCKET: self.sockets.open,
         }
 
         @app.route("/api/<method>", methods=["GET", "POST"])
         def call(method: str) -> Response:
             try:
                 args = _arguments()
-                self._authenticate(args)
+                self._authenticate(args, self.sockets.app_token if method == _OPEN_SOCKET else self.bot_token)
                 if method not in methods:
                     raise SlackRefusalError("unknown_method", req_method=method)
                 answer = jsonify({"ok": True, **methods[method](args)})
@@ -182,12 +199,12 @@ class SlackSimulator(Simulator):
         def refused(refusal: SlackRefusalError) -> tuple[Response, int]:
             return jsonify({"ok": False, "error": refusal.code}), 404
 
-    def _authenticate(self, args: Args) -> None:
+    def _authenticate(self, args: Args, expected: str) -> None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         token = given or (_text(args, "token") if not request.is_json else "")
         if not token:
             raise SlackRefusalError("not_authed")
-        if token != self.bot_token:
+        if token != expected:
             raise SlackRefusalError("invalid_auth")
 
     def _need(self, scope: str) -> None:

@@ -15,6 +15,7 @@ _HEADER, _SECTION, _FIELD, _FIELDS = 150, 3_000, 2_000, 10
 _ELEMENTS = {"context": 10, "actions": 25, "context_actions": 5}
 _MARKDOWN = 12_000
 _BLOCK_ID = 255
+_BUTTON, _VALUE = 75, 2_000
 _TYPES = frozenset(
     {
         *("actions", "alert", "card", "carousel", "container", "context", "context_actions", "divider"),
@@ -119,6 +120,21 @@ def _elements_remarks(elements: object, limit: int) -> Iterator[str]:
     for each in elements:
         if isinstance(each, Mapping) and each.get("type") in _TEXT_KINDS:
             yield from _text_remarks(each, _SECTION)
+        if isinstance(each, Mapping) and each.get("type") == "button":
+            yield from _button_remarks(each)
+    names = [each.get("action_id") for each in elements if isinstance(each, Mapping) and "action_id" in each]
+    if len(names) != len(set(names)):
+        yield "action_id must be unique within a block"
+
+
+def _button_remarks(button: Block) -> Iterator[str]:
+    yield from _text_remarks(button.get("text"), _BUTTON, kinds=frozenset({"plain_text"}))
+    if len(str(button.get("value", ""))) > _VALUE:
+        yield f"value must be less than {_VALUE + 1} characters"
+    if len(str(button.get("action_id", ""))) > _BLOCK_ID:
+        yield "action_id is too long"
+    if button.get("style", "primary") not in ("primary", "danger"):
+        yield "style must be primary or danger"
 
 
 def _text_remarks(value: object, limit: int, *, kinds: frozenset[str] = _TEXT_KINDS) -> Iterator[str]:

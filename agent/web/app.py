@@ -17,12 +17,14 @@ from agent.adapters.courtesy import Courtesy
 from agent.adapters.patience import until
 from agent.adapters.store import Store
 from agent.config import Config
+from agent.domain.decisions import PlannedStep
 from agent.domain.errors import StoreError
+from agent.domain.runbook import Runbook
 from agent.domain.stops import Stop
 from agent.library import Library
 from agent.pulse import Pulse
 from agent.safety.redaction import Redactor
-from agent.web import api, api_changes, headers, health, sign_in, webhooks
+from agent.web import api, api_changes, api_queue, console, headers, health, sign_in, slack, webhooks
 from agent.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: PagerDuty gives a webhook 5 s (webhooks, "Behavior"); the answer is to be there long before.
-_WEBHOOK_S = 1.5
+#: PagerDuty gives a webhook 5 s (webhooks, "Behavior"), Slack a press 3 s ("Handling user interaction"); the
+#: answer is to be there before.
+_SOONER_S = {"/webhook/": 1.5, "/slack/": 2.6}
 
 _REQUEST_S = 10.0
 
@@ -48,6 +51,7 @@ class WebParts:
     ready: threading.Event
     serves_web: bool = True
     stopped: Callable[[], Sequence[Stop]] = tuple
+    priced: Callable[[Runbook], Sequence[PlannedStep]] = lambda _: ()
     courtesy: Courtesy = field(default_factory=Courtesy)
     pulse: Pulse = field(default_factory=lambda: Pulse(SystemClock()))
     started_at: float = field(default_factory=time.monotonic)
@@ -62,9 +66,12 @@ def create_app(parts: WebParts) -> Flask:
     app.register_blueprint(health.blueprint(parts))
     if parts.serves_web:
         app.register_blueprint(webhooks.blueprint(parts))
+        app.register_blueprint(slack.blueprint(parts))
         app.register_blueprint(api.blueprint(parts))
         app.register_blueprint(api_changes.blueprint(parts))
+        app.register_blueprint(api_queue.blueprint(parts))
         app.register_blueprint(sign_in.blueprint(parts))
+        app.register_blueprint(console.blueprint(parts))
     headers.install(app, parts.config)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(StoreError, _store_down)
@@ -77,8 +84,9 @@ def _in_time(answer: WSGIApplication) -> WSGIApplication:
     """A store that does not answer is one that is down: said in time, so that the source sends it again."""
 
     def answer_in_time(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        is_webhook = environ.get("PATH_INFO", "").startswith("/webhook/")
-        with until(time.monotonic() + (_WEBHOOK_S if is_webhook else _REQUEST_S)):
+        path = environ.get("PATH_INFO", "")
+        wanted_s = next((each for start, each in _SOONER_S.items() if path.startswith(start)), _REQUEST_S)
+        with until(time.monotonic() + wanted_s):
             return answer(environ, start_response)
 
     return answer_in_time

@@ -23,6 +23,15 @@ def context(count: int) -> dict:
     return {"type": "context", "elements": [text(1)] * count}
 
 
+def buttons(count: int, size: int = 5, **more) -> dict:
+    """An actions block."""
+    made = [
+        {"type": "button", "text": text(size, "plain_text"), "action_id": f"a{n}", **more}
+        for n in range(count)
+    ]
+    return {"type": "actions", "elements": made}
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -33,7 +42,8 @@ def context(count: int) -> dict:
         context(10),
         {"type": "markdown", "text": "x" * 12_000},
         {"type": "divider", "block_id": "b" * 255},
-        {"type": "actions", "elements": [{"type": "button"}] * 25},
+        buttons(25),
+        buttons(1, 75, value="v" * 2_000, style="danger"),
     ],
 )
 def test_what_just_fits_is_taken(block):
@@ -59,7 +69,14 @@ def test_what_just_fits_is_taken(block):
         context(0),
         context(11),
         {"type": "context", "elements": [text(0)]},
-        {"type": "actions", "elements": [{"type": "button"}] * 26},
+        buttons(26),
+        buttons(1, 76),
+        buttons(1, 0),
+        buttons(1, value="v" * 2_001),
+        buttons(1, style="green"),
+        buttons(2, action_id="the same"),
+        buttons(1, action_id="a" * 256),
+        {"type": "actions", "elements": [{"type": "button"}]},
         {"type": "markdown", "text": "x" * 12_001},
         {"type": "divider", "block_id": "b" * 256},
         {"type": "nonsense"},

@@ -1,0 +1,247 @@
+"""`/oncall …`: the same functions as the command line and the API, answered in words for one person alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from agent.domain.errors import UnknownIncidentError
+from agent.domain.incident import Incident
+from agent.domain.people import LEAST_ROLE, Actor, Deed
+from agent.domain.queue import Escalated
+from agent.domain.stops import Stop, StopAsked, StopScope, words
+from agent.pipeline import answers, queueing, stops
+from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.telling import Teller
+from agent.reports.summary import summary
+
+if TYPE_CHECKING:
+    from agent.web.app import WebParts
+
+_MOST_SHOWN = 15
+
+HELP = """This agent understands:
+    /oncall status                 what runs, what waits for a human, what is stopped
+    /oncall runbooks               the runbooks in force
+    /oncall approve ID             let the plan run that ID asks about
+    /oncall reject ID              do not; a human is paged
+    /oncall choose ID RUNBOOK      which of the offered runbooks it is
+    /oncall take ID                take it over: the agent starts nothing more
+    /oncall stop [now] [all | service X | runbook Y] REASON
+                                   start nothing more; with `now` end what runs too
+    /oncall resume [ID]            lift a stop
+    /oncall claim ID               an escalation is yours
+    /oncall postmortem ID          what happened, in order
+    /oncall who                    who you are here, and who may do what
+    /oncall run RUNBOOK            says how: runbooks are started by hand on the command line
+IDs may be the agent's own or the source's."""
+
+_NOT_RUN = (
+    "Nothing was started: a runbook is run by hand where the agent runs, for it wants an alert to fill its "
+    "parameters from and shows its plan first: `oncall-agent run {runbook} --alert FILE`. For a page that is "
+    "open, `/oncall status` shows what waits"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WhoMay:
+    """Who types, if they may do it; else why not, in words."""
+
+    ask: Callable[[Deed], Actor | str]
+
+
+class NotDoneError(Exception):
+    """What was typed was not done; the message says why."""
+
+
+class Commands:
+    """Each command reads what it needs, asks whether this person may, and says what it did."""
+
+    def __init__(self, parts: WebParts, teller: Teller) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._teller = teller
+        self._known: Mapping[str, Callable[[Sequence[str], WhoMay], str]] = {
+            "status": self._status,
+            "runbooks": self._runbooks,
+            "run": self._run,
+            "approve": lambda rest, who: self._decide(rest, who, approved=True),
+            "reject": lambda rest, who: self._decide(rest, who, approved=False),
+            "choose": self._choose,
+            "take": self._take,
+            "stop": self._stop,
+            "resume": self._resume,
+            "who": self._who,
+            "claim": self._claim,
+            "postmortem": self._postmortem,
+        }
+
+    def answer(self, text: str, who: WhoMay) -> str:
+        """What the person is told; whatever was done is durable by then."""
+        typed = words(text).split(" ")
+        name = typed[0].lower()
+        if name in ("", "help"):
+            return HELP
+        handler = self._known.get(name)
+        if handler is None:
+            return f"There is no `/oncall {name[:30]}`.\n{HELP}"
+        try:
+            return handler(typed[1:], who)
+        except NotDoneError as error:
+            return f"Nothing was done: {error}"
+
+    def _status(self, _: Sequence[str], who: WhoMay) -> str:
+        _may(who, Deed.VIEW)
+        lines = [f"⛔ {each} ({each.id})" for each in self._store.stops()]
+        for row in self._store.waiting()[:_MOST_SHOWN]:
+            lines.append(f"✋ {row['incident_id']} waits for {row['waits_for']} until {row['until']}")
+        unfinished = self._store.unfinished()
+        lines += [_line(each) for each in unfinished[:_MOST_SHOWN]]
+        if len(unfinished) > _MOST_SHOWN:
+            lines.append(f"… and {len(unfinished) - _MOST_SHOWN} more")
+        return "\n".join(lines) or "Nothing runs, nothing waits for a human, nothing is stopped"
+
+    def _runbooks(self, _: Sequence[str], who: WhoMay) -> str:
+        _may(who, Deed.VIEW)
+        default = self._parts.config.runbooks.default_autonomy
+        found = sorted(self._parts.library.runbooks.values(), key=lambda each: each.id)
+        lines = [f"    {each.id}  {each.autonomy_or(default)}  {each.title}" for each in found]
+        return "\n".join([f"{len(found)} runbooks are in force", *lines])
+
+    def _run(self, rest: Sequence[str], who: WhoMay) -> str:
+        _may(who, Deed.RUN)
+        return _NOT_RUN.format(runbook=rest[0] if rest else "RUNBOOK")
+
+    def _decide(self, rest: Sequence[str], who: WhoMay, *, approved: bool) -> str:
+        # a no makes the agent do less
+        actor = _may(who, Deed.APPROVE if approved else Deed.STAND_DOWN)
+        incident = self._incident(rest)
+        taken = answers.decide(self._store, incident, approved=approved, by=str(actor), now=self._now())
+        decided = self._taken(taken).decision
+        verb = "approved" if approved else "rejected"
+        return f"You {verb} {incident.id}, plan {decided.plan_hash[:12]}"
+
+    def _choose(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.CHOOSE)
+        incident = self._incident(rest)
+        runbook = " ".join(rest[1:])
+        if not runbook:
+            raise NotDoneError("say which: /oncall choose ID RUNBOOK")
+        self._taken(answers.choose(self._store, incident, runbook, by=str(actor), now=self._now()))
+        return f"You chose {runbook} for {incident.id}"
+
+    def _take(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.STAND_DOWN)
+        incident = self._incident(rest)
+        self._taken(answers.stand_down(self._teller, incident, by=str(actor), now=self._now()))
+        return f"{incident.id} is with you now: the agent starts nothing more"
+
+    def _stop(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.STOP)
+        asked = _stop_asked(rest, by=str(actor))
+        put, is_new = stops.put(self._teller, asked, now=self._now())
+        self._parts.notify()
+        ends = "what runs is ended" if put.ends_running else "what runs is let finish"
+        again = "" if is_new else " already"
+        return f"⛔ {put.what} is stopped{again}, {ends}. To go on: /oncall resume {put.id}"
+
+    def _resume(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.RESUME)
+        stop = self._meant(rest[0] if rest else "")
+        lifted = stops.lift(self._teller, stop, by=str(actor), now=self._now())
+        self._parts.notify()
+        return f"▶️ Resumed: {stop.what}" if lifted else f"{stop.id} was lifted before"
+
+    def _who(self, _: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.VIEW)
+        yours = [
+            each.replace("_", " ") for each, least in LEAST_ROLE.items() if actor.person.role.covers(least)
+        ]
+        lines = [f"You are {actor.person.name}, {actor.person.role}: you may {', '.join(yours)}"]
+        for each in self._parts.config.people[:_MOST_SHOWN]:
+            lines.append(f"    {each.name}  {each.role}")
+        if self._parts.config.slack is not None and self._parts.config.slack.groups:
+            lines.append("and whoever is in a user group of slack.groups")
+        return "\n".join(lines)
+
+    def _claim(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.CLAIM)
+        if not rest:
+            raise NotDoneError("say which: /oncall claim ID")
+        desk = queueing.desk_of(self._parts.config, self._store, self._parts.redactor)
+        changed = queueing.claim(desk, rest[0], actor, now=self._now())
+        if not isinstance(changed, Escalated):
+            raise NotDoneError(changed.why)
+        self._parts.notify()
+        return f"{changed.id} is yours: {changed.title}"
+
+    def _postmortem(self, rest: Sequence[str], who: WhoMay) -> str:
+        _may(who, Deed.VIEW)
+        incident = self._incident(rest)
+        now = incident.ended_at or self._now()
+        told = self._store.timeline(incident.id)
+        return summary(incident, told, result=incident.result or incident.status.value, now=now)
+
+    def _incident(self, rest: Sequence[str]) -> Incident:
+        if not rest:
+            raise NotDoneError("say which incident, by its id")
+        by_source = self._store.incidents(source_id=rest[0], limit=1)
+        try:
+            return by_source[0] if by_source else self._store.incident(rest[0])
+        except UnknownIncidentError as error:
+            raise NotDoneError(str(error)) from error
+
+    def _meant(self, stop_id: str) -> Stop:
+        """The stop with this id; one alone needs no name."""
+        if stop_id:
+            found = self._store.stop_of(stop_id)
+            if found is None:
+                raise NotDoneError(f"there is no stop {stop_id}; /oncall status lists them")
+            return found
+        in_force = self._store.stops()
+        if len(in_force) != 1:
+            names = ", ".join(each.id for each in in_force)
+            raise NotDoneError(f"say which: {names}" if names else "nothing is stopped")
+        return in_force[0]
+
+    def _taken(self, answer: Taken | NotTaken) -> Taken:
+        if isinstance(answer, NotTaken):
+            raise NotDoneError(answer.why)
+        self._parts.notify()
+        return answer
+
+    def _now(self) -> datetime:
+        return self._store.clock.now()
+
+
+def _may(who: WhoMay, deed: Deed) -> Actor:
+    found = who.ask(deed)
+    if isinstance(found, str):
+        raise NotDoneError(found)
+    return found
+
+
+def _stop_asked(rest: Sequence[str], *, by: str) -> StopAsked:
+    """`now`, then what, then why; a reason alone stops everything: it is typed in a hurry."""
+    left = list(rest)
+    ends_running = bool(left) and left[0].lower() == "now"
+    if ends_running:
+        left.pop(0)
+    scope, name = StopScope.ALL, ""
+    if left and left[0].lower() in [each.value for each in StopScope]:
+        scope = StopScope(left.pop(0).lower())
+        if scope is not StopScope.ALL:
+            name = left.pop(0) if left else ""
+            if not name:
+                raise NotDoneError(f"say which {scope}: /oncall stop {scope} NAME REASON")
+    if not left:
+        raise NotDoneError("say why: /oncall stop [all | service X | runbook Y] REASON")
+    return StopAsked(scope, name, " ".join(left), by, ends_running)
+
+
+def _line(incident: Incident) -> str:
+    runbook = f" {incident.runbook_id}" if incident.runbook_id else ""
+    steps = f" {incident.steps_done}/{incident.steps_total} steps" if incident.steps_total else ""
+    return f"{incident.id} {incident.status.replace('_', ' ')}{runbook}{steps}: {incident.alert.title}"

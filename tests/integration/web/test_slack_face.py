@@ -1,0 +1,372 @@
+"""Slack's presses over a real store: who may, once each, and the right words for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from agent.adapters.inline_run import InlineRun
+from agent.adapters.slack import SlackChat
+from agent.delivery.chat import ChatSender
+from agent.domain.incident import Status
+from agent.pipeline.handle import handle
+from agent.simulators.server import Fault
+from agent.simulators.slack import SlackMessage, SlackSimulator, SlackUser
+from agent.simulators.slack_presses import Answered, Wire, buttons, tampered
+from tests.acceptance.conftest import wait_until
+from tests.integration.web.conftest import Site
+from tests.unit.pipeline.conftest import runbook, step
+
+ALICE, BOB, GRACE = "U0ALICE", "U0BOB", "U0GRACE"
+
+
+class Workplace:
+    """The simulated Slack before the site's client: presses go to the app in the same process."""
+
+    def __init__(self, site: Site, slack: SlackSimulator) -> None:
+        self.site = site
+        self.slack = slack
+        self.hands = slack.hands
+        self.hands.now = lambda: site.world.clock.now().timestamp()
+        site.world.configure(runbooks={"default_autonomy": "approve"})
+        chat = SlackChat(slack.api_url, slack.bot_token, "#incidents", timeout_s=2.0)
+        self._sender = ChatSender(site.world.context, site.store, chat)
+
+    def send(self, wire: Wire) -> Answered:
+        answer = self.site.client.post(wire.path, data=wire.body, headers=dict(wire.headers))
+        return Answered(answer.status_code, answer.get_data(as_text=True))
+
+    def type(self, user: str, text: str) -> str:
+        answer = self.send(self.hands.typing(user, text))
+        assert answer.status == 200, answer
+        return answer.words
+
+    def tell(self) -> None:
+        for _ in range(10):
+            self.site.world.clock.sleep(self._sender.deliver() or 0.2)
+
+    def card(self) -> SlackMessage:
+        """The question that stands in the thread."""
+        self.tell()
+        asked = [each for each in self.slack.messages() if each.thread_ts and each.blocks]
+        return asked[-1]
+
+    def press(self, user: str, action: str, message: SlackMessage | None = None) -> str:
+        """Press, and give what only this person is told."""
+        before = len(self.hands.whispers(user))
+        answer = self.send(self.hands.pressing(user, message or self.card(), f"oncall:{action}"))
+        assert (answer.status, answer.body) == (200, "")
+        said: str = wait_until(lambda: self.hands.whispers(user)[before:], "somebody is told")[-1]
+        return said
+
+    def waiting(self, meanwhile: Callable[[str], object]) -> str:
+        """An incident that waits for an approval while somebody does something in Slack."""
+        world = self.site.world
+        world.runbook(runbook(steps=step(1, "redis-cli PING")))
+        world.answers("redis-cli PING", "PONG")
+        world.context.library.reload()
+        incident_id = world.receive()
+        done: list[object] = []
+
+        def wait(_: str) -> bool:
+            if done:
+                return False
+            done.append(meanwhile(incident_id))
+            return True
+
+        handle(InlineRun(world.clock, woken=wait), world.context, incident_id)
+        self.tell()
+        return incident_id
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackSimulator]:
+    with SlackSimulator() as simulator:
+        for user in (
+            SlackUser(ALICE, "alice", "alice@example.com"),
+            SlackUser(BOB, "bob", "bob@example.com"),
+            SlackUser(GRACE, "grace", "grace@example.com"),
+        ):
+            simulator.people.add(user)
+        simulator.people.group("S0APPROVERS", [GRACE, "U0GUEST", "U0BOT", "U0GONE", "U0ELSEWHERE"])
+        yield simulator
+
+
+@pytest.fixture
+def place(site: Site, slack: SlackSimulator) -> Workplace:
+    site.settings["slack"] = {
+        "api_url": slack.api_url,
+        "bot_token": site.secret("bot", slack.bot_token),
+        "signing_secret": site.secret("signing", slack.hands.signing_secret),
+        "groups": {"S0APPROVERS": "approver"},
+    }
+    site.settings["people"] = [
+        {"name": "alice", "role": "approver", "slack": ALICE},
+        {"name": "bob", "role": "responder", "email": "bob@example.com"},
+        {"name": "vera", "role": "viewer", "slack": "U0VERA"},
+        {"name": "root", "role": "admin", "slack": "U0ROOT"},
+    ]
+    return Workplace(site, slack)
+
+
+def status(place: Workplace, incident_id: str) -> Status:
+    return place.site.store.incident(incident_id).status
+
+
+def test_a_press_lets_exactly_the_shown_plan_run_and_says_by_whom(place: Workplace) -> None:
+    said: list[str] = []
+    incident_id = place.waiting(lambda _: said.append(place.press(ALICE, "approve")))
+    assert status(place, incident_id) is Status.RESOLVED
+    assert said[0].startswith("You approved the plan ")
+    assert "👍 Approved by alice (by Slack)" in place.site.world.told(incident_id)
+    assert place.site.notified == 1
+    shown = place.card()
+    assert "Approved by alice (by Slack)" in shown.shown
+    assert buttons(shown) == []
+
+
+def test_reject_ends_with_a_human_and_take_over_with_whoever_pressed(place: Workplace) -> None:
+    incident_id = place.waiting(lambda _: place.press(BOB, "reject"))
+    assert status(place, incident_id) is Status.ESCALATED
+    assert "👎 Rejected by bob (by Slack)" in place.site.world.told(incident_id)
+    assert place.site.world.sandbox.commands() == []
+
+
+def test_take_over_stands_the_agent_down(place: Workplace) -> None:
+    incident_id = place.waiting(lambda _: place.press(BOB, "take_over"))
+    assert status(place, incident_id) is Status.STOOD_DOWN
+
+
+def test_the_same_press_sent_again_gives_the_same_answer_and_decides_once(place: Workplace) -> None:
+    def twice(_: str) -> None:
+        wire = place.hands.pressing(ALICE, place.card(), "oncall:approve")
+        assert [place.send(wire).status for _ in range(3)] == [200, 200, 200]
+
+    incident_id = place.waiting(twice)
+    assert status(place, incident_id) is Status.RESOLVED
+    first, *again = wait_until(lambda: len(place.hands.whispers()) == 3 and place.hands.whispers(), "told")
+    assert set(again) == {first}
+    assert place.site.notified == 1
+
+
+def test_of_ten_people_who_press_at_once_one_decides_and_the_others_hear_who(place: Workplace) -> None:
+    users = [f"U0P{number}" for number in range(10)]
+    place.site.settings["people"] += [
+        {"name": f"person-{number}", "role": "approver", "slack": user} for number, user in enumerate(users)
+    ]
+
+    def race(_: str) -> None:
+        card, start = place.card(), Barrier(len(users))
+        wires = [
+            place.hands.pressing(user, card, f"oncall:{'approve' if number % 2 else 'reject'}")
+            for number, user in enumerate(users)
+        ]
+        client = place.site.client
+        assert client is not None
+
+        def go(wire: Wire) -> int:
+            start.wait()
+            app = client.application.test_client()
+            return app.post(wire.path, data=wire.body, headers=dict(wire.headers)).status_code
+
+        with ThreadPoolExecutor(len(users)) as pool:
+            assert list(pool.map(go, wires)) == [200] * len(users)
+        wait_until(lambda: len(place.hands.whispers()) == len(users), "all of them are told")
+
+    incident_id = place.waiting(race)
+    won = [each for each in place.hands.whispers() if not each.startswith("Nothing was done")]
+    lost = [each for each in place.hands.whispers() if each.startswith("Nothing was done")]
+    assert (len(won), len(lost)) == (1, 9)
+    decided = [
+        each for each in place.site.world.told(incident_id) if each.startswith(("👍 Approved", "👎 Rejected"))
+    ]
+    assert len(decided) == 1
+    assert all("it at" in each and "(by Slack)" in each for each in lost), lost
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ("U0NOBODY", "Slack did not tell who you are"),
+        ("U0VERA", "vera is a viewer; to approve takes the role approver"),
+        (BOB, "bob is a responder; to approve takes the role approver"),
+        ("U0GUEST", "guests may not do that"),
+        ("U0BOT", "bots decide nothing here"),
+        ("U0GONE", "this account is deactivated"),
+        ("U0ELSEWHERE", "of another workspace"),
+        ("U0UNCONFIRMED", "are nobody to this agent yet"),
+        ("U0STRANGER", "are nobody to this agent yet"),
+    ],
+)
+def test_whoever_may_not_approve_is_refused_with_the_reason(place: Workplace, user: str, words: str) -> None:
+    add = place.slack.people.add
+    add(SlackUser("U0GUEST", "guest", is_restricted=True))
+    add(SlackUser("U0BOT", "bot", is_bot=True))
+    add(SlackUser("U0GONE", "gone", deleted=True))
+    add(SlackUser("U0ELSEWHERE", "elsewhere", is_stranger=True))
+    add(SlackUser("U0UNCONFIRMED", "bobby", "bob@example.com", is_email_confirmed=False))
+    add(SlackUser("U0STRANGER", "alice", "somebody@example.com"))
+    said: list[str] = []
+    incident_id = place.waiting(lambda _: said.append(place.press(user, "approve")))
+    assert words in said[0]
+    assert said[0].startswith("Nothing was done: ")
+    assert status(place, incident_id) is Status.ESCALATED
+    assert place.site.world.sandbox.commands() == []
+
+
+def test_a_member_of_a_group_has_its_role_for_as_long_as_they_are_in_it(place: Workplace) -> None:
+    assert "grace@U0GRACE, approver" in place.type(GRACE, "who")
+    place.slack.people.group("S0APPROVERS", [])
+    assert "grace@U0GRACE, approver" in place.type(GRACE, "who")  # believed for a while
+    said: list[str] = []
+    place.waiting(lambda _: said.append(place.press(GRACE, "approve")))
+    assert "are nobody to this agent yet" in said[0]  # for a yes it is asked anew
+
+
+def test_while_slack_cannot_say_who_it_is_nobody_is_guessed(place: Workplace) -> None:
+    place.type(ALICE, "who")  # the workspace is known by now
+    place.slack.misbehave(Fault(503, path="/api/users.info", times=-1))
+    said: list[str] = []
+    incident_id = place.waiting(lambda _: said.append(place.press(GRACE, "approve")))
+    assert "Slack did not tell who you are" in said[0]
+    assert "press again" in said[0]
+    assert status(place, incident_id) is Status.ESCALATED
+    assert "alice, approver" in place.type(ALICE, "who")  # she stands in the configuration with her id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hands, wire: hands.signed(wire.path, wire.body, at=hands.now() - 301),
+        lambda hands, wire: hands.signed(wire.path, wire.body, at=hands.now() + 301),
+        lambda hands, wire: hands.signed(wire.path, wire.body, secret="another app's"),
+        lambda hands, wire: tampered(wire, b"U0BOB", b"U0ALICE"),
+        lambda hands, wire: Wire(wire.path, wire.body, {**wire.headers, "X-Slack-Signature": ""}),
+        lambda hands, wire: Wire(wire.path, wire.body, {**wire.headers, "X-Slack-Signature": "v0=é"}),
+        lambda hands, wire: Wire(wire.path, wire.body, {**wire.headers, "X-Slack-Request-Timestamp": "now"}),
+        lambda hands, wire: Wire(wire.path, wire.body, {}),
+    ],
+    ids=["old", "from the future", "wrong secret", "tampered", "unsigned", "no ascii", "no time", "bare"],
+)
+def test_what_is_not_slacks_or_not_fresh_is_401_and_does_nothing(
+    place: Workplace, change: Callable[[Any, Wire], Wire]
+) -> None:
+    def try_it(_: str) -> None:
+        wire = change(place.hands, place.hands.pressing(BOB, place.card(), "oncall:approve"))
+        assert place.send(wire).status == 401
+
+    incident_id = place.waiting(try_it)
+    assert status(place, incident_id) is Status.ESCALATED
+    assert place.hands.whispers() == []
+    assert not place.site.notified
+
+
+def test_another_workspace_is_refused_although_it_is_signed(place: Workplace) -> None:
+    def try_it(_: str) -> None:
+        wire = place.hands.pressing(ALICE, place.card(), "oncall:approve", team_id="T0OTHER")
+        assert place.send(wire).status == 200
+
+    incident_id = place.waiting(try_it)
+    assert status(place, incident_id) is Status.ESCALATED
+    (said,) = wait_until(place.hands.whispers, "told")
+    assert "only people of this agent's own workspace" in said
+
+
+def test_somebody_of_another_workspace_in_a_shared_channel_is_refused(place: Workplace) -> None:
+    place.slack.people.add(SlackUser(ALICE, "alice", team_id="T0OTHER"))
+    said: list[str] = []
+    incident_id = place.waiting(lambda _: said.append(place.press(ALICE, "approve")))
+    assert "only people of this agent's own workspace" in said[0]
+    assert status(place, incident_id) is Status.ESCALATED
+
+
+def test_which_workspace_is_ours_is_remembered_while_slack_is_away(place: Workplace) -> None:
+    place.type(ALICE, "who")
+    place.slack.misbehave(Fault(503, path="/api/auth.test", times=-1))
+    place.site._client = None  # as after a restart
+    assert "alice, approver" in place.type(ALICE, "who")
+
+
+def test_before_it_is_known_which_workspace_is_ours_nothing_is_done(place: Workplace) -> None:
+    place.slack.misbehave(Fault(503, path="/api/auth.test", times=-1))
+    assert "could not find out which workspace" in place.type(ALICE, "stop all fire")
+    assert place.site.store.stops() == []
+
+
+def test_a_stale_button_tells_what_became_of_it(place: Workplace) -> None:
+    cards: list[SlackMessage] = []
+    place.waiting(lambda _: (cards.append(place.card()), place.press(ALICE, "approve")))
+    said = place.press("U0ROOT", "approve", cards[0])
+    assert "alice (by Slack) approved it at" in said
+
+
+def test_after_the_expiry_a_yes_does_not_count_and_is_no_rejection(place: Workplace) -> None:
+    said: list[str] = []
+
+    def too_late(_: str) -> None:
+        card = place.card()
+        place.site.world.clock.sleep(901)
+        said.append(place.press(ALICE, "approve", card))
+
+    incident_id = place.waiting(too_late)
+    assert "the time to decide" in said[0]
+    assert status(place, incident_id) is Status.ESCALATED
+    assert "⌛ Nobody approved the plan in time" in place.site.world.told(incident_id)
+    assert "no rejection" in place.card().shown
+
+
+@pytest.mark.parametrize("kind", ["view_submission", "shortcut", "message_action", "", "of tomorrow"])
+def test_what_is_no_press_is_answered_politely(place: Workplace, kind: str) -> None:
+    def other(_: str) -> None:
+        payload = place.hands.payload(ALICE, place.card(), "oncall:approve") | {"type": kind}
+        assert place.send(place.hands.interaction(payload)).status == 200
+
+    incident_id = place.waiting(other)
+    assert "does nothing with that" in wait_until(place.hands.whispers, "told")[0]
+    assert status(place, incident_id) is Status.ESCALATED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"payload=", b"payload=%5B%5D", b"payload=no", b"payload=%7B%7D&payload=%7B%7D", b"\xff\x00"],
+)
+def test_what_is_signed_and_not_to_be_read_is_400(place: Workplace, body: bytes) -> None:
+    assert place.send(place.hands.signed("/slack/interactions", body)).status == 400
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, {"type": "block_actions"}, {"type": "block_actions", "actions": [7]}]
+)
+def test_whatever_is_missing_does_no_harm(place: Workplace, payload: dict[str, object]) -> None:
+    assert place.send(place.hands.interaction(payload)).status == 200
+
+
+def test_a_body_without_end_is_413(place: Workplace) -> None:
+    assert place.send(place.hands.signed("/slack/interactions", b"x" * 600_000)).status == 413
+
+
+def test_without_a_signing_secret_nothing_is_taken(place: Workplace) -> None:
+    del place.site.settings["slack"]["signing_secret"]
+    answer = place.send(place.hands.typing(ALICE, "status"))
+    assert answer.status == 404
+    assert "slack.signing_secret" in answer.words
+
+
+def test_a_signing_secret_that_was_replaced_counts_at_once(place: Workplace) -> None:
+    assert "alice" in place.type(ALICE, "who")
+    place.hands.signing_secret = "the new one"
+    place.site.secret("signing", "the new one")
+    assert "alice" in place.type(ALICE, "who")
+
+
+def test_while_it_starts_or_stops_the_person_is_told_by_slack(place: Workplace) -> None:
+    place.site.ready.clear()
+    assert place.send(place.hands.typing(ALICE, "status")).status == 503
+
+
+def test_slack_asks_whether_anybody_is_there(place: Workplace) -> None:
+    assert place.send(place.hands.signed("/slack/commands", b"ssl_check=1&token=x")).status == 200
