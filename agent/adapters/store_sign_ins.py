@@ -16,6 +16,9 @@ from agent.domain.sign_ins import SignInLimits, TooMany
 #: Tries of one moment are counted one after the other, over all processes (PostgreSQL).
 _TRIES_LOCK = 4_017_003
 
+#: Sign-ins that were begun at an identity provider and are waited for.
+_MOST_STARTS = 2_000
+
 _account, _address, _at = sign_in_failures.c.account, sign_in_failures.c.address, sign_in_failures.c.at
 
 
@@ -52,7 +55,7 @@ class StoredSignIns:
         """A browser was sent to the identity provider; it may come back once, until then."""
         row = {"digest": digest, "browser": browser, "data": json.dumps(dict(data)), "until": stamp(until)}
         with self.database.writing() as connection:
-            connection.execute(sign_in_starts.delete().where(sign_in_starts.c.until <= stamp(now)))
+            connection.execute(sign_in_starts.delete().where(_too_old(now)))
             connection.execute(sign_in_starts.insert().values(**row))
 
     def take_sign_in_start(self, digest: str, browser: str, now: datetime) -> Mapping[str, str] | None:
@@ -67,6 +70,13 @@ class StoredSignIns:
             return None
         found: Mapping[str, str] = json.loads(row.data)
         return found
+
+
+def _too_old(now: datetime) -> sa.ColumnElement[bool]:
+    """Those whose time is over, and the oldest of too many: anybody may begin, and few come back."""
+    kept = sa.select(sign_in_starts.c.until).order_by(sign_in_starts.c.until.desc())
+    last = kept.offset(_MOST_STARTS - 1).limit(1).scalar_subquery()
+    return sa.or_(sign_in_starts.c.until <= stamp(now), sign_in_starts.c.until < last)
 
 
 def _over(

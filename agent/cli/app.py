@@ -13,6 +13,7 @@ from agent.cli import (
     incidents,
     keeping,
     matching,
+    people,
     rights,
     run,
     runbooks,
@@ -41,6 +42,7 @@ run.register(app)
 incidents.register(app)
 approvals.register(app)
 stops.register(app)
+people.register(app)
 audit.register(app)
 keeping.register(app)
 rights.register(app)

@@ -20,8 +20,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from agent.adapters import passwords
 from agent.domain.people import Person
 from agent.domain.sign_ins import Proof, SignInLimits, TooMany
-from agent.web import identity, keys
+from agent.web import identity, keys, oidc
 from agent.web.keys import Newcomer
+from agent.web.oidc import SingleSignOn
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -65,7 +66,7 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.get("/sign-in")
     def ask() -> AnyResponse:
-        place = own_place(request.args.get("next", ""))
+        place = door.asked_place()
         return redirect(place, 303) if identity.current(parts) is not None else door.page(200, place=place)
 
     @routes.post("/sign-in")
@@ -76,6 +77,9 @@ def blueprint(parts: WebParts) -> Blueprint:
     def sign_out() -> AnyResponse:
         return door.out()
 
+    section = parts.config.console.oidc
+    if section is not None:
+        oidc.add_routes(routes, SingleSignOn(parts, door, section), door)
     return routes
 
 
@@ -97,15 +101,15 @@ class Door:
         self, status: int, *, place: str = "/console/", name: str = "", problem: str = ""
     ) -> AnyResponse:
         """The sign-in page, with what went wrong."""
-        visitor = self.visitor() or secrets.token_urlsafe(32)
-        oidc = self._parts.config.console.oidc
+        visitor = self.visitor() or self.new_visitor()
+        section = self._parts.config.console.oidc
         html = self._templates.get_template("console/sign_in.html").render(
             csrf=identity.csrf_of(visitor),
             place=place,
             name=name,
             problem=problem,
-            label=oidc.label if oidc is not None else "",
-            nobody_can=not self._parts.config.people and (oidc is None or not oidc.roles),
+            label=section.label if section is not None else "",
+            nobody_can=not self._parts.config.people and (section is None or not section.roles),
         )
         return self.remember_visitor(Response(html, status, mimetype="text/html"), visitor)
 
@@ -154,6 +158,16 @@ class Door:
         answer: AnyResponse = redirect("/console/sign-in", 303)
         self._set_cookie(answer, identity.cookie_name(self._parts.config), "", 0)
         return answer
+
+    @staticmethod
+    def asked_place() -> str:
+        """Where the address says that the way goes on."""
+        return own_place(request.args.get("next", ""))
+
+    @staticmethod
+    def new_visitor() -> str:
+        """For a browser that was never here."""
+        return secrets.token_urlsafe(32)
 
     def visitor(self) -> str:
         """What this browser was given before anybody signed in; "" if nothing yet."""
