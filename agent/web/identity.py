@@ -205,7 +205,7 @@ def session_secret(parts: WebParts) -> str:
 def _lead_to_sign_in() -> NoReturn:
     """A page leads there; what a script asked for says so, for a script cannot show it."""
     accepts = request.accept_mimetypes
-    is_page = accepts.accept_html and "text/event-stream" not in accepts.values()
+    is_page = (accepts.accept_html or not accepts) and "text/event-stream" not in accepts.values()
     if request.method in _READS and is_page and "HX-Request" not in request.headers:
         asked = request.full_path.removesuffix("?")
         abort(redirect(f"/console/sign-in?{urlencode({'next': asked})}", 303))
