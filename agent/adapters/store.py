@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.adapters.database import Database
+from agent.adapters.store_autonomy import StoredAutonomy
 from agent.adapters.store_console import StoredConsole
 from agent.adapters.store_counters import StoredCounters
 from agent.adapters.store_executors import StoredExecutors
@@ -37,6 +38,7 @@ class Store(
     StoredHistory,
     StoredJournal,
     StoredOutbox,
+    StoredAutonomy,
     StoredPresses,
     StoredViews,
     StoredWaiting,

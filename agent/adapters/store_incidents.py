@@ -16,6 +16,7 @@ from agent.adapters.database import Database, moment, moment_or_none, stamp
 from agent.adapters.json_view import clean
 from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
+from agent.adapters.store_autonomy import earn
 from agent.adapters.store_changes import change_of
 from agent.adapters.store_folded import end_folded
 from agent.adapters.store_queue_rows import row_of
@@ -31,10 +32,11 @@ from agent.adapters.store_schema import (
     timeline,
 )
 from agent.domain.alert import Alert
+from agent.domain.autonomy import FileChanged, LevelGiven, RunEnded
 from agent.domain.decisions import Plan, StandDown
 from agent.domain.errors import StoreError, UnknownIncidentError
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
-from agent.domain.outbox import Channel, DeskResolve, Message, PageHuman, channel_of
+from agent.domain.outbox import Channel, ChatLine, DeskResolve, Message, PageHuman, channel_of
 from agent.domain.records import Changes, Decision, Escalation, FoldedEnd
 from agent.domain.runbook import Runbook
 from agent.escalations.entering import Queueing
@@ -132,8 +134,33 @@ class StoredIncidents:
                 self._queue(connection, incident_id, changes.escalation)
             if changes is not None and changes.folded is not None:
                 letters += self._end_folded(connection, incident_id, changes.folded)
+            if changes is not None and changes.earned is not None:
+                letters += self._earn(connection, incident_id, changes.earned)
             _POST.run_many(connection, letters)
         return True
+
+    def _earn(
+        self, connection: sa.Connection, incident_id: str, event: RunEnded | FileChanged
+    ) -> list[dict[str, str]]:
+        """The runbook's record, and the line that tells what it earned or lost."""
+        news = earn(self.database, connection, event, self.clock.now())
+        if news is None:
+            return []
+        entry = Entry(f"autonomy-{type(event).__name__}", EventKind.AUTONOMY, news.text, news.data)
+        if not self.append(connection, incident_id, entry) or not event.in_chat:
+            return []
+        return self._letters(incident_id, [ChatLine(news.text)])
+
+    def give_level(self, story: str, event: LevelGiven, *, in_chat: bool) -> None:
+        """A human's word on how far a runbook may go; told in a story of the timeline."""
+        with self.database.chaining() as connection:
+            now = self.clock.now()
+            news = earn(self.database, connection, event, now)
+            if news is None:
+                return
+            entry = Entry(f"autonomy-{stamp(now)}", EventKind.AUTONOMY, news.text, news.data, event.by)
+            if self.append(connection, story, entry) and in_chat:
+                self.post(connection, story, [ChatLine(news.text)])
 
     def _end_folded(
         self, connection: sa.Connection, incident_id: str, end: FoldedEnd

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from agent.domain.alert import Alert, Severity
 from agent.domain.approvals import STEP_BY_STEP
+from agent.domain.autonomy import FileChanged, RunEnded
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, EscalationTrigger, Matched, Plan, Section
 from agent.domain.incident import Status
@@ -22,7 +23,7 @@ class Changes:
     """What else changes with a timeline entry; None leaves a field as it is.
 
     `waits_until`: the end of the time that a human has, or that something must hold; it goes with the status
-    and ends with it.
+    and ends with it. `earned`: what this says about the runbook's autonomy.
     """
 
     status: Status | None = None
@@ -36,6 +37,7 @@ class Changes:
     result: str | None = None
     escalation: Escalation | None = None
     folded: FoldedEnd | None = None
+    earned: RunEnded | FileChanged | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Sta
 from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
 from agent.domain.queue import rank_of
 from agent.domain.records import Changes, Escalation, FoldedEnd
+from agent.pipeline import earned
 from agent.pipeline.context import Context
 from agent.pipeline.escalation_notes import escalation_notes, with_runbooks_word
 from agent.pipeline.intake import OWN_KEY_PREFIX
@@ -67,7 +68,10 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
         incident,
         Entry("end", EventKind.RESOLVED, text, {"succeeded": done.succeeded}),
         Changes(
-            status=Status.RESOLVED, result="Resolved automatically", folded=_resolved_with(context, incident)
+            status=Status.RESOLVED,
+            result="Resolved automatically",
+            folded=_resolved_with(context, incident),
+            earned=earned.by_resolving(context, incident),
         ),
         (
             DeskResolve(incident.alert.source_id, resolution),
@@ -114,6 +118,7 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
                 message=notes.message,
             ),
             folded=FoldedEnd(f"Given to a human with {incident_id}, the same alert"),
+            earned=earned.by_stopping(context, incident, stopped, reason),
         ),
         (page,),
     )

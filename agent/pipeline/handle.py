@@ -22,6 +22,7 @@ from agent.domain.runbook import Runbook
 from agent.pipeline import (
     choice,
     closing,
+    earned,
     freezes,
     incomplete,
     intake,
@@ -143,7 +144,8 @@ def _carry_out(
 
 def settled_terms(context: Context, incident_id: str, runbook: Runbook, plan: Plan) -> Terms:
     """As configured, and as the runbook's record and the calendar narrow it."""
-    terms = incomplete.held_back(context, incident_id, runbook, terms_of(context, runbook))
+    terms = earned.settle(context, incident_id, runbook, terms_of(context, runbook))
+    terms = incomplete.held_back(context, incident_id, runbook, terms)
     return freezes.settle(context, incident_id, runbook, plan, terms=terms)
 
 

@@ -9,6 +9,7 @@ from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Message
 from agent.domain.records import Changes
 from agent.domain.runbook import Runbook
+from agent.pipeline import earned
 from agent.pipeline.advice import Consulted, data_of, in_words
 from agent.pipeline.advice_counts import counts_of
 from agent.pipeline.context import Context
@@ -70,7 +71,7 @@ def tell_matched(
 ) -> None:
     """Tell which runbook it is and keep its revision."""
     context.store.keep_revision(runbook)
-    autonomy = runbook.autonomy_or(context.config.runbooks.default_autonomy)
+    autonomy = earned.level(context.config, context.store.autonomy_of(runbook.id), runbook)
     among = f", probability {found.confidence:.2f} among {eligible}" if eligible > 1 else ""
     sure = among or (f", probability {found.confidence:.2f}" if found.confidence < 1 else "")
     text = f"📋 Matched runbook: {runbook.id}{sure}, because {'; '.join(found.reasons)}"

@@ -56,13 +56,23 @@ def _recurrence(context: Context, this: Incident, before: Sequence[Incident]) ->
     reason = f"symptom, not cause: {fixed_at}, and it is back after {gap}"
     earlier = [f"before ({last.id}):", *timeline_lines(context.store.timeline(last.id))[-_LINES:]]
     now = [f"now ({this.id}):", *timeline_lines(context.store.timeline(this.id))[-_LINES:]]
-    _tell(context, this, f"🔁 {_upper(reason)}; nothing is run", [*earlier, *now], [*earlier, *now])
+    text = f"🔁 {_upper(reason)}; nothing is run"
+    _tell(context, this, text, [*earlier, *now], [*earlier, *now], fixed_by=last.runbook_id)
     return Stopped(reason, EscalationTrigger.RECURRENCE)
 
 
-def _tell(context: Context, this: Incident, text: str, lines: Sequence[str], earlier: Sequence[str]) -> None:
+def _tell(
+    context: Context,
+    this: Incident,
+    text: str,
+    lines: Sequence[str],
+    earlier: Sequence[str],
+    *,
+    fixed_by: str = "",
+) -> None:
     shown = "".join(f"\n    {line}" for line in lines)
-    entry = Entry("recurring", EventKind.RECURRING, text + shown, {"earlier": list(earlier)})
+    data = {"earlier": list(earlier), "fixed_by": fixed_by}
+    entry = Entry("recurring", EventKind.RECURRING, text + shown, data)
     tell(context, this.id, entry)
 
 

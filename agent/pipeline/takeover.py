@@ -17,7 +17,7 @@ from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import DeskResolve, Message
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
-from agent.pipeline import closing
+from agent.pipeline import closing, unrun
 from agent.pipeline.context import Context
 from agent.pipeline.queueing import closed_at_source, desk_of
 from agent.pipeline.telling import tell
@@ -121,6 +121,7 @@ def handle_event(
                 closing.now_resolved(context, incident_id, f"{stand_down.by} resolved it")
                 desk = desk_of(context.config, context.store, context.redactor)
                 closed_at_source(desk, incident_id, stand_down, now=context.clock.now())
+                unrun.followed(context, incident_id, stand_down)
             in_time = context.store.stand_down(incident_id, stand_down)
             again = _resolve_again(context, event, stand_down)
             told = partial(_tell_human, context, incident_id, event, stand_down)

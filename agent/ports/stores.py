@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from agent.domain.approvals import Counted, TooLate, Vote
+from agent.domain.autonomy import LevelGiven, Standing
 from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, Plan, StandDown
 from agent.domain.incident import Entry, Incident, Status, TimelineEvent
@@ -192,6 +193,22 @@ class HistoryStore(Protocol):
         ...
 
 
+class AutonomyStore(Protocol):
+    """How far each runbook has earned to go alone; `IncidentStore.record` changes it with what changed it."""
+
+    def autonomy_of(self, runbook_id: str) -> Standing | None:
+        """The runbook's record; None while there is none."""
+        ...
+
+    def all_autonomy(self) -> Sequence[Standing]:
+        """Every record, by the runbook's name."""
+        ...
+
+    def give_level(self, story: str, event: LevelGiven, *, in_chat: bool) -> None:
+        """A human's word on how far a runbook may go, told in a story of the timeline in the same transaction."""
+        ...
+
+
 class StopStore(Protocol):
     """The kill switch: what humans have stopped."""
 
@@ -374,5 +391,5 @@ class OutboxStore(Protocol):
         ...
 
 
-class Records(IntakeStore, IncidentStore, HistoryStore, StopStore, QueueStore, CounterStore, Protocol):
+class Records(IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, CounterStore, Protocol):
     """What the pipeline needs of the store."""
