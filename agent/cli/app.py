@@ -7,9 +7,11 @@ import typer
 from agent.cli import (
     approvals,
     audit,
+    autonomy,
     backtest,
     demo,
     doctor,
+    escalations,
     incidents,
     keeping,
     matching,
@@ -40,7 +42,9 @@ matching.register(app)
 backtest.register(app)
 run.register(app)
 incidents.register(app)
+escalations.register(app)
 approvals.register(app)
+autonomy.register(app)
 stops.register(app)
 people.register(app)
 audit.register(app)

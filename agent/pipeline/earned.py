@@ -23,6 +23,7 @@ from agent.domain.autonomy import (
 from agent.domain.decisions import EscalationTrigger, Stopped, Terms
 from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident
 from agent.domain.outbox import Channel
+from agent.domain.people import Actor, Deed, refusal
 from agent.domain.records import Changes
 from agent.domain.runbook import Autonomy, Runbook, Step
 from agent.pipeline.context import Context
@@ -152,9 +153,18 @@ def _event(context: Context, incident: Incident, runbook: Runbook, ran: Ran, why
 
 
 def promote(
-    teller: Teller, config: Config, runbook: Runbook, *, to: Autonomy | None, by: str, why: str
+    teller: Teller,
+    config: Config,
+    runbook: Runbook,
+    *,
+    to: Autonomy | None,
+    by: str,
+    why: str,
+    actor: Actor | None = None,
 ) -> Autonomy | str:
     """The level that it has now; a text says why not. Never beyond what its file allows."""
+    if actor is not None and (refused := refusal(actor.person, Deed.PROMOTE)):
+        return refused
     standing = teller.store.autonomy_of(runbook.id)
     bounds = bounds_of(config, runbook)
     now = level(config, standing, runbook)
@@ -171,9 +181,18 @@ def promote(
 
 
 def demote(
-    teller: Teller, config: Config, runbook: Runbook, *, to: Autonomy | None, by: str, why: str
+    teller: Teller,
+    config: Config,
+    runbook: Runbook,
+    *,
+    to: Autonomy | None,
+    by: str,
+    why: str,
+    actor: Actor | None = None,
 ) -> Autonomy | str:
-    """The level that it has now; a text says why not."""
+    """The level that it has now; a text says why not. Less is a responder's, like a stop."""
+    if actor is not None and (refused := refusal(actor.person, Deed.STOP)):
+        return refused
     standing = teller.store.autonomy_of(runbook.id)
     now = level(config, standing, runbook)
     wanted = to or _before(now)

@@ -24,7 +24,19 @@ from agent.domain.stops import Stop
 from agent.library import Library
 from agent.pulse import Pulse
 from agent.safety.redaction import Redactor
-from agent.web import account, api, api_changes, api_queue, console, headers, health, sign_in, slack, webhooks
+from agent.web import (
+    account,
+    api,
+    api_autonomy,
+    api_changes,
+    api_queue,
+    console,
+    headers,
+    health,
+    sign_in,
+    slack,
+    webhooks,
+)
 from agent.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -70,6 +82,7 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(api.blueprint(parts))
         app.register_blueprint(api_changes.blueprint(parts))
         app.register_blueprint(api_queue.blueprint(parts))
+        app.register_blueprint(api_autonomy.blueprint(parts))
         app.register_blueprint(sign_in.blueprint(parts))
         app.register_blueprint(account.blueprint(parts))
         app.register_blueprint(console.blueprint(parts))

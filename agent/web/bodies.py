@@ -59,7 +59,7 @@ class Approval(Answer):
 
 
 class Parameters(_Body):
-    """Other values for a plan that is asked about; another plan is made with them, which is asked about then."""
+    """Other values for a plan that is asked about; another plan is made with them, and asked about."""
 
     by: Name | None = None
     plan_hash: PlanHash
@@ -83,6 +83,16 @@ class HandOver(_Body):
     """The agent stands down from the incident."""
 
     by: Name | None = None
+
+
+class Level(_Body):
+    """How far a runbook is to go alone; without `to` one level on."""
+
+    by: Name | None = None
+    reason: Reason
+    to: Annotated[Literal["shadow", "suggest", "approve", "auto"] | None, Field(description="The level")] = (
+        None
+    )
 
 
 class PutStop(_Body):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agent.domain.incident import Status
+from agent.web.openapi_autonomy import AUTONOMY
 from agent.web.openapi_changes import CHANGES, PUT_STOP, STOP, answer, failures
+from agent.web.openapi_queue import LIST_PARAMETERS, QUEUE, RECEIVE
 
 _INCIDENT: Final[dict[str, Any]] = {
     "type": "object",
@@ -43,15 +45,26 @@ _WAITING: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["incident_id", "title", "status", "trigger", "reason", "created_at", "waits_for", "until"],
     "properties": {
-        "incident_id": {"type": "string"},
+        "incident_id": {"type": ["string", "null"]},
         "title": {"type": "string"},
-        "status": {"type": "string", "enum": ["waiting", "open"]},
+        "status": {"type": "string", "enum": ["waiting", "open", "claimed", "resolved", "expired"]},
         "trigger": {"type": "string"},
         "reason": {"type": "string"},
         "severity": {"type": ["string", "null"]},
         "created_at": {"type": "string"},
         "waits_for": {"type": "string", "description": "an approval, a choice, or a human"},
         "until": {"type": ["string", "null"], "description": "when an answer no longer counts"},
+    },
+}
+
+
+_PAGE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["escalations", "next", "open"],
+    "properties": {
+        "escalations": {"type": "array", "items": _WAITING},
+        "next": {"type": "string", "description": "ask for it as `after`; empty at the end"},
+        "open": {"type": "integer", "description": "how many escalations are open in all"},
     },
 }
 
@@ -103,10 +116,13 @@ OPENAPI: Final[dict[str, Any]] = {
         },
         "/api/v1/escalations": {
             "get": {
-                "summary": "What waits for a human: approvals and choices by expiry, then open escalations",
-                "responses": _answer("Escalations", _list_of("escalations", _WAITING)),
-            }
+                "summary": "What waits for a human: approvals and choices, then escalations by rank",
+                "parameters": LIST_PARAMETERS,
+                "responses": _answer("Escalations", _PAGE),
+            },
+            **RECEIVE,
         },
+        **QUEUE,
         "/api/v1/stops": {
             "get": {
                 "summary": "What humans have stopped",
@@ -118,6 +134,7 @@ OPENAPI: Final[dict[str, Any]] = {
             **PUT_STOP,
         },
         **CHANGES,
+        **AUTONOMY,
         "/api/v1/runbooks": {
             "get": {
                 "summary": "The runbooks in force",

@@ -81,9 +81,10 @@ def _said(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": list(shown), "properties": shown}
 
 
-def _change(
+def change(
     summary: str, body: type[BaseModel], responses: dict[str, Any], *, of: str = "", conflicts: bool = False
 ) -> dict[str, Any]:
+    """One POST that changes something."""
     place = {"name": "id", "in": "path", "required": True, "description": f"The {of}'s id", "schema": _TEXT}
     refusals = (_REFUSALS, _CONFLICT) if conflicts else (_REFUSALS,)
     schema = body.model_json_schema()
@@ -100,39 +101,39 @@ def _change(
 
 def _decision(summary: str, body: type[BaseModel]) -> dict[str, Any]:
     taken = answer("200", "It counts", _said(decision=_TEXT, plan_hash=_TEXT, waits_for=_MISSING))
-    return _change(summary, body, taken, of="incident", conflicts=True)
+    return change(summary, body, taken, of="incident", conflicts=True)
 
 
 CHANGES: Final[dict[str, Any]] = {
     "/api/v1/incidents/{id}/approve": _decision("Let exactly this plan run", bodies.Approval),
     "/api/v1/incidents/{id}/reject": _decision("Do not let this plan run; a human is paged", bodies.Answer),
-    "/api/v1/incidents/{id}/parameters": _change(
+    "/api/v1/incidents/{id}/parameters": change(
         "Other values for the plan that is asked about: another plan is made with them, and asked about",
         bodies.Parameters,
         answer("200", "It counts", _said(plan_hash=_TEXT, parameters=_VALUES)),
         of="incident",
         conflicts=True,
     ),
-    "/api/v1/incidents/{id}/choose": _change(
+    "/api/v1/incidents/{id}/choose": change(
         "Say which of the offered runbooks answers it",
         bodies.Choice,
         answer("200", "It counts", _said(runbook=_TEXT)),
         of="incident",
         conflicts=True,
     ),
-    "/api/v1/incidents/{id}/stand-down": _change(
+    "/api/v1/incidents/{id}/stand-down": change(
         "Hand it to a human: what runs is ended, nothing more is started",
         bodies.HandOver,
         answer("200", "The agent stands down", _said()),
         of="incident",
         conflicts=True,
     ),
-    "/api/v1/stops/{id}/resume": _change(
+    "/api/v1/stops/{id}/resume": change(
         "Lift a stop", bodies.Resume, answer("200", "It is not in force any more", STOP), of="stop"
     ),
 }
 
-PUT_STOP: Final[dict[str, Any]] = _change(
+PUT_STOP: Final[dict[str, Any]] = change(
     "Stop the agent, all of it or one service or runbook; in force when it is answered",
     bodies.PutStop,
     answer("200", "It was in force before", STOP) | answer("201", "It is in force", STOP),

@@ -1,4 +1,4 @@
-"""Autonomy is earned run by run, and lost at once: by a failure, a recurrence, or changed commands and limits."""
+"""Autonomy is earned run by run, and lost at once: by a failure, a recurrence, or changed commands or limits."""
 
 from __future__ import annotations
 
