@@ -20,6 +20,7 @@ from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
 from agent.cli.checks import Check, Grade
 from agent.cli.doctor_database import database_checks
+from agent.cli.doctor_people import people_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -72,6 +73,7 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _programs()
     yield from _sandbox(config)
     yield from _server(config)
+    yield from people_checks(config)
     yield from _held(config)
     yield _dead_mans_switch(config)
 
