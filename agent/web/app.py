@@ -72,7 +72,7 @@ class WebParts:
 
 def create_app(parts: WebParts) -> Flask:
     """A Flask app over these parts; nothing is started."""
-    app = Flask("oncall-agent")
+    app = Flask("oncall-agent", static_folder=None)  # else ./static of wherever it was started is served
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # an address that is none is 404, and not sent to another one
     app.register_blueprint(health.blueprint(parts))

@@ -12,6 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.domain.incident import Entry, EventKind
+from agent.domain.people import Role
+from agent.domain.sign_ins import ApiToken
+from agent.web.identity import digest
 from agent.web.openapi import OPENAPI
 from tests.integration.web.conftest import API_TOKEN, Site
 
@@ -20,6 +24,9 @@ OPERATIONS = [
     for path, methods in OPENAPI["paths"].items()
     for method, operation in methods.items()
 ]
+
+#: A token of somebody who may only look, whatever the token says.
+VIEWERS = "oat_of_a_viewer"
 
 texts = st.text(max_size=30) | st.sampled_from(
     ["", " ", "\x00", "inc-0", "a" * 2_000, "💥", "<!channel>", "0" * 64]
@@ -72,7 +79,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
         for each in operation.get("parameters", [])
         if each["in"] == "query" and draw(st.booleans())
     }
-    token = draw(st.sampled_from([API_TOKEN, API_TOKEN, "", "another", "\x7f"]))
+    token = draw(st.sampled_from([API_TOKEN, API_TOKEN, VIEWERS, "", "another", "oat_x", "\x7f"]))
     kind = draw(st.sampled_from(["application/json", "application/json; charset=utf-8", "text/plain", ""]))
     return {
         "operation": operation,
@@ -96,8 +103,13 @@ def state(site: Site) -> tuple[Any, ...]:
 
 @pytest.fixture
 def known(site: Site) -> Site:
-    """With a token, and an incident that can be asked about."""
+    """With a token, a viewer's too, and an incident that can be asked about."""
     site.settings["server"] = {"api_token": site.secret("token", API_TOKEN)}
+    site.settings["people"] = [{"name": "vera", "role": "viewer"}]
+    vera = site.config.person("vera")
+    assert vera is not None
+    token = ApiToken("token-0", "vera", "", Role.ADMIN, site.world.clock.now(), "root")
+    site.store.keep_token(token, digest(VIEWERS), Entry("made", EventKind.ACCESS, "made"))
     return site
 
 
@@ -124,5 +136,7 @@ def test_whatever_is_asked_the_answer_is_described_and_only_the_token_changes_an
         assert (answer.status_code, "%2F" in asked["path"]) in {(404, True), (405, True)}
     if token != API_TOKEN or asked["method"] == "GET" or answer.status_code >= 400:
         assert state(known) == before
-    if token != API_TOKEN:
+    if token == VIEWERS and asked["method"] != "GET":
+        assert answer.status_code in (400, 403, 404, 405, 413, 415)
+    elif token not in (API_TOKEN, VIEWERS):
         assert answer.status_code in (401, 404)
