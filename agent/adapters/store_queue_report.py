@@ -65,8 +65,16 @@ def _days(connection: sa.Connection, made: sa.ColumnElement[bool], *, now: str) 
 
 
 def _day(row: Any) -> Day:
-    whole = (row.made, row.settled, row.kept, row.broken, row.acknowledged)
-    tally = Tally(*map(int, whole), float(row.ack_s), int(row.timed), float(row.settle_s))
+    tally = Tally(
+        made=int(row.made),
+        settled=int(row.settled),
+        kept=int(row.kept),
+        broken=int(row.broken),
+        acknowledged=int(row.acknowledged),
+        ack_s=float(row.ack_s),
+        timed=int(row.timed),
+        settle_s=float(row.settle_s),
+    )
     return Day(date.fromisoformat(row.day), Rank(row.rank), tally)
 
 

@@ -77,17 +77,6 @@ class StoredViews:
             row = connection.execute(query).first()
         return dict(row._mapping) if row else None
 
-    def escalations(self, *, status: str = "open") -> Sequence[Mapping[str, Any]]:
-        """The queue, oldest first."""
-        query = (
-            sa.select(escalations, incidents.c.title)
-            .join(incidents, incidents.c.id == escalations.c.incident_id)
-            .where(escalations.c.status == status)
-            .order_by(escalations.c.created_at)
-        )
-        with self.database.reading() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
-
     def outbox_state(self) -> Mapping[str, tuple[int, datetime | None]]:
         """Per channel: how many letters wait, and since when."""
         query = (

@@ -43,7 +43,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(name="incidents")(list_incidents)
     app.command()(show)
-    app.command()(escalations)
 
 
 def list_incidents(
@@ -97,21 +96,6 @@ def _show(store: Store, found: Incident, *, as_json: bool) -> None:
     )
     for event in store.timeline(found.id):
         console.print(f"[dim]{event.at:%H:%M:%S}[/dim] {plain(event.text)}")
-
-
-def escalations(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
-    """List what waits for a human: approvals and choices with their time, then what was escalated."""
-    rows = views.queue(open_store(load_config(config)))
-    if json:
-        print_json(rows)
-        return
-    table = _table("incident", "since", "severity", "waits for", "until", "why", "title")
-    for row in rows:
-        told = [str(row[name] or "–") for name in ("severity", "waits_for", "reason", "title")]
-        severity, waits_for, reason, title = (plain(text) for text in told)
-        since, until = (str(row[name] or "–")[:19] for name in ("created_at", "until"))
-        table.add_row(row["incident_id"], since, severity, waits_for, until, reason, title)
-    console.print(table if rows else "nothing waits for a human")
 
 
 def open_store(config: Config) -> Store:

@@ -23,6 +23,7 @@ from agent.escalations.claims import Changed, NotPossible
 from agent.escalations.entering import Queueing, Received
 from agent.escalations.notices import Occasion, cleared, told
 from agent.escalations.settings import queueing_of
+from agent.library.draft import Fixed
 from agent.pipeline.telling import redacted
 from agent.ports.stores import QueueStore
 from agent.safety.redaction import Redactor
@@ -158,6 +159,19 @@ def resolve(desk: QueueDesk, item_id: str, actor: Actor, settling: Settling, *, 
         )
 
     return _change(desk, item_id, actor, Deed.SETTLE, change, told_as, now=now)
+
+
+def fixed(item: Escalated) -> Fixed:
+    """What a runbook is drafted from, of one that was settled; what it says is redacted already."""
+    by = item.resolution
+    return Fixed(
+        item.title,
+        str(item.facts.get("what_was_done") or ""),
+        by.by if by is not None else "",
+        by.note if by is not None else "",
+        item.service,
+        item.team,
+    )
 
 
 def received(desk: QueueDesk, what: Received, *, now: datetime) -> tuple[Escalated, bool]:

@@ -37,10 +37,6 @@ def blueprint(parts: WebParts) -> Blueprint:
         incident_or_404(parts, incident_id)
         return jsonify(parts.redactor.value(views.incident(parts.store, incident_id)))
 
-    @routes.get("/escalations")
-    def escalations() -> Response:
-        return jsonify(parts.redactor.value({"escalations": views.queue(parts.store)}))
-
     @routes.get("/stops")
     def stops() -> Response:
         found = parts.store.all_stops() if _flag("all") else parts.store.stops()

@@ -40,14 +40,8 @@ def incident(store: Store, incident_id: str) -> dict[str, Any]:
         "last_alert_at": found.last_alert_at.isoformat() if found.last_alert_at else None,
         "folded_into": found.folded_into or None,
         "escalation": _escalation(store.escalation(incident_id)),
-        "timeline": [_event(event) for event in store.timeline(incident_id)],
+        "timeline": [event(each) for each in store.timeline(incident_id)],
     }
-
-
-def queue(store: Store) -> list[dict[str, Any]]:
-    """What waits for a human: questions that expire first, then what was escalated, oldest first."""
-    escalated = [{**row, "waits_for": "a human", "until": None} for row in store.escalations()]
-    return [dict(row) for row in store.waiting()] + escalated
 
 
 def stop(found: Stop) -> dict[str, Any]:
@@ -125,12 +119,13 @@ def _escalation(row: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _event(event: TimelineEvent) -> dict[str, Any]:
+def event(told: TimelineEvent) -> dict[str, Any]:
+    """One line of a timeline."""
     return {
-        "seq": event.seq,
-        "at": event.at.isoformat(),
-        "kind": event.kind.value,
-        "text": event.text,
-        "actor": event.actor,
-        "data": dict(event.data),
+        "seq": told.seq,
+        "at": told.at.isoformat(),
+        "kind": told.kind.value,
+        "text": told.text,
+        "actor": told.actor,
+        "data": dict(told.data),
     }

@@ -18,6 +18,7 @@ from agent.config import parse
 from agent.domain.errors import ConfigError, StoreError, UnknownIncidentError
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel, ChatLine
+from agent.domain.queue import QueueFilter
 from agent.domain.source_event import Acceptance, ActorKind, EventType, SourceEvent
 from agent.pipeline.takeover import handle_event
 from agent.web import views
@@ -131,7 +132,7 @@ def test_an_open_escalation_keeps_its_incident_and_a_closed_one_does_not(keeping
     )  # fmt: skip
     keeping.store.accept(resolved, "{}")
     handle_event(keeping.world.context, escalated[0], resolved)
-    assert [row["incident_id"] for row in keeping.store.escalations()] == [escalated[1]]
+    assert [each.incident_id for each in keeping.store.queue_page(QueueFilter()).items] == [escalated[1]]
     keeping.days_later(91)
     keeping.archive()
     assert keeping.archived() == [escalated[0]]

@@ -11,8 +11,9 @@ import pytest
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.queue import QueueFilter
 from agent.domain.records import CHOICE, Changes, Decision
-from agent.web import views
+from agent.web import queue_views
 from tests.unit.pipeline.conftest import ALERT, HookedSandbox, World, runbook, step
 
 PING = "redis-cli PING"
@@ -35,11 +36,16 @@ def asks_for_a_choice(world: World) -> None:
         world.runbook(runbook(steps=step(1, PING)), name)
 
 
+def waiting(world: World) -> list[dict[str, object]]:
+    page = queue_views.page(world.store, QueueFilter(), world.clock.now())
+    return list(page["escalations"])
+
+
 def seen_while_it_waits(world: World, *, number: int = 1) -> list[dict[str, object]]:
     seen: list[dict[str, object]] = []
 
     def look(_: str) -> bool:
-        seen.extend(views.queue(world.store))
+        seen.extend(waiting(world))
         return False
 
     world.on_wait = look
@@ -69,7 +75,7 @@ def test_a_pending_choice_is_shown_with_what_is_offered(world: World) -> None:
 def test_what_expired_is_an_escalation_and_no_question_any_more(world: World) -> None:
     asks_for_approval(world)
     seen_while_it_waits(world)
-    (row,) = views.queue(world.store)
+    (row,) = waiting(world)
     assert (row["status"], row["waits_for"], row["until"]) == ("open", "a human", None)
     assert row["trigger"] == "approval_expired"
 
@@ -96,7 +102,7 @@ def test_questions_come_before_escalations_and_the_one_that_expires_first_before
     escalated = world.page(source_id="P1", title="Nobody knows this").id
     expiries = {"P2": 900, "P3": 60}
     asked = {number: asked_for_approval(world, number, within_s) for number, within_s in expiries.items()}
-    assert [row["incident_id"] for row in views.queue(world.store)] == [asked["P3"], asked["P2"], escalated]
+    assert [row["incident_id"] for row in waiting(world)] == [asked["P3"], asked["P2"], escalated]
 
 
 def asked_for_approval(world: World, number: str, within_s: float) -> str:

@@ -86,7 +86,7 @@ def test_the_answers_are_as_the_api_describes_itself(site: Site) -> None:
     ):
         answer = site.get(f"/api/v1{query}").get_json()
         jsonschema.validate(answer, schema(site, path))
-        assert all(answer.values()) or path == "/incidents/{id}"
+        assert next(iter(answer.values())) or path == "/incidents/{id}"
 
 
 def test_every_path_of_the_api_is_described(site: Site) -> None:
