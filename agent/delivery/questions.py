@@ -103,6 +103,7 @@ class Questions:
             plan=store.plan(incident_id),
             decision=store.decision(incident_id, _decides(this)),
             stand_down=store.stand_down_of(incident_id),
+            votes=store.votes(incident_id, _decides(this)),
             is_last=this is asked[-1],
         )
         url = self._context.config.pages_url

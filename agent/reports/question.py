@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.domain.approvals import Vote, needs_of
 from agent.domain.decisions import Plan, StandDown
 from agent.domain.incident import EventKind, Incident, TimelineEvent
 from agent.domain.limits import LimitUse
@@ -32,6 +33,7 @@ class Facts:
     plan: Plan | None
     decision: Decision | None
     stand_down: StandDown | None
+    votes: Sequence[Vote] = ()
     is_last: bool = True
 
 
@@ -67,7 +69,7 @@ def _outcome(facts: Facts, now: datetime) -> str:
     if facts.stand_down is not None:
         return f"🧍 {facts.stand_down.by} {facts.stand_down.how}"
     if now > ends:
-        return "⌛ Nobody answered in time; that is no rejection, a human is paged"
+        return "⌛ Nobody answered in time; that is no rejection"
     if facts.incident.status.is_terminal:
         return f"Not asked any more: the incident is {facts.incident.status}".replace("_", " ")
     return "" if facts.is_last else "Not asked any more: something else is asked by now"
@@ -77,9 +79,9 @@ def _decided(decision: Decision, *, is_choice: bool) -> str:
     at = f"{decision.at:%H:%M:%S} UTC"
     if is_choice:
         return f"👉 {decision.by} chose {decision.choice} at {at}"
-    if not decision.approved and decision.choice:
-        return f"✏️ {decision.by} changed parameters at {at}: the new plan is asked about anew"
-    how = f", {decision.choice}" if decision.choice else ""
+    if decision.edited is not None:
+        return f"✏️ {decision.by} edited the parameters at {at}: another plan, which is asked about anew"
+    how = ", step by step," if decision.is_step_by_step else ""
     return f"{'👍 Approved' if decision.approved else '👎 Rejected'}{how} by {decision.by} at {at}"
 
 
@@ -91,6 +93,8 @@ def _facts(facts: Facts) -> tuple[tuple[str, str], ...]:
         ("Service", incident.alert.service),
         ("Why this runbook", "; ".join(incident.match_reasons[:_MOST_REASONS])),
         ("Blast radius", "\n".join(_use(each) for each in facts.plan.limits) if facts.plan else ""),
+        ("It takes", str(needs_of(facts.asked.data))),
+        ("Yes so far", ", ".join(each.by for each in facts.votes)),
         ("Plan", plan_hash[:_HASH_SHOWN]),
         ("Time to answer", duration((expiry(facts.asked) - facts.asked.at).total_seconds())),
     ]
@@ -111,8 +115,10 @@ def _choices(rest: str) -> tuple[tuple[str, str], ...]:
 
 def _buttons(asked: TimelineEvent) -> tuple[Button, ...]:
     plan_hash = str(asked.data.get("plan_hash", ""))
+    by_steps = Button(PressAction.STEP_BY_STEP, "Run step by step", plan_hash)
     return (
         Button(PressAction.APPROVE, "Approve", plan_hash, is_first=True),
+        *([by_steps] if asked.data.get("about") == "plan" else []),
         Button(PressAction.REJECT, "Reject", plan_hash, is_grave=True),
         Button(PressAction.TAKE_OVER, "Take over"),
     )

@@ -158,7 +158,7 @@ class SlackSockets:
     def serve(self, app: Flask) -> None:
         """The WebSocket."""
 
-        @app.get("/link/")
+        @app.get("/link/", websocket=True)
         def link() -> Response:
             asked = _headers_of(request)
             return _TakenOver(lambda connection: self._attend(_Line(connection, asked)))

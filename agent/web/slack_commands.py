@@ -118,10 +118,19 @@ class Commands:
         # a no makes the agent do less
         actor = _may(who, Deed.APPROVE if approved else Deed.STAND_DOWN)
         incident = self._incident(rest)
-        taken = answers.decide(self._store, incident, approved=approved, by=str(actor), now=self._now())
-        decided = self._taken(taken).decision
+        taken = answers.decide(
+            self._store,
+            incident,
+            approved=approved,
+            by=str(actor),
+            now=self._now(),
+            actor=actor,
+            teller=self._teller,
+        )
+        counts = self._taken(taken)
         verb = "approved" if approved else "rejected"
-        return f"You {verb} {incident.id}, plan {decided.plan_hash[:12]}"
+        rest = f"; it waits for {counts.waits_for} more" if counts.waits_for else ""
+        return f"You {verb} {incident.id}, plan {counts.decision.plan_hash[:12]}{rest}"
 
     def _choose(self, rest: Sequence[str], who: WhoMay) -> str:
         actor = _may(who, Deed.CHOOSE)

@@ -117,17 +117,22 @@ class SlackFace:
             return f"Nothing was done: {error}"
         by, now = str(actor), self._store.clock.now()
         match button.action:
-            case PressAction.APPROVE | PressAction.REJECT:
-                is_yes = button.action is PressAction.APPROVE
+            case PressAction.APPROVE | PressAction.STEP_BY_STEP | PressAction.REJECT:
                 taken = answers.decide(
-                    self._store, incident, approved=is_yes, by=by, now=now, plan_hash=button.answers
+                    self._store,
+                    incident,
+                    approved=button.action is not PressAction.REJECT,
+                    by=by,
+                    now=now,
+                    plan_hash=button.answers,
+                    actor=actor,
+                    step_by_step=button.action is PressAction.STEP_BY_STEP,
+                    teller=self._teller,
                 )
             case PressAction.CHOOSE:
                 taken = answers.choose(self._store, incident, button.answers, by=by, now=now)
             case PressAction.TAKE_OVER:
                 taken = answers.stand_down(self._teller, incident, by=by, now=now)
-            case PressAction.STEP_BY_STEP:
-                return f"Nothing was done: {_NO_BUTTON}"
         if isinstance(taken, NotTaken):
             return f"Nothing was done: {taken.why}{self._became(incident, button)}"
         self._parts.notify()
@@ -182,9 +187,10 @@ def _thanks(button: Pressed, taken: Taken) -> str:
     again = " (you had said so before)" if taken.again else ""
     match button.action:
         case PressAction.APPROVE | PressAction.STEP_BY_STEP:
-            return f"You approved the plan {button.answers[:12]}{again}"
+            rest = f"; it waits for {taken.waits_for} more" if taken.waits_for else ""
+            return f"You approved the plan {button.answers[:12]}{again}{rest}"
         case PressAction.REJECT:
-            return f"You rejected the plan {button.answers[:12]}; a human is paged{again}"
+            return f"You rejected the plan {button.answers[:12]}{again}"
         case PressAction.CHOOSE:
             return f"You chose {button.answers}{again}"
         case PressAction.TAKE_OVER:

@@ -9,108 +9,25 @@ from typing import Any
 
 import pytest
 
-from agent.adapters.inline_run import InlineRun
-from agent.adapters.slack import SlackChat
-from agent.delivery.chat import ChatSender
 from agent.domain.incident import Status
-from agent.pipeline.handle import handle
 from agent.simulators.server import Fault
 from agent.simulators.slack import SlackMessage, SlackSimulator, SlackUser
-from agent.simulators.slack_presses import Answered, Wire, buttons, tampered
+from agent.simulators.slack_presses import Wire, buttons, tampered
 from tests.acceptance.conftest import wait_until
 from tests.integration.web.conftest import Site
-from tests.unit.pipeline.conftest import runbook, step
-
-ALICE, BOB, GRACE = "U0ALICE", "U0BOB", "U0GRACE"
-
-
-class Workplace:
-    """The simulated Slack before the site's client: presses go to the app in the same process."""
-
-    def __init__(self, site: Site, slack: SlackSimulator) -> None:
-        self.site = site
-        self.slack = slack
-        self.hands = slack.hands
-        self.hands.now = lambda: site.world.clock.now().timestamp()
-        site.world.configure(runbooks={"default_autonomy": "approve"})
-        chat = SlackChat(slack.api_url, slack.bot_token, "#incidents", timeout_s=2.0)
-        self._sender = ChatSender(site.world.context, site.store, chat)
-
-    def send(self, wire: Wire) -> Answered:
-        answer = self.site.client.post(wire.path, data=wire.body, headers=dict(wire.headers))
-        return Answered(answer.status_code, answer.get_data(as_text=True))
-
-    def type(self, user: str, text: str) -> str:
-        answer = self.send(self.hands.typing(user, text))
-        assert answer.status == 200, answer
-        return answer.words
-
-    def tell(self) -> None:
-        for _ in range(10):
-            self.site.world.clock.sleep(self._sender.deliver() or 0.2)
-
-    def card(self) -> SlackMessage:
-        """The question that stands in the thread."""
-        self.tell()
-        asked = [each for each in self.slack.messages() if each.thread_ts and each.blocks]
-        return asked[-1]
-
-    def press(self, user: str, action: str, message: SlackMessage | None = None) -> str:
-        """Press, and give what only this person is told."""
-        before = len(self.hands.whispers(user))
-        answer = self.send(self.hands.pressing(user, message or self.card(), f"oncall:{action}"))
-        assert (answer.status, answer.body) == (200, "")
-        said: str = wait_until(lambda: self.hands.whispers(user)[before:], "somebody is told")[-1]
-        return said
-
-    def waiting(self, meanwhile: Callable[[str], object]) -> str:
-        """An incident that waits for an approval while somebody does something in Slack."""
-        world = self.site.world
-        world.runbook(runbook(steps=step(1, "redis-cli PING")))
-        world.answers("redis-cli PING", "PONG")
-        world.context.library.reload()
-        incident_id = world.receive()
-        done: list[object] = []
-
-        def wait(_: str) -> bool:
-            if done:
-                return False
-            done.append(meanwhile(incident_id))
-            return True
-
-        handle(InlineRun(world.clock, woken=wait), world.context, incident_id)
-        self.tell()
-        return incident_id
+from tests.integration.web.slack_workplace import ALICE, BOB, GRACE, Workplace, populate, workplace
 
 
 @pytest.fixture
 def slack() -> Iterator[SlackSimulator]:
     with SlackSimulator() as simulator:
-        for user in (
-            SlackUser(ALICE, "alice", "alice@example.com"),
-            SlackUser(BOB, "bob", "bob@example.com"),
-            SlackUser(GRACE, "grace", "grace@example.com"),
-        ):
-            simulator.people.add(user)
-        simulator.people.group("S0APPROVERS", [GRACE, "U0GUEST", "U0BOT", "U0GONE", "U0ELSEWHERE"])
+        populate(simulator)
         yield simulator
 
 
 @pytest.fixture
 def place(site: Site, slack: SlackSimulator) -> Workplace:
-    site.settings["slack"] = {
-        "api_url": slack.api_url,
-        "bot_token": site.secret("bot", slack.bot_token),
-        "signing_secret": site.secret("signing", slack.hands.signing_secret),
-        "groups": {"S0APPROVERS": "approver"},
-    }
-    site.settings["people"] = [
-        {"name": "alice", "role": "approver", "slack": ALICE},
-        {"name": "bob", "role": "responder", "email": "bob@example.com"},
-        {"name": "vera", "role": "viewer", "slack": "U0VERA"},
-        {"name": "root", "role": "admin", "slack": "U0ROOT"},
-    ]
-    return Workplace(site, slack)
+    return workplace(site, slack)
 
 
 def status(place: Workplace, incident_id: str) -> Status:
@@ -370,3 +287,28 @@ def test_while_it_starts_or_stops_the_person_is_told_by_slack(place: Workplace) 
 
 def test_slack_asks_whether_anybody_is_there(place: Workplace) -> None:
     assert place.send(place.hands.signed("/slack/commands", b"ssl_check=1&token=x")).status == 200
+
+
+def test_run_step_by_step_asks_again_before_each_step_that_changes_something(place: Workplace) -> None:
+    incident_id = place.waiting(lambda _: place.press(ALICE, "step_by_step"))
+    assert "👍 Approved by alice (by Slack), step by step" in place.site.world.told(incident_id)
+    assert "step by step" in place.card().shown
+
+
+def test_a_plan_that_takes_two_people_shows_who_said_yes_until_both_have(place: Workplace) -> None:
+    place.configure(approval={"by_effect": {"cache_operations": {"approvals": 2}}})
+    seen: list[str] = []
+
+    def both(_: str) -> None:
+        seen.append(place.press(ALICE, "approve"))
+        seen.append(place.card().shown)
+        seen.append(place.press(ALICE, "approve"))
+        seen.append(place.press("U0ROOT", "approve"))
+
+    incident_id = place.waiting(both, command="redis-cli FLUSHDB")
+    assert seen[0].endswith("; it waits for 1 more")
+    assert "2 people must say yes" in seen[1]
+    assert "alice (by Slack)" in seen[1]
+    assert "you had said so before" in seen[2]
+    assert status(place, incident_id) is Status.RESOLVED
+    assert "alice (by Slack) and root (by Slack)" in place.card().shown

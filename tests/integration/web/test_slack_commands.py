@@ -1,0 +1,173 @@
+"""`/oncall …` in Slack: what it does, who may, and words for whatever it does not understand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.domain.incident import Status
+from agent.simulators.slack import SlackSimulator
+from tests.integration.web.conftest import Site
+from tests.integration.web.slack_workplace import ALICE, BOB, Workplace, populate, workplace
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackSimulator]:
+    with SlackSimulator() as simulator:
+        populate(simulator)
+        yield simulator
+
+
+@pytest.fixture
+def place(site: Site, slack: SlackSimulator) -> Workplace:
+    return workplace(site, slack)
+
+
+VERA = "U0VERA"
+
+
+@pytest.mark.parametrize("text", ["", "help", "  HELP  "])
+def test_help_names_every_command(place: Workplace, text: str) -> None:
+    told = place.type(ALICE, text)
+    for name in (
+        *("status", "runbooks", "run", "approve", "reject", "choose", "take", "stop", "resume"),
+        *("who", "claim", "postmortem"),
+    ):
+        assert f"/oncall {name}" in told
+
+
+@pytest.mark.parametrize("text", ["aprove inc-1", "<!channel>", "💥", "--help", "'; DROP TABLE", "\x00"])
+def test_what_is_not_understood_is_told_and_does_nothing(place: Workplace, text: str) -> None:
+    told = place.type(ALICE, text)
+    assert "There is no" in told
+    assert "<!channel>" not in told
+
+
+def test_status_shows_what_waits_and_what_is_stopped(place: Workplace) -> None:
+    assert place.type(VERA, "status").startswith("Nothing runs")
+    said: list[str] = []
+
+    def look(_: str) -> None:
+        place.type(BOB, "stop service payments bad deploy")
+        said.append(place.type(VERA, "status"))
+
+    incident_id = place.waiting(look)
+    assert f"{incident_id} waits for an approval" in said[0]
+    assert "stopped for service payments by bob (by Slack): bad deploy" in said[0]
+
+
+def test_runbooks_are_listed_with_how_far_they_may_go(place: Workplace) -> None:
+    place.waiting(lambda _: None)
+    assert "redis-connection-timeout" in place.type(VERA, "runbooks")
+
+
+def test_approve_and_reject_by_typing(place: Workplace) -> None:
+    said: list[str] = []
+    incident_id = place.waiting(lambda each: said.append(place.type(ALICE, f"approve {each}")))
+    assert said[0].startswith(f"You approved {incident_id}, plan ")
+    assert place.site.store.incident(incident_id).status is Status.RESOLVED
+    assert "👍 Approved by alice (by Slack)" in place.site.world.told(incident_id)
+
+
+def test_an_incident_is_also_known_by_its_id_at_the_source(place: Workplace) -> None:
+    incident_id = place.waiting(
+        lambda each: place.type(BOB, f"reject {place.site.store.incident(each).alert.source_id}")
+    )
+    assert place.site.store.incident(incident_id).status is Status.ESCALATED
+
+
+def test_take_is_a_stand_down(place: Workplace) -> None:
+    incident_id = place.waiting(lambda each: place.type(BOB, f"take {each}"))
+    assert place.site.store.incident(incident_id).status is Status.STOOD_DOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "ends"),
+    [
+        ("stop bad deploy", "everything", False),
+        ("stop all bad deploy", "everything", False),
+        ("stop now bad deploy", "everything", True),
+        ("stop now service payments bad deploy", "service payments", True),
+        ("stop RUNBOOK redis-timeout bad deploy", "runbook redis-timeout", False),
+    ],
+)
+def test_stop_is_in_force_at_once_and_resume_lifts_it(
+    place: Workplace, text: str, what: str, ends: bool
+) -> None:
+    told = place.type(BOB, text)
+    (stop,) = place.site.store.stops()
+    assert (stop.what, stop.ends_running, stop.reason) == (what, ends, "bad deploy")
+    assert stop.by == "bob (by Slack)"
+    assert f"/oncall resume {stop.id}" in told
+    assert "bob is a responder; to resume takes the role approver" in place.type(BOB, f"resume {stop.id}")
+    assert place.type(ALICE, "resume") == f"▶️ Resumed: {what}"
+    assert place.site.store.stops() == []
+
+
+@pytest.mark.parametrize("text", ["stop", "stop now", "stop all", "stop service", "stop service payments"])
+def test_a_stop_without_its_reason_or_name_is_none(place: Workplace, text: str) -> None:
+    assert place.type(BOB, text).startswith("Nothing was done: say ")
+    assert place.site.store.stops() == []
+
+
+def test_a_stop_that_is_sent_again_after_it_was_lifted_stops_nothing(place: Workplace) -> None:
+    wire = place.hands.typing(BOB, "stop bad deploy")
+    first = place.send(wire)
+    place.type(ALICE, "resume")
+    assert place.send(wire).words == first.words
+    assert place.site.store.stops() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("approve inc-1", "choose inc-1 redis", "resume", "run redis", "stop it", "take inc-1"),
+        *("reject inc-1", "claim esc-1"),
+    ],
+)
+def test_a_viewer_changes_nothing(place: Workplace, text: str) -> None:
+    assert "vera is a viewer" in place.type(VERA, text)
+    assert place.site.store.all_stops() == []
+    assert not place.site.notified
+
+
+@pytest.mark.parametrize("text", ["status", "runbooks", "who", "postmortem inc-1"])
+def test_nobody_reads_without_being_somebody(place: Workplace, text: str) -> None:
+    place.site.settings["slack"]["groups"] = {}
+    place.site.settings["people"] = [{"name": "alice", "role": "approver", "slack": ALICE}]
+    assert "are nobody to this agent yet" in place.type("U0NOBODY", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["approve", "approve inc-404", "postmortem x", "resume stop-1", "claim nothing"]
+)
+def test_what_there_is_not_is_told(place: Workplace, text: str) -> None:
+    assert place.type(ALICE, text).startswith("Nothing was done: ")
+
+
+def test_run_says_how_and_starts_nothing(place: Workplace) -> None:
+    told = place.type(ALICE, "run redis-timeout")
+    assert "Nothing was started" in told
+    assert "oncall-agent run redis-timeout --alert FILE" in told
+
+
+def test_a_postmortem_tells_what_happened_in_order(place: Workplace) -> None:
+    incident_id = place.waiting(lambda each: place.type(ALICE, f"approve {each}"))
+    told = place.type(VERA, f"postmortem {incident_id}")
+    assert "Incident Summary: Redis" in told
+    assert "👍 Approved by alice (by Slack)" in told
+
+
+def test_an_escalation_is_claimed(place: Workplace) -> None:
+    incident_id = place.waiting(lambda each: place.type(BOB, f"reject {each}"))
+    told = place.type(BOB, f"claim {incident_id}")
+    assert "is yours" in told
+    assert "bob has claimed it" in place.type(ALICE, f"claim {incident_id}")
+
+
+def test_who_says_who_one_is_and_what_one_may(place: Workplace) -> None:
+    told = place.type(BOB, "who")
+    assert told.startswith("You are bob, responder: you may view, claim, ")
+    assert "approve" not in told.splitlines()[0]
+    assert "alice  approver" in told
