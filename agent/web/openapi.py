@@ -87,6 +87,13 @@ def _parameter(name: str, place: str, description: str, schema: dict[str, Any]) 
     }
 
 
+_TOKEN: Final[dict[str, str]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The agent's own (server.api_token: every right, `by` is said) or a personal one (oat_…: "
+    "what its role and its owner's both may, `by` is its owner)",
+}
+
 OPENAPI: Final[dict[str, Any]] = {
     "openapi": "3.1.0",
     "info": {"title": "oncall-agent", "version": "1"},
@@ -142,6 +149,6 @@ OPENAPI: Final[dict[str, Any]] = {
             }
         },
     },
-    "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    "components": {"securitySchemes": {"token": _TOKEN}},
     "security": [{"token": []}, {}],
 }

@@ -47,8 +47,8 @@ _ERROR: Final[dict[str, Any]] = {
 #: What any request may be answered.
 _FAILURES: Final[dict[str, str]] = {
     "400": "The request says something else than it should",
-    "401": "The token is missing or wrong",
-    "403": "No token is configured",
+    "401": "The token is missing, wrong, revoked or expired",
+    "403": "No token is configured, or it may not do this",
     "503": "The database cannot be used right now; nothing was changed",
 }
 
