@@ -1,4 +1,4 @@
-"""Autonomy is earned run by run, and lost at once: by a failure, a recurrence, or changed commands or limits."""
+"""Autonomy is earned run by run, and lost at once: by a failure, a recurrence, changed commands or limits."""
 
 from __future__ import annotations
 
