@@ -1,4 +1,4 @@
-"""The pages on approvals and autonomy: runbooks, settings, commands and addresses are real, each claim has its test."""
+"""The pages on approvals and autonomy show what is real, and each claim has its test."""
 
 from __future__ import annotations
 
