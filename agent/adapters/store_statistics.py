@@ -35,7 +35,6 @@ class StoredStatistics:
                 until,
                 days=_days(connection, since, until),
                 runbooks=_runbooks(connection, since, until, seconds=self._seconds()),
-                triggers=_triggers(connection, since, until),
                 services=_services(connection, since, until),
                 hours=_hours(connection, since, until),
                 wanted=_wanted(connection, since, until),
@@ -119,18 +118,6 @@ def _runbooks(
         )
         for row in connection.execute(query if most is None else query.limit(most))
     )
-
-
-def _triggers(connection: sa.Connection, since: datetime, until: datetime) -> tuple[Counted, ...]:
-    count = sa.func.count().label("many")
-    query = (
-        sa.select(escalations.c.trigger, count)
-        .where(_escalated_in(since, until))
-        .group_by(escalations.c.trigger)
-        .order_by(count.desc(), escalations.c.trigger)
-        .limit(_MOST)
-    )
-    return tuple(Counted(trigger, many) for trigger, many in connection.execute(query))
 
 
 def _escalated_in(since: datetime, until: datetime) -> sa.ColumnElement[bool]:

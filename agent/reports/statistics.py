@@ -78,7 +78,6 @@ class Statistics:
     until: datetime
     days: tuple[Ends, ...] = ()
     runbooks: tuple[RunbookRecord, ...] = ()
-    triggers: tuple[Counted, ...] = ()
     services: tuple[Counted, ...] = ()
     hours: Mapping[tuple[int, int], int] | None = None
     wanted: tuple[Wanted, ...] = ()

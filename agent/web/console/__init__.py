@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from agent.domain.errors import StoreError
-from agent.domain.people import Actor, Via
+from agent.domain.people import Actor, Deed, Via
 from agent.web import identity
 from agent.web.console import analytics, audit, events, incident, now, queue, runbooks, settings
 from agent.web.console.frame import Frame
@@ -32,6 +32,9 @@ def blueprint(parts: WebParts) -> Blueprint:
     def bounded() -> None:
         request.max_content_length = _MAX_FORM_BYTES
         identity.check_console_is_on(parts)
+        # before anything is looked for: strangers do not even learn what is there
+        if request.endpoint != "console.static" and identity.current(parts) is None:
+            identity.signed_in(parts, Deed.VIEW)
 
     @routes.errorhandler(HTTPException)
     def problem(error: HTTPException) -> AnyResponse:

@@ -37,14 +37,15 @@ def add_routes(routes: Blueprint, parts: WebParts) -> None:
             abort(401, "nobody is signed in here any more; reload the page")
         known = _number(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
         headers = {"X-Accel-Buffering": "no"}
-        return Response(_stream(parts, places, known), mimetype="text/event-stream", headers=headers)
+        return Response(stream(parts, places, known), mimetype="text/event-stream", headers=headers)
 
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-def _stream(parts: WebParts, places: threading.BoundedSemaphore, known: int) -> Iterator[bytes]:
+def stream(parts: WebParts, places: threading.BoundedSemaphore, known: int) -> Iterator[bytes]:
+    """One stream: how long to wait before the next one; then, at once or after a while, the last entry."""
     yield f"retry: {_RETRY_MS}\n\n".encode()
     seq = _last_seq(parts, known)
     if seq == known and places.acquire(blocking=False):

@@ -19,6 +19,7 @@ from agent.domain.people import Actor, Deed
 from agent.domain.queue import ACTIONS, Action, Escalated, QueueFilter, QueueStatus, Rank
 from agent.escalations.claims import Changed, NotPossible
 from agent.escalations.entering import mine
+from agent.library.draft import draft_of
 from agent.pipeline import queueing
 from agent.pipeline.queueing import QueueDesk, Settling
 from agent.reports.summary import attempt_line
@@ -175,7 +176,7 @@ class _Counter:
             ],
             history=self._store.queue_like(item),
             raw=json.dumps(codec.to_data(item), indent=2, ensure_ascii=False, default=str),
-            draft=self._draft(item),
+            draft=_draft(item),
         )
 
     def change(self, item_id: str, deed: str) -> AnyResponse:
@@ -209,8 +210,11 @@ class _Counter:
                 settling = Settling(Action(given.action), given.note, given.runbook, given.done)
                 return queueing.resolve(desk, item.id, actor, settling, now=now)
 
-    def _draft(self, _item: Escalated) -> str:
-        return ""
+
+def _draft(item: Escalated) -> str:
+    """The runbook to be, of one that was fixed by hand and whose fix was told."""
+    is_told = item.resolution is not None and bool(item.facts.get("what_was_done"))
+    return draft_of(queueing.fixed(item)).text if is_told else ""
 
 
 def _asked(actor: Actor, *, is_mine: bool) -> tuple[QueueFilter, str]:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from flask import Blueprint, Response, abort
+from flask import Blueprint, Response, abort, redirect, request
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
 
 from agent.domain.decisions import PlannedStep
-from agent.domain.runbook import Runbook, Step
+from agent.domain.people import Actor, Deed
+from agent.domain.runbook import Autonomy, Runbook, Step
 from agent.domain.search import IncidentsAsked
+from agent.domain.stops import words
 from agent.library.lint import lint
+from agent.pipeline import earned
+from agent.pipeline.telling import Teller
+from agent.web import identity
 from agent.web.console.words import visible
 
 if TYPE_CHECKING:
@@ -47,26 +54,51 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
             broken=library.broken,
             documentation=library.documentation,
             records=parts.store.runbook_records(now - _RECORD, now + _TO_NOW),
-            levels={},
+            levels={
+                row["runbook"]: row["level"]
+                for row in earned.listed(parts.store, parts.config, library.runbooks.values())
+            },
             folder=parts.config.runbooks.path,
         )
 
     @routes.get("/runbooks/<path:runbook_id>")
     def runbook(runbook_id: str) -> Response:
-        actor = frame.viewer()
+        return page(runbook_id, frame.viewer())
+
+    @routes.post("/runbooks/<path:runbook_id>/<any(promote, demote):deed>")
+    def give(runbook_id: str, deed: str) -> AnyResponse:
+        is_more = deed == "promote"
+        # less is a responder's, like a stop
+        actor = identity.signed_in(parts, Deed.PROMOTE if is_more else Deed.STOP)
+        found, why = known(runbook_id), words(request.form.get("why", ""))
+        if not why:
+            return page(runbook_id, actor, problem="say why: it is kept with its record", status=400)
+        teller = Teller(parts.store, parts.redactor, parts.config.channels())
+        change = earned.promote if is_more else earned.demote
+        given = change(teller, parts.config, found, to=None, by=str(actor), why=why, actor=actor)
+        if not isinstance(given, Autonomy):
+            return page(runbook_id, actor, problem=given, status=409)
+        parts.notify()
+        return redirect(f"/console/runbooks/{quote(found.id)}", 303)
+
+    def known(runbook_id: str) -> Runbook:
         found = parts.library.runbooks.get(runbook_id)
         if found is None:
             abort(404, f"there is no runbook {runbook_id[:200]}; it may be broken, or gone: see the list")
-        now = frame.now()
+        return found
+
+    def page(runbook_id: str, actor: Actor, *, problem: str = "", status: int = 200) -> Response:
+        found, now = known(runbook_id), frame.now()
         return frame.page(
             "runbook.html",
             actor,
+            status=status,
             runbook=found,
             rendered=rendered(found.text),
             findings=lint(found),
             priced=_priced(parts.priced(found), found),
-            level=found.autonomy_or(parts.config.runbooks.default_autonomy).value,
-            autonomy_words=(),
+            standing=earned.listed(parts.store, parts.config, [found])[0],
+            problem=problem,
             record=parts.store.runbook_records(now - _RECORD, now + _TO_NOW).get(found.id),
             runs=parts.store.incidents_found(IncidentsAsked(runbook=found.id, limit=_LAST_RUNS)),
         )

@@ -21,6 +21,7 @@ from agent.adapters.store import Store
 from agent.adapters.store_schema import metadata
 from agent.config import Config, parse
 from agent.domain.incident import Incident
+from agent.pipeline.priced_alone import priced_alone
 from agent.pipeline.stops import StopsClerk
 from agent.pulse import Pulse
 from agent.web.app import WebParts, create_app
@@ -68,19 +69,23 @@ class Site:
             )
 
     @property
+    def parts(self) -> WebParts:
+        return WebParts(
+            redactor=self.world.context.redactor,
+            config=self.config,
+            store=self.store,
+            library=self.world.context.library,
+            notify=self._notify,
+            ready=self.ready,
+            pulse=self.pulse,
+            stopped=lambda: self.clerk.in_force,
+            priced=lambda runbook: priced_alone(self.world.context, runbook),
+        )
+
+    @property
     def client(self) -> FlaskClient:
         if self._client is None:
-            parts = WebParts(
-                redactor=self.world.context.redactor,
-                config=self.config,
-                store=self.store,
-                library=self.world.context.library,
-                notify=self._notify,
-                ready=self.ready,
-                pulse=self.pulse,
-                stopped=lambda: self.clerk.in_force,
-            )
-            self._client = create_app(parts).test_client()
+            self._client = create_app(self.parts).test_client()
         return self._client
 
     @property

@@ -246,6 +246,7 @@ def test_runbooks_stand_beside_how_the_agent_reads_them(site: Site) -> None:
     page = visitor.get("/runbooks/redis-connection-timeout")
     assert "<h2>Trigger Conditions</h2>" in page.text
     assert "It may change at most" in page.text
+    assert '<span class="effect">reads</span>' in page.text
     assert visitor.get("/runbooks/none").status_code == 404
 
 
@@ -292,3 +293,28 @@ def _escalated(site: Site) -> str:
     site.escalated()
     (item,) = site.store.queue_page(QueueFilter()).items
     return item.id
+
+
+def test_a_runbook_is_promoted_by_an_approver_and_demoted_by_a_responder(site: Site) -> None:
+    text = runbook(steps=step(1, "redis-cli PING"))
+    site.world.runbook(f"---\nautonomy: auto\n---\n{text}")
+    site.world.context.library.reload()
+    path = "/runbooks/redis-connection-timeout"
+    rita, anna = Visitor(site, "rita"), Visitor(site, "anna")
+    assert rita.post(f"{path}/demote", why="").status_code == 400
+    assert rita.post(f"{path}/demote", why="too eager").status_code == 303
+    assert "too eager" in rita.get(path).text
+    assert rita.post(f"{path}/promote", why="it is fine").status_code == 403
+    assert anna.post(f"{path}/promote", why="it is fine").status_code == 303
+    assert anna.post(f"{path}/promote", why="and further").status_code == 409
+    assert anna.post("/runbooks/none/promote", why="x").status_code == 404
+
+
+def test_what_was_done_by_hand_becomes_the_draft_of_a_runbook(site: Site) -> None:
+    item_id = _escalated(site)
+    rita = Visitor(site, "rita")
+    form = {"action": "fixed_by_hand", "note": "the pool was full", "done": "kubectl get pods -n production"}
+    assert rita.post(f"/queue/{item_id}/resolve", **form).status_code == 303
+    page = rita.get(f"/queue/{item_id}").text
+    assert "autonomy: suggest" in page
+    assert "kubectl get pods -n production" in page
