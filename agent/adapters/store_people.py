@@ -27,8 +27,10 @@ SEEN_EVERY = timedelta(seconds=60)
 
 _SEEN = "seen "
 
-#: An ended session is shown to its owner for so long, and then forgotten; the audit log keeps it.
+#: An ended session is forgotten after so long, and one that nobody ended once it cannot count any more
+#: (`console.session_hours` is a month at most); the audit log keeps both.
 _ENDED_KEPT = timedelta(days=7)
+_LONGEST = timedelta(days=31)
 
 _BY_DIGEST = Prepared(sa.select(sessions).where(sessions.c.digest == sa.bindparam("wanted", type_=sa.Text)))
 _TOKEN = Prepared(sa.select(api_tokens).where(api_tokens.c.digest == sa.bindparam("wanted", type_=sa.Text)))
@@ -83,9 +85,12 @@ class StoredPeople(StoredIncidents):
 
     def open_session(self, session: Session, digest: str, entry: Entry) -> None:
         """Somebody is signed in as soon as it returns."""
-        old = stamp(session.created_at - _ENDED_KEPT)
+        now = session.created_at
+        is_over = sa.or_(
+            sessions.c.ended_at < stamp(now - _ENDED_KEPT), sessions.c.created_at < stamp(now - _LONGEST)
+        )
         with self.database.chaining() as connection:
-            connection.execute(sessions.delete().where(sessions.c.ended_at < old))
+            connection.execute(sessions.delete().where(is_over))
             connection.execute(sessions.insert().values(digest=digest, **_session_row(session)))
             self._seen(connection, session.person, session.created_at)
             self.append(connection, session.id, entry)

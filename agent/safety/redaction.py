@@ -62,6 +62,7 @@ _FORMS: Final = (
     r"https://hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/_-]+",
     r"\beyJ[A-Za-z0-9_-]{12,}(?:\.[A-Za-z0-9_-]+)*",
     r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+    r"\boat_[A-Za-z0-9_-]{20,}",
     r"\bgithub_pat_[A-Za-z0-9_]{20,}",
     r"\bglpat-[A-Za-z0-9_-]{16,}",
     r"\bsk-[A-Za-z0-9_-]{16,}",

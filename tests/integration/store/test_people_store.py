@@ -93,6 +93,15 @@ def test_ended_sessions_are_forgotten_after_a_week_and_the_audit_log_keeps_them(
     assert isinstance(verify_chain(store.audit_entries()), Intact)
 
 
+def test_a_session_that_nobody_ended_is_forgotten_once_it_cannot_count(
+    store: Store, clock: FakeClock
+) -> None:
+    secret, _ = session_of(store)
+    clock.sleep(32 * 86_400)
+    session_of(store)
+    assert store.session_by(digest(secret)) is None
+
+
 def test_a_token_is_found_by_its_secret_and_revoked_once(store: Store, clock: FakeClock) -> None:
     until = clock.now() + timedelta(days=1)
     token, secret = keys.create_token(store, ALICE, Role.ADMIN, name="job", expires_at=until, by="root")

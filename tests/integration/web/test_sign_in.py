@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from agent.adapters import passwords
 from agent.domain.incident import EventKind
 from agent.web import keys
 from agent.web.identity import csrf_of, digest
@@ -271,6 +272,16 @@ def test_whoever_signs_in_starts_to_count_anew(site: Site) -> None:
     for _ in range(3):
         assert [sign_in(client, password="guess").status_code for _ in range(4)] == [401] * 4
         assert sign_in(browser(site)).status_code == 303
+
+
+def test_where_no_room_is_left_to_look_at_passwords_nobody_waits_and_nothing_is_counted(site: Site) -> None:
+    give_password(site)
+    with passwords.place() as first, passwords.place() as second, passwords.place() as third:
+        assert (first, second, third) == (True, True, False)
+        for _ in range(7):
+            answer = sign_in(browser(site), password="guess")
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert sign_in(browser(site)).status_code == 303
 
 
 def test_what_a_client_says_of_its_address_counts_only_behind_proxies_of_ours(site: Site) -> None:

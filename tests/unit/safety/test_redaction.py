@@ -58,6 +58,7 @@ FORMS = [
     ("https://hooks.slack.com/services/T000/B000/XXXX", "B000"),
     ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N", "dozjgNryP4J3"),
     ("ghp_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghij"),
+    ("oat_abcdefghijklmnopqrstuvwxyz-0123456789_ABCDEF", "abcdefghij"),
     ("glpat-abcdefghijklmnopqrst", "abcdefghij"),
     ("sk-" + "ant-api03-abcdefghijklmnop", "abcdefghij"),
     ("sk_live_abcdefghijklmnop", "abcdefghij"),
