@@ -149,26 +149,31 @@ def _acknowledged(after: Escalated, values: dict[str, Any]) -> dict[str, Any]:
 def _open_page(wanted: QueueFilter) -> sa.Select[Any]:
     order = (escalations.c.rank_order, escalations.c.created_at, escalations.c.incident_id)
     query = sa.select(escalations).where(_WAITS).order_by(*order)
-    place = wanted.after.split(" ")
+    place = wanted.after.split("_", 2)
     if len(place) == len(order) and place[0].isascii() and place[0].isdigit():
-        behind = (sa.literal(int(place[0][:9])), *map(sa.literal, place[1:]))
-        query = query.where(sa.tuple_(*order) > sa.tuple_(*behind))
+        behind = (int(place[0][:9]), place[1] + _UTC, place[2])
+        query = query.where(sa.tuple_(*order) > sa.tuple_(*map(sa.literal, behind)))
     return query
 
 
 def _settled_page(wanted: QueueFilter) -> sa.Select[Any]:
     order = (escalations.c.settled_at, escalations.c.incident_id)
     query = sa.select(escalations).where(escalations.c.settled_at.is_not(None))
-    place = wanted.after.split(" ")
+    place = wanted.after.split("_", 1)
     if len(place) == len(order):
-        query = query.where(sa.tuple_(*order) < sa.tuple_(*map(sa.literal, place)))
+        behind = (place[0] + _UTC, place[1])
+        query = query.where(sa.tuple_(*order) < sa.tuple_(*map(sa.literal, behind)))
     return query.order_by(*(column.desc() for column in order))
+
+
+#: What every stored time ends in; a place goes through addresses, where its + would be a space.
+_UTC = "+00:00"
 
 
 def _place(row: Any, wanted: QueueFilter) -> str:
     if wanted.settled:
-        return f"{row.settled_at} {row.incident_id}"
-    return f"{row.rank_order} {row.created_at} {row.incident_id}"
+        return f"{row.settled_at.removesuffix(_UTC)}_{row.incident_id}"
+    return f"{row.rank_order}_{row.created_at.removesuffix(_UTC)}_{row.incident_id}"
 
 
 def _conditions(wanted: QueueFilter) -> list[sa.ColumnElement[bool]]:

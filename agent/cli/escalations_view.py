@@ -30,7 +30,7 @@ def queue_table(rows: list[dict[str, Any]], now: datetime) -> Table:
         severity = plain(str(row.get("rank") or row["severity"] or "–"))
         waits_for = plain(str(row["waits_for"]))
         until = _until(row, now)
-        ident = str(row.get("id") or row["incident_id"])
+        ident = str(row["incident_id"] or row.get("id"))
         table.add_row(ident, str(row["created_at"])[:19], severity, waits_for, until, whose, why, title)
     return table
 
