@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, log10
 
-_WIDTH, _HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 36, 8, 10, 24
+WIDE, NARROW = 720, 400
+_HEIGHT = 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 24
+
+#: A column of a plot with few of them is no wall.
+_WIDEST = 56.0
 
 #: Labels below columns: more would touch each other.
 _MOST_LABELS = 9
@@ -36,11 +40,13 @@ class Column:
         return sum(value for _, value, _ in self.parts)
 
 
-def columns(drawn: Sequence[Column], *, title: str, top: float | None = None, unit: str = "") -> str:
+def columns(
+    drawn: Sequence[Column], *, title: str, top: float | None = None, unit: str = "", width: int = WIDE
+) -> str:
     """Stacked columns over time; `top` is the end of the scale, where it does not follow from the values."""
     highest = top if top is not None else _round_up(max((each.total for each in drawn), default=0))
-    inside = "".join([*_grid(highest, unit), *_stacks(drawn, highest), *_labels(drawn)])
-    return _svg(_WIDTH, _HEIGHT, title, inside)
+    inside = "".join([*_grid(highest, unit, width), *_stacks(drawn, highest, width), *_labels(drawn, width)])
+    return _svg(width, _HEIGHT, title, inside)
 
 
 def _svg(width: int, height: int, title: str, inside: str) -> str:
@@ -56,11 +62,11 @@ def _round_up(value: float) -> int:
     return next(step * order for step in (4, 8, 12, 20, 40, 60, 80, 100) if step * order >= value)
 
 
-def _grid(highest: float, unit: str) -> Iterator[str]:
+def _grid(highest: float, unit: str, width: int) -> Iterator[str]:
     for quarter in range(5):
         y = _y(highest * quarter / 4, highest)
         value = f"{highest * quarter / 4:g}{unit}"
-        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(value)}</text>'
 
 
@@ -69,25 +75,26 @@ def _y(value: float, highest: float) -> float:
     return _TOP + room - room * min(value, highest) / highest
 
 
-def _stacks(drawn: Sequence[Column], highest: float) -> Iterator[str]:
-    each_width = (_WIDTH - _LEFT - _RIGHT) / max(len(drawn), 1)
+def _stacks(drawn: Sequence[Column], highest: float, width: int) -> Iterator[str]:
+    each_width = (width - _LEFT - _RIGHT) / max(len(drawn), 1)
+    wide = min(max(each_width * 0.72, 1.0), _WIDEST)
     for place, column in enumerate(drawn):
         below = 0.0
-        x = _LEFT + place * each_width + each_width * 0.14
+        x = _LEFT + (place + 0.5) * each_width - wide / 2
         for style, value, words in column.parts:
             if value > 0:
                 low, high = _y(below, highest), _y(below + value, highest)
                 yield (
                     f'<rect class="{escape(style)}" x="{x:.1f}" y="{high:.1f}" rx="1.5" '
-                    f'width="{max(each_width * 0.72, 1):.1f}" height="{max(low - high, 0.5):.1f}">'
+                    f'width="{wide:.1f}" height="{max(low - high, 0.5):.1f}">'
                     f"<title>{escape(column.label)}: {escape(words)}</title></rect>"
                 )
             below += value
 
 
-def _labels(drawn: Sequence[Column]) -> Iterator[str]:
-    each_width = (_WIDTH - _LEFT - _RIGHT) / max(len(drawn), 1)
-    every = max(1, ceil(len(drawn) / _MOST_LABELS))
+def _labels(drawn: Sequence[Column], width: int) -> Iterator[str]:
+    each_width = (width - _LEFT - _RIGHT) / max(len(drawn), 1)
+    every = max(1, ceil(len(drawn) / (_MOST_LABELS * width / WIDE)))
     for place, column in enumerate(drawn):
         if place % every == 0:
             x = _LEFT + (place + 0.5) * each_width

@@ -93,7 +93,7 @@ def _trend_plot(report: SlaReport) -> Markup:
         for start, share in ((start, tally.compliance or 0.0) for start, tally in weeks)
     ]
     title = f"Share of escalations settled in time, by week: {report.trend}"
-    return _plot(plots.columns(drawn, title=title, top=100, unit=" %"))
+    return _plot(plots.columns(drawn, title=title, top=100, unit=" %", width=plots.NARROW))
 
 
 def _hours_plot(hours: Mapping[int, int]) -> Markup:

@@ -116,6 +116,7 @@
   }
 
   document.querySelector("nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  for (const each of document.querySelectorAll("#ends .scroll")) each.scrollLeft = each.scrollWidth; // today is at the end
   tick();
   setInterval(tick, 1000);
   document.addEventListener("keydown", press);
