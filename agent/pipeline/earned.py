@@ -227,9 +227,10 @@ def _before(now: Autonomy) -> Autonomy:
 
 def listed(store: Records, config: Config, runbooks: Iterable[Runbook]) -> list[dict[str, Any]]:
     """Each runbook: its level, what its file allows, its evidence and what is proposed; for every face."""
+    known = {standing.runbook_id: standing for standing in store.all_autonomy()}
     rows: list[dict[str, Any]] = []
     for runbook in sorted(runbooks, key=lambda each: each.id):
-        standing = store.autonomy_of(runbook.id)
+        standing = known.get(runbook.id)
         is_current = standing is not None and standing.effects == effects_of_file(runbook)
         rows.append(
             {
