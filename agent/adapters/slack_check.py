@@ -25,7 +25,8 @@ _REFUSES_EMPTY = frozenset({"no_text", "invalid_payload", "missing_text_or_fallb
 class SlackCheck:
     """Whether Slack will hear us; `unchecked` is what could not be found out without posting.
 
-    `notes` are what would be better: without it everything works all the same.
+    `notes` are what would be better: without it everything works all the same. `scopes` are what the token
+    may do, None if Slack did not say.
     """
 
     team: str = ""
@@ -34,6 +35,7 @@ class SlackCheck:
     problems: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    scopes: frozenset[str] | None = None
 
     @property
     def ok(self) -> bool:
@@ -68,7 +70,9 @@ def check_bot(client: BotClient, channel: str, call: Call) -> SlackCheck:
         told = f"whether {channel} can be posted to: {error}"
         (unchecked if _only_cannot_look(error) else problems).append(told)
     notes = () if problems else tuple(_reading_back(seen, scopes, bot_user))
-    return SlackCheck(team, bot_user, seen.id if seen else "", tuple(problems), tuple(unchecked), notes)
+    return SlackCheck(
+        team, bot_user, seen.id if seen else "", tuple(problems), tuple(unchecked), notes, scopes
+    )
 
 
 def channel_id(client: BotClient, channel: str, call: Call) -> str:

@@ -21,6 +21,8 @@ from agent.adapters.store import Store
 from agent.cli.checks import Check, Grade
 from agent.cli.doctor_database import database_checks
 from agent.cli.doctor_people import people_checks
+from agent.cli.doctor_queue import queue_checks
+from agent.cli.doctor_slack import press_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -74,6 +76,7 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _sandbox(config)
     yield from _server(config)
     yield from people_checks(config)
+    yield from queue_checks(config)
     yield from _held(config)
     yield _dead_mans_switch(config)
 
@@ -174,6 +177,7 @@ def _slack(config: Config) -> Iterator[Check]:
         yield Check("slack", Grade.OK, words)
     for told in (*seen.unchecked, *seen.notes):
         yield Check("slack", Grade.NOTE, told)
+    yield from press_checks(config, seen.scopes)
 
 
 def _kubernetes(config: Config) -> Iterator[Check]:

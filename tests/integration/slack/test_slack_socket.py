@@ -1,4 +1,4 @@
-"""Socket Mode against the simulated Slack: presses come without an address of ours, and over a broken line again."""
+"""Socket Mode against the simulated Slack: presses come without an address of ours, after a break again."""
 
 from __future__ import annotations
 
