@@ -305,6 +305,29 @@ def test_a_group_gives_nobody_of_people_another_role_nor_somebody_elses_name(
     assert refused(site).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "people",
+    [
+        [{"name": "alice", "role": "approver"}],
+        [{"name": "alice", "role": "approver", "email": "other@example.com"}],
+        [{"name": "alice", "role": "approver"}, {"name": "carol", "role": "admin", "email": ALICE["email"]}],
+        [{"name": "carol", "role": "admin", "email": ALICE["email"]}],
+    ],
+)
+def test_an_address_that_is_somebody_elses_by_now_ends_the_session(
+    site: Site, people: list[dict[str, str]]
+) -> None:
+    client = browser(site)
+    sign_in(client)
+    secret = client.get_cookie("oncall_session")
+    assert secret is not None
+    site.settings["people"] = people
+    site.restart()
+    after = browser(site)
+    after.set_cookie("oncall_session", secret.value)
+    assert not is_in(after)
+
+
 @pytest.mark.parametrize("groups", [None, "other", ["other"], {"sre": 1}, 7, [["sre"]]])
 def test_without_a_group_that_means_something_a_stranger_stays_one(
     site: Site, provider: OidcSimulator, groups: object
