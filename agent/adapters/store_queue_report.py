@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,9 @@ from agent.adapters.database import Database, stamp
 from agent.adapters.store_schema import escalations
 from agent.domain.queue import Rank
 from agent.reports.sla import Cause, Day, Reviewer, SlaReport, Tally
+
+#: A period this long is most of what there is.
+_SCANNED_FROM = timedelta(days=60)
 
 #: Of each list so many are shown.
 _TOP = 20
@@ -27,7 +30,10 @@ class StoredQueueReport:
 
     def queue_report(self, since: datetime, until: datetime) -> SlaReport:
         """Escalations that were made in the period, as they stand now."""
-        made = sa.and_(escalations.c.created_at >= stamp(since), escalations.c.created_at < stamp(until))
+        at: sa.ColumnElement[str] = escalations.c.created_at
+        if until - since > _SCANNED_FROM:
+            at = at.concat("")  # no index: row by row through one it takes twice as long as reading them all
+        made = sa.and_(at >= stamp(since), at < stamp(until))
         with self.database.reading() as connection:
             return SlaReport(
                 since,

@@ -73,6 +73,7 @@ _WHOLE: Final[dict[str, Any]] = {
     "properties": {
         **ITEM["properties"],
         "facts": {"type": "object", "description": "what was sent with it"},
+        "draft": {"type": ["string", "null"], "description": "a runbook drafted from what was done by hand"},
         "evidence": {
             "type": "object",
             "description": "alert, match reasons, steps tried with output, timeline, history",

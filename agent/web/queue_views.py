@@ -13,6 +13,8 @@ from agent.domain.queue import Escalated, QueueFilter, Rank
 from agent.escalations.entering import BY_HAND
 from agent.escalations.notices import PAGES
 from agent.escalations.sla import light
+from agent.library.draft import draft_of
+from agent.pipeline import queueing
 from agent.web import views
 
 #: PagerDuty's word for a rank, as the list has always shown it.
@@ -91,7 +93,13 @@ def page(store: Store, wanted: QueueFilter, now: datetime) -> dict[str, Any]:
 
 def whole(store: Store, found: Escalated, now: datetime) -> dict[str, Any]:
     """One escalation with all that is known."""
-    return item(found, now) | {"facts": facts_of(found), "evidence": evidence_of(store, found, now)}
+    shown = {"facts": facts_of(found), "draft": draft_text(found), "evidence": evidence_of(store, found, now)}
+    return item(found, now) | shown
+
+
+def draft_text(found: Escalated) -> str | None:
+    """The runbook that is drafted from what was done by hand; None if nobody said what was done."""
+    return draft_of(queueing.fixed(found)).text if found.facts.get("what_was_done") else None
 
 
 def facts_of(found: Escalated) -> Mapping[str, object]:

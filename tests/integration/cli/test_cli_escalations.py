@@ -103,7 +103,7 @@ def test_the_rules_are_tried_without_telling_anybody(shell: Shell) -> None:
     assert found["passed"] == [{"rule": "Critical", "why": "severity is low, the rule wants critical"}]
     alert = shell.alert("bad", "Redis is down", severity="critical")
     told = shell("escalations", "route", "--file", alert)
-    assert "team:top" in told.out
+    assert "team:senior" in told.out
     assert "team:cto" in told.out
     (shell.directory / "case.json").write_text(json.dumps({"trigger": "phi", "colour": "red"}))
     assert shell("escalations", "route", "--file", "case.json").code == 2
