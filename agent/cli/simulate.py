@@ -72,6 +72,7 @@ def simulate(
         ended_by_signals(),
     ):
         pagerduty.subscribe(deliver_to)
+        slack.hands.agent_url = "{0.scheme}://{0.netloc}".format(urlsplit(deliver_to))
         if model is not None:
             _explain_model(model)
         if cluster is not None:
@@ -159,7 +160,12 @@ def _explain(
     _heading("4. Be the human")
     console.print("# ID stands in the answer to 3; instead of acknowledge: resolve, reassign, reopen, clear")
     console.print(f"curl -X POST {pagerduty.url}/_sim/incidents/ID/acknowledge")
-    console.print(f"curl {slack.url}/_sim/transcript\n")
+    console.print(f"curl {slack.url}/_sim/transcript")
+    console.print(
+        plain("# where a runbook waits for a yes; or step_by_step, reject, take_over")
+    )
+    console.print(plain(f"curl -X POST {slack.url}/_sim/press -d 'action=approve'"))
+    console.print(plain(f"curl -X POST {slack.url}/_sim/type -d 'text=status'\n"))
     _heading(f"Webhooks go to {deliver_to}. What arrives, until Ctrl-C:")
 
 

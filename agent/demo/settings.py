@@ -5,6 +5,9 @@ from __future__ import annotations
 from agent.simulators.pagerduty import WEBHOOK_SECRET, PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
 
+#: Whoever tries it out, in the simulated Slack.
+YOU = "U0YOU"
+
 
 def config_text(
     pagerduty: PagerDutySimulator,
@@ -34,7 +37,10 @@ pagerduty:
 slack:
   api_url: {slack.api_url}
   bot_token: {{env: SLACK_BOT_TOKEN}}
+  signing_secret: {{env: SLACK_SIGNING_SECRET}}
   channel: "#incidents"
+people:
+  - {{name: you, role: admin, slack: {YOU}}}
 """
 
 
@@ -45,4 +51,5 @@ def environment(pagerduty: PagerDutySimulator, slack: SlackSimulator) -> dict[st
         "PAGERDUTY_ROUTING_KEY": pagerduty.routing_key,
         "PAGERDUTY_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_SIGNING_SECRET": slack.hands.signing_secret,
     }

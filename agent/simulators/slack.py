@@ -88,6 +88,7 @@ class SlackSimulator(Simulator):
         self._serve_webhook(app)
         self._serve_controls(app)
         self.hands.serve(app)
+        self.hands.serve_controls(app)
         self.sockets.serve(app)
         super().__init__(app, host=host, port=port)
         self.hands.base_url = self.sockets.base_url = self.url

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
-from flask import Flask, Response, request
+from flask import Flask, Response, jsonify, request
 
 from agent.simulators.slack_people import SlackPeopleDesk
 from agent.simulators.slack_socket import SlackSockets
@@ -24,6 +24,9 @@ from agent.simulators.slack_workspace import TEAM_ID, SlackMessage, Workspace
 
 SIGNING_SECRET = "simulated-signing-secret"  # noqa: S105  (made up; opens nothing)
 APP_ID = "A0SIMULATE"
+
+#: Who presses at a terminal, if nobody else is named.
+_YOU = "U0YOU"
 
 #: A response_url takes so many posts (documentation page "Handling user interaction").
 _MOST_REPLIES = 5
@@ -207,11 +210,39 @@ class SlackHands:
                 self._whispers.append(Whisper(user_id, str(body.get("text", ""))))
             return Response("ok")
 
+    def serve_controls(self, app: Flask) -> None:
+        """A person at a terminal presses the newest button of this kind, or types `/oncall`."""
+
+        @app.post("/_sim/press")
+        def press() -> tuple[Response, int]:
+            action = f"oncall:{request.form.get('action', 'approve')}"
+            shown = [
+                each
+                for each in self.workspace.messages()
+                if any(button.startswith(action) for button in buttons(each))
+            ]
+            if not shown:
+                return Response(f"no message has a button {action}\n", mimetype="text/plain"), 404
+            return _told(self.press(request.form.get("user", _YOU), shown[-1].ts, action))
+
+        @app.post("/_sim/type")
+        def type_() -> tuple[Response, int]:
+            return _told(self.type(request.form.get("user", _YOU), request.form.get("text", "help")))
+
+        @app.get("/_sim/whispers")
+        def whispers() -> Response:
+            return jsonify(self.whispers(request.args.get("user", "")))
+
     def _response_url(self, user_id: str) -> str:
         name = f"{TEAM_ID}-{next(self._count)}"
         with self._lock:
             self._urls[name] = (user_id, _MOST_REPLIES)
         return f"{self.base_url}/actions/{name}"
+
+
+def _told(answer: Answered) -> tuple[Response, int]:
+    words = answer.words or "pressed; what came of it stands in the thread and under /_sim/whispers"
+    return Response(f"{words}\n", mimetype="text/plain"), answer.status or 504
 
 
 def tampered(wire: Wire, old: bytes, new: bytes) -> Wire:

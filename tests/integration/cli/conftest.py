@@ -26,6 +26,7 @@ SECRETS = {
     "PAGERDUTY_ROUTING_KEY": "canary0routing0key00000000000000",
     "PAGERDUTY_WEBHOOK_SECRET": "canary-webhook-secret",
     "SLACK_BOT_TOKEN": "xoxb-canary-000000000000",
+    "SLACK_SIGNING_SECRET": "canary-signing-secret",
 }
 
 #: Nothing in it to remark upon.

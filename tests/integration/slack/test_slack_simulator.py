@@ -221,3 +221,9 @@ def test_many_posts_at_once_lose_nothing(slack, bot, card):
     replies = slack.thread(ref)[1:]
     assert sorted(int(each.text) for each in replies) == list(range(40))
     assert len({each.ts for each in replies}) == 40
+
+
+def test_a_person_at_a_terminal_presses_and_is_told_when_there_is_no_button(slack):
+    answer = httpx.post(f"{slack.url}/_sim/press", data={"action": "approve"})
+    assert answer.status_code == 404
+    assert "no message has a button oncall:approve" in answer.text
