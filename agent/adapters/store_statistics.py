@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,11 +32,12 @@ class StoredStatistics:
     def statistics(self, since: datetime, until: datetime) -> Statistics:
         """How incidents ended that ended in the period, and what called for humans."""
         with self.database.reading() as connection:
+            counted = _counted(connection, since, until, self._seconds())
             return Statistics(
                 since,
                 until,
-                days=_days(connection, since, until),
-                runbooks=_runbooks(connection, since, until, seconds=self._seconds()),
+                days=_days(counted),
+                runbooks=_runbooks(counted)[:_MOST],
                 services=_services(connection, since, until),
                 hours=_hours(connection, since, until),
                 wanted=_wanted(connection, since, until),
@@ -43,12 +46,12 @@ class StoredStatistics:
     def ends(self, since: datetime, until: datetime) -> Sequence[Ends]:
         """How incidents ended, by day; days on which none did are left out."""
         with self.database.reading() as connection:
-            return _days(connection, since, until)
+            return _days(_counted(connection, since, until, self._seconds()))
 
     def runbook_records(self, since: datetime, until: datetime) -> Mapping[str, RunbookRecord]:
         """How each runbook did, by its id."""
         with self.database.reading() as connection:
-            found = _runbooks(connection, since, until, seconds=self._seconds(), most=None)
+            found = _runbooks(_counted(connection, since, until, self._seconds()))
         return {each.runbook: each for each in found}
 
     def _seconds(self) -> sa.ColumnElement[float]:
@@ -64,7 +67,8 @@ def _ended_in(since: datetime, until: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(
         incidents.c.ended_at >= stamp(since),
         incidents.c.ended_at < stamp(until),
-        is_one_of(incidents.c.status, _ENDS),
+        # a status alone names most of the table: SQLite is to look by time, so it is given no index for it
+        is_one_of(incidents.c.status.concat(""), _ENDS),
         incidents.c.source != MANUAL_SOURCE,
     )
 
@@ -73,51 +77,49 @@ def _count_of(status: str) -> sa.ColumnElement[int]:
     return sa.func.sum(sa.case((incidents.c.status == sa.literal_column(f"'{status}'"), 1), else_=0))
 
 
-def _days(connection: sa.Connection, since: datetime, until: datetime) -> tuple[Ends, ...]:
+def _counted(
+    connection: sa.Connection, since: datetime, until: datetime, seconds: sa.ColumnElement[float]
+) -> Sequence[sa.Row[Any]]:
+    """One walk over the incidents, by day and runbook: what both are made of."""
     day = sa.func.substr(incidents.c.ended_at, 1, 10).label("day")
-    query = (
-        sa.select(day, *(_count_of(status).label(status) for status in _ENDS))
-        .where(_ended_in(since, until))
-        .group_by(day)
-        .order_by(day)
-    )
-    return tuple(
-        Ends(date.fromisoformat(row.day), row.resolved, row.escalated, row.stood_down)
-        for row in connection.execute(query)
-    )
-
-
-def _runbooks(
-    connection: sa.Connection,
-    since: datetime,
-    until: datetime,
-    *,
-    seconds: sa.ColumnElement[float],
-    most: int | None = _MOST,
-) -> tuple[RunbookRecord, ...]:
-    count = sa.func.count().label("total")
     resolved_s = sa.case((incidents.c.status == sa.literal_column("'resolved'"), seconds))
     query = (
         sa.select(
+            day,
             incidents.c.runbook_id,
-            count,
             *(_count_of(status).label(status) for status in _ENDS),
-            sa.func.avg(resolved_s).label("mean_s"),
+            sa.func.sum(resolved_s).label("resolved_s"),
         )
-        .where(_ended_in(since, until), incidents.c.runbook_id != "")
-        .group_by(incidents.c.runbook_id)
-        .order_by(count.desc(), incidents.c.runbook_id)
+        .where(_ended_in(since, until))
+        .group_by(day, incidents.c.runbook_id)
     )
-    return tuple(
+    return connection.execute(query).all()
+
+
+def _days(rows: Sequence[sa.Row[Any]]) -> tuple[Ends, ...]:
+    found: dict[str, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(row.day, Counter()).update({name: getattr(row, name) for name in _ENDS})
+    return tuple(Ends(date.fromisoformat(day), **found[day]) for day in sorted(found))
+
+
+def _runbooks(rows: Sequence[sa.Row[Any]]) -> tuple[RunbookRecord, ...]:
+    """The busiest first."""
+    found: dict[str, Counter[str]] = {}
+    took_s: dict[str, float] = {}
+    for row in rows:
+        if row.runbook_id:
+            found.setdefault(row.runbook_id, Counter()).update({name: getattr(row, name) for name in _ENDS})
+            took_s[row.runbook_id] = took_s.get(row.runbook_id, 0.0) + float(row.resolved_s or 0.0)
+    records = (
         RunbookRecord(
-            row.runbook_id,
-            row.resolved,
-            row.escalated,
-            row.stood_down,
-            float(row.mean_s) if row.mean_s is not None else None,
+            runbook,
+            **ends,
+            mean_s=took_s[runbook] / ends["resolved"] if ends["resolved"] else None,
         )
-        for row in connection.execute(query if most is None else query.limit(most))
+        for runbook, ends in found.items()
     )
+    return tuple(sorted(records, key=lambda each: (-each.total, each.runbook)))
 
 
 def _escalated_in(since: datetime, until: datetime) -> sa.ColumnElement[bool]:

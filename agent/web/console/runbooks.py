@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from agent.domain.stops import words
 from agent.library.lint import lint
 from agent.pipeline import earned
 from agent.pipeline.telling import Teller
+from agent.reports.statistics import RunbookRecord
 from agent.web import identity
 from agent.web.console.words import visible
 
@@ -36,72 +37,91 @@ _TO_NOW = timedelta(seconds=1)
 
 
 def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
-    """The list and a page each."""
+    """The list, and for each a page and what it may do alone."""
+    shelf = _Shelf(parts, frame)
 
     @routes.get("/runbooks")
     def runbooks() -> Response:
-        actor = frame.viewer()
-        now = frame.now()
+        return shelf.listed()
+
+    @routes.get("/runbooks/<path:runbook_id>")
+    def runbook(runbook_id: str) -> Response:
+        return shelf.page(frame.viewer(), shelf.found(runbook_id))
+
+    @routes.post("/runbooks/<path:runbook_id>/promote")
+    def promote(runbook_id: str) -> AnyResponse:
+        return shelf.give(identity.signed_in(parts, Deed.PROMOTE), runbook_id, is_more=True)
+
+    @routes.post("/runbooks/<path:runbook_id>/demote")
+    def demote(runbook_id: str) -> AnyResponse:
+        # less is a responder's, like a stop
+        return shelf.give(identity.signed_in(parts, Deed.STOP), runbook_id, is_more=False)
+
+
+class _Shelf:
+    """One request each."""
+
+    def __init__(self, parts: WebParts, frame: Frame) -> None:
+        self._parts = parts
+        self._frame = frame
+
+    def listed(self) -> Response:
+        actor, parts = self._frame.viewer(), self._parts
         library = parts.library.snapshot
-        default = parts.config.runbooks.default_autonomy
-        return frame.page(
+        by_title = sorted(library.runbooks.values(), key=lambda runbook: runbook.title.casefold())
+        return self._frame.page(
             "runbooks.html",
             actor,
-            found=[
-                (each, each.autonomy_or(default), len(lint(each)))
-                for each in sorted(library.runbooks.values(), key=lambda runbook: runbook.title.casefold())
-            ],
+            found=[(each, len(lint(each))) for each in by_title],
             broken=library.broken,
             documentation=library.documentation,
-            records=parts.store.runbook_records(now - _RECORD, now + _TO_NOW),
+            records=self._records(),
             levels={
-                row["runbook"]: row["level"]
-                for row in earned.listed(parts.store, parts.config, library.runbooks.values())
+                row["runbook"]: row["level"] for row in earned.listed(parts.store, parts.config, by_title)
             },
             folder=parts.config.runbooks.path,
         )
 
-    @routes.get("/runbooks/<path:runbook_id>")
-    def runbook(runbook_id: str) -> Response:
-        return page(runbook_id, frame.viewer())
-
-    @routes.post("/runbooks/<path:runbook_id>/<any(promote, demote):deed>")
-    def give(runbook_id: str, deed: str) -> AnyResponse:
-        is_more = deed == "promote"
-        # less is a responder's, like a stop
-        actor = identity.signed_in(parts, Deed.PROMOTE if is_more else Deed.STOP)
-        found, why = known(runbook_id), words(request.form.get("why", ""))
-        if not why:
-            return page(runbook_id, actor, problem="say why: it is kept with its record", status=400)
-        teller = Teller(parts.store, parts.redactor, parts.config.channels())
-        change = earned.promote if is_more else earned.demote
-        given = change(teller, parts.config, found, to=None, by=str(actor), why=why, actor=actor)
-        if not isinstance(given, Autonomy):
-            return page(runbook_id, actor, problem=given, status=409)
-        parts.notify()
-        return redirect(f"/console/runbooks/{quote(found.id)}", 303)
-
-    def known(runbook_id: str) -> Runbook:
-        found = parts.library.runbooks.get(runbook_id)
+    def found(self, runbook_id: str) -> Runbook:
+        """The usable one with this id."""
+        found = self._parts.library.runbooks.get(runbook_id)
         if found is None:
             abort(404, f"there is no runbook {runbook_id[:200]}; it may be broken, or gone: see the list")
         return found
 
-    def page(runbook_id: str, actor: Actor, *, problem: str = "", status: int = 200) -> Response:
-        found, now = known(runbook_id), frame.now()
-        return frame.page(
+    def page(self, actor: Actor, runbook: Runbook, *, problem: str = "", status: int = 200) -> Response:
+        parts = self._parts
+        return self._frame.page(
             "runbook.html",
             actor,
             status=status,
-            runbook=found,
-            rendered=rendered(found.text),
-            findings=lint(found),
-            priced=_priced(parts.priced(found), found),
-            standing=earned.listed(parts.store, parts.config, [found])[0],
             problem=problem,
-            record=parts.store.runbook_records(now - _RECORD, now + _TO_NOW).get(found.id),
-            runs=parts.store.incidents_found(IncidentsAsked(runbook=found.id, limit=_LAST_RUNS)),
+            runbook=runbook,
+            rendered=rendered(runbook.text),
+            findings=lint(runbook),
+            priced=_priced(parts.priced(runbook), runbook),
+            standing=earned.listed(parts.store, parts.config, [runbook])[0],
+            record=self._records().get(runbook.id),
+            runs=parts.store.incidents_found(IncidentsAsked(runbook=runbook.id, limit=_LAST_RUNS)),
         )
+
+    def give(self, actor: Actor, runbook_id: str, *, is_more: bool) -> AnyResponse:
+        """One level more or less, with a reason."""
+        parts, runbook = self._parts, self.found(runbook_id)
+        why = words(request.form.get("why", ""))
+        if not why:
+            return self.page(actor, runbook, problem="say why: it is kept with its record", status=400)
+        teller = Teller(parts.store, parts.redactor, parts.config.channels())
+        change = earned.promote if is_more else earned.demote
+        given = change(teller, parts.config, runbook, to=None, by=str(actor), why=why, actor=actor)
+        if not isinstance(given, Autonomy):
+            return self.page(actor, runbook, problem=given, status=409)
+        parts.notify()
+        return redirect(f"/console/runbooks/{quote(runbook.id)}", 303)
+
+    def _records(self) -> Mapping[str, RunbookRecord]:
+        now = self._frame.now()
+        return self._parts.store.runbook_records(now - _RECORD, now + _TO_NOW)
 
 
 def rendered(text: str) -> Markup:
