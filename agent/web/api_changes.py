@@ -75,7 +75,7 @@ class _Changes:
 
     def decide(self, incident_id: str, *, approved: bool) -> Response:
         body = bodies.read(bodies.Approval if approved else bodies.Answer)
-        actor = identity.actor(self._parts, Deed.APPROVE)
+        actor = identity.actor(self._parts, Deed.APPROVE if approved else Deed.STAND_DOWN)
         incident = incident_or_404(self._parts, incident_id)
         answer = answers.decide(
             self._store,

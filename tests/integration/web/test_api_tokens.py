@@ -75,6 +75,16 @@ def test_a_token_may_do_what_its_role_and_its_owners_role_both_may(site: Site) -
     assert post(site, resume, {}, token(site, "alice")).status_code == 200
 
 
+def test_whoever_may_not_approve_may_still_say_no(site: Site) -> None:
+    incident, secret = site.escalated(), token(site, "bob")
+    said = {"plan_hash": "0" * 64}
+    answers = [post(site, f"/incidents/{incident.id}/{word}", said, secret) for word in ("approve", "reject")]
+    assert [answer.status_code for answer in answers] == [
+        403,
+        409,
+    ]  # it is too late, but it was theirs to say
+
+
 def test_a_smaller_role_in_the_configuration_counts_for_tokens_that_are_out(site: Site) -> None:
     secret = token(site)
     site.settings["people"] = [{"name": "alice", "role": "viewer"}]
