@@ -187,7 +187,7 @@ def checked_rules(rules: tuple[RuleSection, ...]) -> tuple[RuleSection, ...]:
         raise ValueError(f"two rules are called {twice}; give each its own name")
     if not rules[-1].match.any:
         raise ValueError(
-            f"the last rule ({rules[-1].name}) does not hold for everything: an escalation could be nobody's; "
+            f"the last rule ({rules[-1].name}) does not hold for everything: some would be nobody's; "
             "add {name: rest, match: {any: true}, route_to: team:on-call} below it"
         )
     early = next((rule.name for rule in rules[:-1] if rule.match.any), None)

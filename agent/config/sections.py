@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from agent.config.addresses import VendorUrl, is_loopback
 from agent.config.approval import ApprovalSection, AutonomySection
 from agent.config.base import Positive, Seconds, Section
 from agent.config.calendar import FreezeSection
 from agent.config.console import ConsoleSection
 from agent.config.escalation import BusinessHoursSection, Rules, SlaSection, one_spelling, reaches_nobody
 from agent.config.limits import Limits
+from agent.config.mail import Mail
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.secrets import Secret, SecretReference
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
@@ -25,32 +26,12 @@ from agent.domain.people import Person
 from agent.domain.runbook import Autonomy
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address never leaves this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _vendor_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme == "https" and parts.hostname:
-        return value
-    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
-        return value
-    raise ValueError("must be an https:// URL (plain http:// only for a loopback host)")
-
-
 def _database_url(value: str) -> str:
     if value.startswith(("sqlite:///", "postgresql://")):
         return value
     raise ValueError("must start with sqlite:/// or postgresql://")
 
 
-VendorUrl = Annotated[str, AfterValidator(_vendor_url)]
 
 
 class Server(Section):
@@ -239,26 +220,6 @@ class EscalationSection(Section):
     sla: SlaSection = SlaSection()
     business_hours: BusinessHoursSection | None = None
     routing: Rules = ()
-
-
-class Mail(Section):
-    """The server that takes e-mail; unencrypted only where it never leaves this machine."""
-
-    host: Annotated[str, Field(min_length=1, max_length=255)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 587
-    security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str = ""
-    password: SecretReference | None = None
-    sender: Annotated[str, Field(min_length=3, max_length=320)] = "oncall-agent@example.com"
-    timeout_s: Seconds = 10.0
-
-    @model_validator(mode="after")
-    def _is_safe(self) -> Mail:
-        if self.security == "none" and not is_loopback(self.host):
-            raise ValueError("security: none is for a loopback host only; write starttls or tls")
-        if bool(self.username) != (self.password is not None):
-            raise ValueError("give both username and password, or neither")
-        return self
 
 
 class Intake(Section):

@@ -39,7 +39,12 @@ EVENT_LATE_AFTER = timedelta(minutes=2)
 
 _MOST = 20
 
-_WHERE = {Channel.CHAT: "Slack", Channel.DESK: "PagerDuty's REST API"}
+_WHERE = {
+    Channel.CHAT: "Slack",
+    Channel.DESK: "PagerDuty's REST API",
+    Channel.MAIL: "the mail server",
+    Channel.NOTICE: "further channels of Slack",
+}
 
 
 class Lateness:

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from agent.config.sections import Kubernetes, is_loopback
+from agent.config.addresses import is_loopback
+from agent.config.sections import Kubernetes
 from agent.domain.errors import ConfigError, ConfigProblem
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import alembic.command
@@ -19,6 +20,7 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.limits import Charge, Scope, WindowLimit
+from agent.domain.queue import QueueFilter
 from agent.domain.records import AttemptKey, Unfinished
 
 FLUSH = EffectClass.CACHE_OPERATION
@@ -110,3 +112,22 @@ def test_the_upgrade_can_be_taken_back(old: Store) -> None:
         names = {each["name"] for each in sa.inspect(connection).get_columns("charges")}
     assert "namespace" not in names
     old.migrate()
+
+
+def test_what_waited_for_a_human_before_an_upgrade_has_its_place_and_wakes_nobody(
+    old: Store, clock: FakeClock
+) -> None:
+    row = {
+        "incident_id": "inc-1", "trigger": "no_match", "reason": "no runbook", "severity": "critical",
+        "dedup_key": "k", "summary": "s", "status": "open", "created_at": stamp(clock.now()),
+    }  # fmt: skip
+    with old.database.writing() as connection:
+        columns = [sa.column(name) for name in row]
+        connection.execute(sa.table("escalations", *columns).insert().values(**row))
+    old.migrate()
+    item = old.queue_item("esc-1")
+    assert item is not None
+    assert (item.title, item.rank.value, item.target) == ("Redis", "critical", "team:on-call")
+    assert (item.deadline - clock.now()).total_seconds() == 900
+    assert old.queue_page(QueueFilter()).open == 1
+    assert not old.queue_due(clock.now() + timedelta(days=9), 10)
