@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from agent.adapters.archive_rows import link_of
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, event_of_row, incident_of_row
-from agent.adapters.store_schema import incidents, timeline
+from agent.adapters.store_schema import OPEN, escalations, incidents, is_one_of, timeline
 from agent.domain.incident import Incident, TimelineEvent
 from agent.domain.search import AuditAsked, IncidentsAsked
 
@@ -31,6 +32,16 @@ class StoredConsole:
         with self.database.reading() as connection:
             row = _LAST_SEQ.first(connection, {})
         return (row.seq if row is not None else None) or 0
+
+    def late_escalations(self, now: datetime) -> int:
+        """How many open escalations are over their time."""
+        query = (
+            sa.select(sa.func.count())
+            .select_from(escalations)
+            .where(is_one_of(escalations.c.status, OPEN), escalations.c.deadline <= stamp(now))
+        )
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def incidents_found(self, asked: IncidentsAsked) -> Sequence[Incident]:
         """Newest first."""

@@ -211,6 +211,7 @@ def _violations(browser: Browser, axe: str, path: str) -> list[str]:
         "axe.run(document, {resultTypes: ['violations']}).then(done, (error) => done({error: String(error)}))"
     )
     assert "violations" in result, result
+    assert len(result["passes"]) > 10
     return [
         f"{path}: {each['impact']} {each['id']}: {json.dumps(each['nodes'][0]['html'])[:200]} "
         f"{each['nodes'][0]['failureSummary'][:300]}"

@@ -12,7 +12,6 @@ from agent.domain.people import Deed
 from agent.domain.queue import QueueFilter
 from agent.domain.search import IncidentsAsked
 from agent.domain.stops import StopAsked, StopScope, words
-from agent.escalations.sla import Light, light
 from agent.pipeline import stops
 from agent.pipeline.telling import Teller
 from agent.web import identity
@@ -81,7 +80,7 @@ def _page(parts: WebParts, frame: Frame, *, problem: str = "", status: int = 200
         running=running,
         ended=ended[:_SHOWN],
         queue=page.items,
-        counts=seams.Counts(page.open, sum(light(each, now) is Light.BREACHED for each in page.items)),
+        counts=seams.Counts(page.open, store.late_escalations(now)),
         ended_alone=sum(each.resolved for each in day),
         ended_all=sum(each.total for each in day),
         known_runbooks=sorted(parts.library.runbooks),

@@ -12,7 +12,7 @@ from agent.domain.records import CHOICE
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many escalations are open, and how many of those shown are over their time."""
+    """How many escalations are open, and how many of them are over their time."""
 
     open: int
     breached: int

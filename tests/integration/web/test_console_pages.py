@@ -31,6 +31,15 @@ def test_now_shows_what_waits_for_whom_and_until_when(site: Site) -> None:
     assert "left</time>" in page.text
 
 
+def test_now_counts_everything_that_is_late(site: Site) -> None:
+    for number in range(12):
+        site.world.page(title=f"Nobody knows {number}", source_id=f"P{number}", severity=Severity.CRITICAL)
+    vera = Visitor(site, "vera")
+    assert "in the queue ·" not in words_of(vera.get("/"))
+    site.world.clock.sleep(901)
+    assert "12 in the queue · 12 late" in words_of(vera.get("/"))
+
+
 def test_an_empty_console_says_what_to_do(site: Site) -> None:
     visitor = Visitor(site, "vera")
     for path in ("/", "/incidents", "/queue", "/mine", "/analytics", "/runbooks"):
