@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -96,24 +97,27 @@ class Browser:
 
     def sees(self, words: str) -> None:
         """Wait until the page says it."""
-        self._until(lambda: words in self.text, f"{words!r} in:\n{self.text[:2000]}")
+        self._until(lambda: words in self.text, repr(words))
 
     @property
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def find(self, selector: str) -> WebElement:
-        self._until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), f"{selector} on the page")
+        self._until(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def press(self, words: str, within: str = "main") -> None:
         """Press the link or button that is called so."""
+        self._until(lambda: self._pressed(words, within), f"something to press called {words!r}")
+
+    def _pressed(self, words: str, within: str) -> bool:
         for element in self.driver.find_elements(By.CSS_SELECTOR, f"{within} :is(a, button, summary, label)"):
             if element.text.split("\n")[0].strip() == words and element.is_displayed():
                 self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
                 element.click()
-                return
-        raise AssertionError(f"nothing is called {words!r} in {within}: {self.text[:1500]}")
+                return True
+        return False
 
     def type(self, name: str, words: str) -> None:
         field = self.find(f"main [name={name}]")
@@ -157,7 +161,14 @@ class Browser:
         self.driver.execute_script("window.marked = true")
 
     def _until(self, condition: Callable[[], object], what: str) -> None:
-        WebDriverWait(self.driver, 15, poll_frequency=0.05).until(lambda _: condition(), f"not seen: {what}")
+        """A page that changes while it is looked at is looked at again."""
+        waiting = WebDriverWait(
+            self.driver, 15, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]
+        )
+        try:
+            waiting.until(lambda _: condition())
+        except TimeoutException as error:
+            raise AssertionError(f"not seen: {what}, in:\n{self.text[:2000]}") from error
 
 
 @pytest.fixture(scope="package")
