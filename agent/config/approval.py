@@ -46,3 +46,4 @@ class AutonomySection(Section):
 
     promote_after: Annotated[int, Field(ge=1, le=1000)] = 5
     demote_on: tuple[Literal["failure", "recurrence", "change"], ...] = ("failure", "recurrence", "change")
+    demote_stated: bool = False

@@ -74,7 +74,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """An incident ended in a way that says something about its runbook. `demotes`: as configured."""
+    """An incident ended in a way that says something about its runbook.
+
+    `demotes`: as configured; `demotes_stated`: also what was never earned here, but stated by the file.
+    """
 
     runbook_id: str
     bounds: Bounds
@@ -83,6 +86,7 @@ class RunEnded:
     why: str = ""
     promote_after: int = 5
     demotes: bool = True
+    demotes_stated: bool = False
     in_chat: bool = False
 
 
@@ -182,8 +186,9 @@ def _after_run(known: Standing, event: RunEnded, now: datetime) -> After:
 
 def _after_failure(kept: Standing, event: RunEnded, now: datetime) -> After:
     lost = replace(kept, in_a_row=0, proposed=None)
+    has_it_to_lose = kept.level is not None or event.demotes_stated
     runs_alone = level_of(kept, event.bounds) is Autonomy.AUTO
-    if runs_alone and event.demotes and event.ran is not Ran.REJECTED:
+    if runs_alone and has_it_to_lose and event.demotes and event.ran is not Ran.REJECTED:
         down = replace(lost, level=Autonomy.APPROVE, since=now, by="agent", why=event.why)
         text = f"⬇️ {event.runbook_id} runs alone no more, it needs an approval from now on: {event.why}"
         return After(down, _news(down, text))

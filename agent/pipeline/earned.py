@@ -70,7 +70,9 @@ def _without(values: Mapping[str, object], *names: str) -> Mapping[str, object]:
 def bounds_of(config: Config, runbook: Runbook) -> Bounds:
     """What the file and the configuration say now."""
     default = config.runbooks.default_autonomy
-    return Bounds(effects_of_file(runbook), runbook.autonomy_or(default), runbook.bound, default)
+    start = runbook.autonomy_or(default)
+    again = default if config.autonomy.demote_stated else start
+    return Bounds(effects_of_file(runbook), start, runbook.bound, again)
 
 
 def level(config: Config, standing: Standing | None, runbook: Runbook) -> Autonomy:
@@ -148,6 +150,7 @@ def _event(context: Context, incident: Incident, runbook: Runbook, ran: Ran, why
         why,
         promote_after=settings.promote_after,
         demotes=("recurrence" if ran is Ran.RECURRED else "failure") in settings.demote_on,
+        demotes_stated=settings.demote_stated,
         in_chat=Channel.CHAT in context.channels,
     )
 

@@ -70,8 +70,6 @@ def test_the_same_alert_for_the_third_time_runs_nothing_and_draws_the_pattern(ag
     agent.runbook("redis-down", FAILING)
     # else it would belong to the page that is open, for five minutes
     agent.overrides["intake"] = {"storm_s": 0}
-    # else the second one would wait for an approval, because the first one failed
-    agent.overrides["autonomy"] = {"demote_on": []}
     agent.start()
 
     def again() -> dict[str, Any]:

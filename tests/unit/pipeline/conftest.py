@@ -213,7 +213,6 @@ class World:
 
 SETTINGS: dict[str, Any] = {
     "runbooks": {"default_autonomy": "auto"},
-    "autonomy": {"demote_on": []},
     "execution": {"retry_delay_s": 0},
     "pagerduty": {},
     "slack": {},

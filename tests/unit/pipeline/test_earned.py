@@ -25,7 +25,8 @@ ALL = ["failure", "recurrence", "change"]
 
 @pytest.fixture
 def world(world: World) -> World:
-    world.configure(runbooks={"default_autonomy": "approve"}, autonomy={"promote_after": 3, "demote_on": ALL})
+    autonomy = {"promote_after": 3, "demote_on": ALL, "demote_stated": True}
+    world.configure(runbooks={"default_autonomy": "approve"}, autonomy=autonomy)
     return world
 
 
@@ -214,6 +215,25 @@ def test_what_an_approver_promoted_is_lost_with_a_changed_file(world: World) -> 
 def test_a_published_runbook_may_go_alone_from_its_first_run(world: World) -> None:
     written(world, limits="- requires_human_approval: false")
     assert ran(world, approved=None).status is Status.RESOLVED
+
+
+def test_what_its_file_states_is_not_lost_by_a_failure_unless_asked(world: World) -> None:
+    world.configure(runbooks={"default_autonomy": "approve"}, autonomy={"demote_on": ALL})
+    written(world, "auto")
+    ran(world, "LOADING", approved=None)
+    assert ran(world, approved=None).status is Status.RESOLVED
+    written(world, "auto", steps=STEPS.replace("Attempts: 1", "Attempts: 2"))
+    assert ran(world, approved=None).status is Status.RESOLVED
+
+
+def test_what_was_earned_is_lost_by_a_failure_in_any_case(world: World) -> None:
+    world.configure(runbooks={"default_autonomy": "approve"}, autonomy={"promote_after": 3, "demote_on": ALL})
+    written(world)
+    for _ in range(3):
+        ran(world)
+    promoted(world)
+    ran(world, "LOADING", approved=None)
+    assert level(world) is Autonomy.APPROVE
 
 
 def test_what_is_not_to_demote_does_not(world: World) -> None:
