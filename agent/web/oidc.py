@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -56,6 +56,9 @@ _LEEWAY_S = 60
 
 _TIMEOUT_S = 5.0
 
+#: Anybody may begin a sign-in, and a provider that hangs holds a thread for each: webhooks need them too.
+_MOST_AT_ONCE = 2
+
 #: A provider changes its keys and addresses now and then.
 _METADATA_S = 3_600.0
 
@@ -84,11 +87,28 @@ class SingleSignOn:
         self._door = door
         self._section = section
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._client: FlaskOAuth2App | None = None
         self._made_at = 0.0
 
     def start(self, place: str, visitor: str) -> AnyResponse:
         """Send the browser to the provider."""
+        return self._in_a_place(lambda: self._start(place, visitor))
+
+    def back(self) -> AnyResponse:
+        """The browser is back from there; with proof, or with an error."""
+        return self._in_a_place(self._back)
+
+    def _in_a_place(self, answer: Callable[[], AnyResponse]) -> AnyResponse:
+        """Its answer, if there is room; else the page that says so, at once."""
+        if not self._places.acquire(blocking=False):
+            return self._door.busy()
+        try:
+            return answer()
+        finally:
+            self._places.release()
+
+    def _start(self, place: str, visitor: str) -> AnyResponse:
         g.oidc = {"place": place, "visitor": visitor}
         callback = self._parts.config.server.public_url.rstrip("/") + CALLBACK
         try:
@@ -97,8 +117,7 @@ class SingleSignOn:
             return self._failed(502, f"{self._section.label} cannot be reached right now", error)
         return self._door.remember_visitor(answer, visitor)
 
-    def back(self) -> AnyResponse:
-        """The browser is back from there; with proof, or with an error."""
+    def _back(self) -> AnyResponse:
         g.oidc = {"place": "/console/", "visitor": self._door.visitor()}
         try:
             claims = self._claims()

@@ -122,7 +122,7 @@ class Door:
             return self.page(403, place=place, name=name, problem=_OUTDATED)
         with passwords.place() as has_room:
             if not has_room:
-                return self._later(self.page(503, place=place, name=name, problem=_BUSY), 1)
+                return self.busy(place=place, name=name)
             outcome = self._checked(name, request.form.get("password", ""))
         if isinstance(outcome, TooMany):
             left_s = max(1.0, (outcome.until - self._now()).total_seconds())
@@ -132,6 +132,10 @@ class Door:
             return self.page(401, place=place, name=name, problem=_WRONG)
         newcomer = Newcomer(outcome, Proof.PASSWORD, self.address(), request.user_agent.string)
         return self.let_in(newcomer, place)
+
+    def busy(self, *, place: str = "/console/", name: str = "") -> AnyResponse:
+        """The page of those for whom there is no room right now."""
+        return self._later(self.page(503, place=place, name=name, problem=_BUSY), 1)
 
     def let_in(self, newcomer: Newcomer, place: str) -> AnyResponse:
         """With a new session, whatever the browser brought: nobody can have prepared it for them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -359,3 +360,15 @@ def test_nothing_secret_is_logged_or_kept(
     text = logged()
     assert provider.client_secret not in text
     assert state not in text
+
+
+def test_a_provider_that_hangs_holds_two_threads_of_the_web_server_at_most(
+    site: Site, provider: OidcSimulator
+) -> None:
+    provider.misbehave(Fault(0, "/.well-known", times=-1, delay_s=1.0))
+    clients = [browser(site) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(begin, clients))
+    busy = [each for each in answers if each.status_code == 503]
+    assert len(busy) == 6
+    assert all(each.headers["Retry-After"] == "1" for each in busy)
