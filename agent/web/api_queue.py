@@ -49,7 +49,9 @@ def blueprint(parts: WebParts) -> Blueprint:
     @routes.get("/report")
     def report() -> Response:
         now = parts.store.clock.now()
-        return counter.shown(as_json(parts.store.queue_report(now - timedelta(days=_days()), now)))
+        since = now - timedelta(days=_days())
+        with parts.room.taken():
+            return counter.shown(as_json(parts.store.queue_report(since, now)))
 
     @routes.get("/<item_id>")
     def one(item_id: str) -> Response:

@@ -38,6 +38,7 @@ from agent.web import (
     webhooks,
 )
 from agent.web.metrics import Metrics
+from agent.web.room import Room
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,6 +69,7 @@ class WebParts:
     pulse: Pulse = field(default_factory=lambda: Pulse(SystemClock()))
     started_at: float = field(default_factory=time.monotonic)
     metrics: Metrics = field(default_factory=Metrics)
+    room: Room = field(default_factory=Room)
 
 
 def create_app(parts: WebParts) -> Flask:

@@ -33,8 +33,9 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
         period = next((each for each in _PERIODS if str(each) == request.args.get("period")), 30)
         until = frame.now() + timedelta(seconds=1)
         since = until - timedelta(days=period)
-        counted = parts.store.statistics(since, until)
-        report = parts.store.queue_report(since, until)
+        with parts.room.taken():
+            counted = parts.store.statistics(since, until)
+            report = parts.store.queue_report(since, until)
         stats = replace(counted, days=without_gaps(counted.days, since, until))
         return frame.page(
             "analytics.html",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
         actor = identity.signed_in(parts, Deed.VIEW)
         outcome: Intact | Tampered | str
         try:
-            outcome = verify_against(parts.config.audit_path(), parts.store)
+            with parts.room.taken():
+                outcome = verify_against(parts.config.audit_path(), parts.store)
         except StoreError as error:
             outcome = str(error)
         return _page(parts, frame, actor, outcome=outcome)
@@ -45,14 +47,19 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
         frame.viewer()
         name = f"audit-{frame.now():%Y%m%d-%H%M%S}.jsonl"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(_lines(parts, _asked()), mimetype="application/jsonl", headers=headers)
+        asked = _asked()
+        parts.room.take()  # a reader who takes their time holds a thread for as long
+        answer = Response(_lines(parts, asked), mimetype="application/jsonl", headers=headers)
+        answer.call_on_close(parts.room.give_back)
+        return answer
 
 
 def _page(
     parts: WebParts, frame: Frame, actor: Actor, *, outcome: Intact | Tampered | str | None = None
 ) -> Response:
     asked = _asked()
-    found = parts.store.entries_found(asked)
+    with parts.room.taken() if asked.text or asked.actor else nullcontext():
+        found = parts.store.entries_found(asked)
     return frame.page(
         "audit.html",
         actor,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, abort, request
 
+from agent.adapters.patience import until
 from agent.domain.errors import StoreError
 from agent.web import identity
 
@@ -24,6 +25,9 @@ _MOST_HELD = 2
 
 _HELD_S = 20.0
 _LOOK_S = 0.4
+
+#: A stream goes on after its request was answered, so nothing else bounds how long the store may take.
+_ANSWER_S = 1.0
 _RETRY_MS = 2_000
 
 
@@ -69,6 +73,7 @@ def _wait(parts: WebParts, known: int) -> int:
 def _last_seq(parts: WebParts, known: int) -> int:
     """A store that is away has not changed: the page is asked again, and tells it then."""
     try:
-        return parts.store.last_seq()
+        with until(time.monotonic() + _ANSWER_S):
+            return parts.store.last_seq()
     except StoreError:
         return known

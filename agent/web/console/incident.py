@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,8 @@ class _Desk:
             runbook=clean(given.get("runbook", "")).strip()[:200],
             after=clean(given.get("after", "")),
         )
-        found = self._store.incidents_found(asked)
+        with self._parts.room.taken() if asked.text else nullcontext():
+            found = self._store.incidents_found(asked)
         return self._frame.page(
             "incidents.html",
             actor,
