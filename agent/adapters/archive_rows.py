@@ -1,6 +1,7 @@
 """One incident with everything that belongs to it, as JSON and back: what an archive holds a line of.
 
-Every table that has an `incident_id` belongs to the incident, so that a new one is never forgotten. JSON
+An escalation that has no incident of ours is a line as well. Every table that has an `incident_id` belongs
+to the incident or to such an escalation, so that a new one is never forgotten. JSON
 that is kept as text stands in the archive as JSON; the timeline stands in it as the links of the audit chain.
 """
 
@@ -17,6 +18,7 @@ from agent.adapters.packing import unpack
 from agent.adapters.store_schema import (
     attempts,
     deliveries,
+    escalations,
     incidents,
     metadata,
     outbox,
@@ -35,31 +37,46 @@ BELONGING = tuple(
 #: Text that is JSON.
 _NESTED = frozenset(
     {incidents.c.alert, incidents.c.plan, incidents.c.match_reasons, attempts.c.attempt, outbox.c.message,
-     deliveries.c.event}
+     deliveries.c.event, escalations.c.facts}
 )  # fmt: skip
 
 Line = dict[str, Any]
 
 
 def bundles(connection: sa.Connection, ids: Sequence[str]) -> Iterator[Line]:
-    """A line for each incident, in the order of the ids."""
+    """A line for each incident, or escalation without one, in the order of the ids."""
     found = {row.id: row for row in connection.execute(sa.select(incidents).where(incidents.c.id.in_(ids)))}
     links = _grouped(connection, timeline, ids)
     belonging = {table: _grouped(connection, table, ids) for table in BELONGING}
     writes = _own_writes(connection, [row.source_id for row in found.values()])
-    for incident_id in ids:
-        row = found[incident_id]
+    for story in ids:
+        row = found.get(story)
+        written = () if row is None else writes.get(row.source_id, ())
         yield {
-            "type": "incident",
-            "format": FORMAT,
-            "incident": as_json(incidents, row),
-            "timeline": [link_of(each) for each in links.get(incident_id, ())],
+            **_head(story, row),
+            "timeline": [link_of(each) for each in links.get(story, ())],
             **{
-                table.name: [as_json(table, each) for each in rows.get(incident_id, ())]
+                table.name: [as_json(table, each) for each in rows.get(story, ())]
                 for table, rows in belonging.items()
             },
-            "own_writes": [as_json(own_writes, each) for each in writes.get(row.source_id, ())],
+            "own_writes": [as_json(own_writes, each) for each in written],
         }
+
+
+def _head(story: str, row: Any) -> Line:
+    if row is None:
+        return {"type": "escalation", "format": FORMAT, "id": story}
+    return {"type": "incident", "format": FORMAT, "incident": as_json(incidents, row)}
+
+
+def story_of(line: Mapping[str, Any]) -> str:
+    """The id of the incident, or escalation without one, whose line it is; "" for a runbook's."""
+    return str(line["incident"]["id"] if line["type"] == "incident" else line.get("id", ""))
+
+
+def revision_of(line: Mapping[str, Any]) -> str:
+    """The runbook that its incident ran by, if there is one."""
+    return str(line["incident"]["runbook_revision"] if line["type"] == "incident" else "")
 
 
 def revision_line(connection: sa.Connection, revision: str) -> Line | None:
@@ -71,7 +88,7 @@ def revision_line(connection: sa.Connection, revision: str) -> Line | None:
 
 
 def counts_of(line: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows each table has for the incident."""
+    """How many rows each table has for what the line is of."""
     return {table.name: len(line.get(table.name, ())) for table in (timeline, *BELONGING)}
 
 
@@ -80,7 +97,8 @@ def restore(connection: sa.Connection, line: Mapping[str, Any]) -> None:
     if line["type"] == "revision":
         connection.execute(revisions.insert(), [_as_row(revisions, line["revision"])])
         return
-    connection.execute(incidents.insert(), [_as_row(incidents, line["incident"])])
+    if line["type"] == "incident":
+        connection.execute(incidents.insert(), [_as_row(incidents, line["incident"])])
     rows = {table: [_as_row(table, each) for each in line.get(table.name, ())] for table in BELONGING}
     rows[timeline] = [_as_link_row(each) for each in line["timeline"]]
     rows[own_writes] = [_as_row(own_writes, each) for each in line["own_writes"]]

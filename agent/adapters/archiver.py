@@ -7,7 +7,7 @@ later archive is the whole story.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -60,6 +60,16 @@ class Report:
     bodies: int = 0
     webhooks: int = 0
     busy: bool = False
+    escalations: int = 0  # those that have no incident of ours
+
+    def and_gone(self, ids: Collection[str], escalations: Collection[str]) -> Report:
+        """With these that left the database."""
+        alone = sum(1 for each in ids if each in escalations)
+        return replace(
+            self,
+            incidents=self.incidents + len(ids) - alone,
+            escalations=self.escalations + alone,
+        )
 
 
 class Archiver:
@@ -93,15 +103,16 @@ class Archiver:
             log.error("retention_failed", error=str(error))  # noqa: TRY400
             return _AFTER_FAILURE_S
         if done != Report():
-            log.info("retention", incidents=done.incidents, archives=list(done.files), bodies=done.bodies,
-                     webhooks=done.webhooks)  # fmt: skip
+            log.info("retention", incidents=done.incidents, escalations=done.escalations,
+                     archives=list(done.files), bodies=done.bodies, webhooks=done.webhooks)  # fmt: skip
         return _EVERY_S
 
     def preview(self) -> Report:
         """What a pass would archive now; nothing is written."""
         limits = self._limits()
-        count = 0 if limits is None else sum(1 for _ in self._rows.archivable(limits))
-        return Report(incidents=count)
+        leaving = () if limits is None else tuple(self._rows.archivable(limits))
+        alone = sum(1 for each in leaving if each.is_alone)
+        return Report(incidents=len(leaving) - alone, escalations=alone)
 
     def run(self) -> Report:
         """Archive, delete, and give the room back."""
@@ -119,11 +130,10 @@ class Archiver:
             return Report()
         report = Report()
         for archive in self._rows.archives(unfinished=True):
-            report = replace(report, incidents=report.incidents + self._go_on(archive, limits))
+            report = self._go_on(report, archive, limits)
         leaving = self._rows.archivable(limits)
         while not self._should_stop() and (ended := list(islice(leaving, self._per_file))):
-            file, deleted = self._archive(ended, limits)
-            report = replace(report, incidents=report.incidents + deleted, files=(*report.files, file))
+            report = self._archive(report, ended, limits)
         return report
 
     def _limits(self) -> Limits | None:
@@ -140,55 +150,59 @@ class Archiver:
             runs_kept=self._config.matching.incomplete.runs,
         )
 
-    def _archive(self, ended: Sequence[Ended], limits: Limits) -> tuple[str, int]:
+    def _archive(self, report: Report, ended: Sequence[Ended], limits: Limits) -> Report:
         taken = _Taken()
         lines = self._lines([each.id for each in ended], taken)
-        written = self._folder.write(lines, first=ended[0].ended_at, last=ended[-1].ended_at)
+        times = [each.ended_at for each in ended]
+        written = self._folder.write(lines, first=min(times), last=max(times))
         new = NewArchive(
             file=written.path.name,
             sha256=written.sha256,
-            incidents=len(taken.counts),
+            incidents=len(taken.counts) - len(taken.escalations),
+            escalations=len(taken.escalations),
             entries=len(taken.links),
             ended_before=limits.ended_before,
             gaps=gaps_of(taken.links),
         )
         archive_id = self._rows.register(new)
-        return new.file, self._delete(archive_id, taken.counts, limits)
+        report = replace(report, files=(*report.files, new.file))
+        return self._delete(report, archive_id, taken, limits)
 
     def _lines(self, ids: Sequence[str], taken: _Taken) -> Iterator[Line]:
         """The runbooks before the incidents that ran by them."""
         told: set[str] = set()
         for start in range(0, len(ids), _READ_AT_ONCE):
             for line in self._rows.lines(ids[start : start + _READ_AT_ONCE]):
-                revision = line["incident"]["runbook_revision"]
+                revision = archive_rows.revision_of(line)
                 if revision and revision not in told:
                     told.add(revision)
                     yield from filter(None, [self._rows.revision_line(revision)])
                 taken.note(line)
                 yield line
 
-    def _go_on(self, archive: Archive, limits: Limits) -> int:
+    def _go_on(self, report: Report, archive: Archive, limits: Limits) -> Report:
         """Delete what a crash or a stop left of an archive."""
         if not self._folder.intact(archive.file, archive.sha256):
             log.error("archive_lost", file=archive.file, folder=str(self._folder.path))
             self._rows.lose(archive, "is not in its folder as it was written")
             self._rows.finished(archive.id)
-            return 0
+            return report
         taken = _Taken()
         for line in archive_file.read(self._folder.path / archive.file):
-            if line["type"] == "incident":
+            if archive_rows.story_of(line):
                 taken.note(line)
-        return self._delete(archive.id, taken.counts, limits)
+        return self._delete(report, archive.id, taken, limits)
 
-    def _delete(self, archive_id: int, counts: Mapping[str, Mapping[str, int]], limits: Limits) -> int:
-        left, deleted = list(counts), 0
+    def _delete(self, report: Report, archive_id: int, taken: _Taken, limits: Limits) -> Report:
+        left = list(taken.counts)
         while left and not self._should_stop():
             some, left = left[: self._pace.size], left[self._pace.size :]
             with self._pace:
-                deleted += self._rows.delete({each: counts[each] for each in some}, limits)
+                gone = self._rows.delete({each: taken.counts[each] for each in some}, limits)
+                report = report.and_gone(gone, taken.escalations)
         if not left:
             self._rows.finished(archive_id)
-        return deleted
+        return report
 
     def _drop_what_passes(self) -> tuple[int, int]:
         days = self._config.retention.raw_webhooks_days
@@ -218,11 +232,15 @@ class _Taken:
     """What is in an archive: rows of each table for each incident, and links of the chain."""
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    escalations: set[str] = field(default_factory=set)  # those of `counts` that have no incident
     links: list[Gap] = field(default_factory=list)
 
     def note(self, line: Line) -> None:
         """One more line."""
-        self.counts[line["incident"]["id"]] = archive_rows.counts_of(line)
+        story = archive_rows.story_of(line)
+        self.counts[story] = archive_rows.counts_of(line)
+        if line["type"] == "escalation":
+            self.escalations.add(story)
         links = line["timeline"]
         self.links += [Gap(link["seq"], link["seq"], link["prev"], link["hash"]) for link in links]
 

@@ -92,5 +92,5 @@ def _push(due: list[tuple[int, int, Entry, Iterator[Entry]]], place: int, source
 
 def _links(path: Path) -> list[Entry]:
     lines = archive_file.read(path)
-    links = (link for line in lines if line["type"] == "incident" for link in line["timeline"])
+    links = (link for line in lines for link in line.get("timeline", ()))
     return sorted(links, key=lambda link: int(link["seq"]))

@@ -52,10 +52,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An incident that may leave."""
+    """An incident that may leave, or a settled escalation that has none."""
 
     id: str
     ended_at: datetime
+    is_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class NewArchive:
     entries: int
     ended_before: datetime
     gaps: Sequence[Gap]
+    escalations: int = 0
 
 
 class StoredRetention:
@@ -89,7 +91,11 @@ class StoredRetention:
         self._database = store.database
 
     def archivable(self, limits: Limits) -> Iterator[Ended]:
-        """Incidents that may leave, those first that ended first."""
+        """What may leave: incidents, then escalations without one, of each those first that ended first."""
+        yield from self._over(limits)
+        yield from self._settled(limits)
+
+    def _over(self, limits: Limits) -> Iterator[Ended]:
         kept = _LastRuns(limits.runs_kept)
         place = ("", "")
         while rows := self._page(limits, place):
@@ -105,8 +111,21 @@ class StoredRetention:
         with self._database.reading() as connection:
             return connection.execute(query.limit(_PAGE)).all()
 
+    def _settled(self, limits: Limits) -> Iterator[Ended]:
+        order = (escalations.c.settled_at, escalations.c.incident_id)
+        query = sa.select(*order).where(_is_settled(limits)).order_by(*order).limit(_PAGE)
+        place = ("", "")
+        while True:
+            behind = sa.tuple_(*order) > sa.tuple_(*map(sa.literal, place))
+            with self._database.reading() as connection:
+                rows = connection.execute(query.where(behind)).all()
+            yield from (Ended(row.incident_id, moment(row.settled_at), is_alone=True) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            place = (rows[-1].settled_at, rows[-1].incident_id)
+
     def lines(self, ids: Sequence[str]) -> list[archive_rows.Line]:
-        """Everything about these incidents."""
+        """Everything about these incidents and escalations."""
         with self._database.reading() as connection:
             return list(archive_rows.bundles(connection, ids))
 
@@ -157,24 +176,28 @@ class StoredRetention:
             entry = Entry(f"lost-{archive.id}", EventKind.SYSTEM, text, {"file": archive.file})
             self._store.append(connection, ARCHIVES, entry)
 
-    def delete(self, counts: Mapping[str, Mapping[str, int]], limits: Limits) -> int:
-        """Delete archived incidents of which nothing changed since; how many. One transaction."""
+    def delete(self, counts: Mapping[str, Mapping[str, int]], limits: Limits) -> Sequence[str]:
+        """Delete what is archived and did not change since; which. One transaction."""
         with self._database.writing() as connection:
             ids = self._unchanged(connection, counts, limits)
             if not ids:
-                return 0
+                return ids
             sources = sa.select(incidents.c.source_id).where(incidents.c.id.in_(ids))
             connection.execute(own_writes.delete().where(own_writes.c.source_id.in_(sources)))
             for table in (timeline, *archive_rows.BELONGING):
                 connection.execute(table.delete().where(table.c.incident_id.in_(ids)))
             connection.execute(incidents.delete().where(incidents.c.id.in_(ids)))
-        return len(ids)
+        return ids
 
     def _unchanged(
         self, connection: sa.Connection, counts: Mapping[str, Mapping[str, int]], limits: Limits
     ) -> list[str]:
-        over = sa.select(incidents.c.id).where(incidents.c.id.in_(list(counts)), _is_over(limits))
-        ids = [row.id for row in connection.execute(over)]
+        asked = list(counts)
+        over = sa.select(incidents.c.id).where(incidents.c.id.in_(asked), _is_over(limits))
+        settled = sa.select(escalations.c.incident_id).where(
+            escalations.c.incident_id.in_(asked), _is_settled(limits)
+        )
+        ids = [*connection.execute(over).scalars(), *connection.execute(settled).scalars()]
         now: dict[str, dict[str, int]] = {incident_id: {} for incident_id in ids}
         for table in (timeline, *archive_rows.BELONGING):
             found = sa.select(table.c.incident_id, sa.func.count()).where(table.c.incident_id.in_(ids))
@@ -314,16 +337,27 @@ def _is_over(limits: Limits) -> sa.ColumnElement[bool]:
     return sa.and_(incidents.c.status.in_(_TERMINAL), *(~each.exists() for each in held))
 
 
+def _is_settled(limits: Limits) -> sa.ColumnElement[bool]:
+    """An escalation that somebody settled, that has no incident, and whose letters are all delivered."""
+    story = escalations.c.incident_id
+    waits = sa.select(outbox.c.id).where(outbox.c.incident_id == story, outbox.c.state == "waiting")
+    goes_with = sa.select(incidents.c.id).where(incidents.c.id == story)
+    settled = escalations.c.settled_at < stamp(limits.ended_before)
+    return sa.and_(settled, escalations.c.status.not_in(OPEN), ~waits.exists(), ~goes_with.exists())
+
+
 def _entry(new: NewArchive, number: int) -> Entry:
     before = f"{new.ended_before:%Y-%m-%d}"
+    counted = {"incidents": new.incidents, "escalations": new.escalations}
+    what = " and ".join(f"{count} {name}" for name, count in counted.items() if count)
     return Entry(
         f"archive-{number}",
         EventKind.SYSTEM,
-        f"🗄️ {new.incidents} incidents that ended before {before} are in the archive {new.file}",
+        f"🗄️ {what} that ended before {before} are in the archive {new.file}",
         {
             "file": new.file,
             "sha256": new.sha256,
-            "incidents": new.incidents,
+            **counted,
             "entries": new.entries,
             "gaps": [[gap.first, gap.last, gap.prev, gap.hash] for gap in new.gaps],
         },

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from agent.adapters.alert_file import read_alert
+from agent.adapters.archive_lookup import archived
 from agent.adapters.store import Store
 from agent.cli import escalations_view
 from agent.cli.approvals import actor_here
@@ -101,8 +102,16 @@ def show(item: ItemArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOp
     """Show one escalation: whose it is, until when, and what was tried."""
     loaded = load_config(config)
     store = open_store(loaded)
-    found = _found(store, item)
-    shown = Redactor(known_secrets(loaded)).value(queue_views.whole(store, found, store.clock.now()))
+    found = store.queue_item(item)
+    if found is not None:
+        _show(loaded, store, found, json)
+        return
+    with archived(loaded.archive_path(), item, store.clock) as old:
+        _show(loaded, old or store, _found(old or store, item), json)
+
+
+def _show(config: Config, store: Store, found: Escalated, json: bool) -> None:
+    shown = Redactor(known_secrets(config)).value(queue_views.whole(store, found, store.clock.now()))
     if json:
         print_json(shown)
         return

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import typer
 
 from agent.adapters import audit_parts, backup
-from agent.adapters.archiver import Archiver
+from agent.adapters.archiver import Archiver, Report
 from agent.adapters.clock import SystemClock
 from agent.adapters.executor_lock import executor_lock_name
 from agent.adapters.locks import Locks, locks_of
@@ -60,17 +60,23 @@ def archive(
     folder = loaded.archive_path()
     if json:
         print_json({
-            "incidents": done.incidents, "archives": list(done.files), "folder": str(folder),
+            "incidents": done.incidents, "escalations": done.escalations,
+            "archives": list(done.files), "folder": str(folder),
             "bodies": done.bodies, "webhooks": done.webhooks, "dry_run": dry_run, "busy": done.busy,
         })  # fmt: skip
     elif done.busy:
         console.print(f"another process is archiving into {plain(str(folder))}")
     elif dry_run:
-        console.print(f"{done.incidents} incidents would be archived into {plain(str(folder))} and deleted")
+        console.print(f"{_counted(done)} would be archived into {plain(str(folder))} and deleted")
     else:
         for name in done.files:
             console.print(f"written: {plain(str(folder / name))}")
-        console.print(f"{done.incidents} incidents left the database")
+        console.print(f"{_counted(done)} left the database")
+
+
+def _counted(done: Report) -> str:
+    alone = f" and {done.escalations} escalations without one" if done.escalations else ""
+    return f"{done.incidents} incidents{alone}"
 
 
 def back_up(

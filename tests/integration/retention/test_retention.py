@@ -82,6 +82,8 @@ def test_every_table_goes_with_its_incident_or_stays_for_a_reason() -> None:
         "known", "counters", "turns",  # single values, or one a service
         "autonomy",  # a row a runbook
         "stops", "executors", "archives",  # of the agent itself
+        "credentials", "api_tokens",  # of people, until somebody takes them away
+        "sessions", "sign_in_failures", "sign_in_starts", "presses",  # forgotten by whoever writes them
     }  # fmt: skip
     assert goes | stays == {table.name for table in metadata.sorted_tables}
 
