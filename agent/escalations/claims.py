@@ -53,10 +53,14 @@ def reassign(item: Escalated, to: str) -> Changed:
     return replace(item, status=QueueStatus.OPEN, assignee="", claimed_at=None, target=to.strip())
 
 
-def escalate_further(item: Escalated, to: str, *, now: datetime, sla: Sla) -> Changed:
+def escalate_further(
+    item: Escalated, to: str, *, by: str, now: datetime, sla: Sla, may_for_others: bool = False
+) -> Changed:
     """One level up, with its time from now on: whoever gets it has the whole of it."""
     if item.status.is_over:
         return NotPossible(_is_over(item))
+    if item.assignee and item.assignee != by and not may_for_others:
+        return NotPossible(f"{item.assignee} has claimed it, and only they or an approver can pass it on")
     if not to.strip():
         return NotPossible("say to whom")
     return replace(

@@ -128,8 +128,10 @@ def _message(queueing: Queueing, item: Escalated, occasion: Occasion, way: _Way)
 
 def _page(queueing: Queueing, item: Escalated, occasion: Occasion, target: str) -> PageHuman:
     key = f"{_KEY_PREFIX}{item.id}" + ("" if occasion is Occasion.CREATED else f"-{occasion}-{item.level}")
+    sent = sum(each == key or each.startswith(f"{key}-again") for each, _ in _pages(item))
     return PageHuman(
-        dedup_key=key,
+        # moved there and back: under the key of a page that is open still, nobody would be paged again
+        dedup_key=key if not sent else f"{key}-again-{sent}",
         summary=f"{_headline(item, occasion)}: {item.reason} [{item.title}]"[:_MAX_SUMMARY],
         severity=_SEVERITY[item.rank],
         source="oncall-agent queue",

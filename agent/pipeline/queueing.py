@@ -114,13 +114,23 @@ def escalate_further(
 ) -> Changed:
     """One level up, with the whole of its time from now on; by itself to whom its rule names on a breach."""
     reason = desk.redactor.text(words(note))
+    as_reassigned = refusal(actor.person, Deed.REASSIGN)
 
     def change(item: Escalated) -> Changed:
         rule = desk.queueing.rule_named(item.rule)
         target = words(to) or rule.on_breach or rule.route_to
         if not _is_known(desk, target):
             return _unknown(target)
-        return claims.escalate_further(item, target, now=now, sla=desk.queueing.sla)
+        if as_reassigned and _is_outside(desk, target, rule.on_breach, rule.route_to):
+            return NotPossible(f"{target} is nobody of `people`: {as_reassigned}")
+        return claims.escalate_further(
+            item,
+            target,
+            by=actor.person.name,
+            now=now,
+            sla=desk.queueing.sla,
+            may_for_others=not as_reassigned,
+        )
 
     def told_as(item: Escalated) -> _Told:
         why = f": {reason}" if reason else ""
@@ -285,6 +295,11 @@ def _redacted_item(desk: QueueDesk, item: Escalated) -> Escalated:
 
 def _is_known(desk: QueueDesk, target: str) -> bool:
     return not target or desk.queueing.is_target(target)
+
+
+def _is_outside(desk: QueueDesk, target: str, *named: str) -> bool:
+    """Whether it is an address that neither the rule nor `people` knows: what is sent there leaves the house."""
+    return "@" in target and target not in named and desk.queueing.person(target) is None
 
 
 def _unknown(target: str) -> NotPossible:

@@ -67,7 +67,7 @@ def test_reassigned_it_waits_to_be_claimed_anew() -> None:
 
 def test_escalated_further_it_has_its_whole_time_again() -> None:
     later = NOW + timedelta(minutes=40)
-    moved = claims.escalate_further(claimed(), "team:senior", now=later, sla=SLA)
+    moved = claims.escalate_further(claimed(), "team:senior", by="first", now=later, sla=SLA)
     assert isinstance(moved, Escalated)
     assert (moved.level, moved.target, moved.deadline) == (1, "team:senior", later + timedelta(hours=1))
 
@@ -108,7 +108,7 @@ def test_what_is_over_stays_as_it_is() -> None:
     assert claims.claim(done, "second", NOW) == why
     assert claims.release(done, "first") == why
     assert claims.reassign(done, "team:x") == why
-    assert claims.escalate_further(done, "team:x", now=NOW, sla=SLA) == why
+    assert claims.escalate_further(done, "team:x", by="alice", now=NOW, sla=SLA) == why
     assert claims.resolve(done, settled()) == why
     assert claims.expire(done) == why
 

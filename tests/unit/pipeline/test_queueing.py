@@ -115,6 +115,53 @@ def test_further_up_it_has_the_whole_of_its_time_again(desk: QueueDesk, clock: F
     assert (further.deadline - item.deadline).total_seconds() == 1800
 
 
+def test_what_somebody_works_on_is_passed_on_by_them_or_an_approver_alone(
+    desk: QueueDesk, clock: FakeClock
+) -> None:
+    item = a_request(desk, clock)
+    queueing.claim(desk, item.id, by(RESPONDER), now=clock.now())
+    clock.sleep(1800)
+    stolen = queueing.escalate_further(desk, item.id, by(OTHER), to="other", now=clock.now())
+    assert stolen == NotPossible("resp has claimed it, and only they or an approver can pass it on")
+    passed = queueing.escalate_further(desk, item.id, by(APPROVER), to="other", now=clock.now())
+    assert isinstance(passed, Escalated)
+    own = queueing.claim(desk, item.id, by(OTHER), now=clock.now())
+    assert isinstance(own, Escalated)
+    assert isinstance(queueing.escalate_further(desk, item.id, by(OTHER), now=clock.now()), Escalated)
+
+
+def test_a_responder_sends_nothing_to_an_address_that_nobody_knows(
+    desk: QueueDesk, clock: FakeClock, store: Store
+) -> None:
+    item = a_request(desk, clock)
+    letters(store, Channel.MAIL)
+    for to in ("evil@example.net", "  evil@example.net ", "team:evil@example.net@"):
+        out = queueing.escalate_further(desk, item.id, by(RESPONDER), to=to, now=clock.now())
+        assert not any("evil@example.net" in each.to for each in letters(store, Channel.MAIL)), out  # type: ignore[attr-defined]
+    assert isinstance(
+        queueing.escalate_further(desk, item.id, by(RESPONDER), to="resp@example.com", now=clock.now()),
+        Escalated,
+    )
+    moved = queueing.escalate_further(desk, item.id, by(APPROVER), to="evil@example.net", now=clock.now())
+    assert isinstance(moved, Escalated)
+
+
+def test_moved_there_and_back_its_people_are_paged_again(
+    desk: QueueDesk, clock: FakeClock, store: Store
+) -> None:
+    item = a_request(desk, clock)
+    letters(store, Channel.PAGER)
+    for to in ("pagerduty:payments", "team:sre", "pagerduty:payments", "resp", "pagerduty:payments"):
+        clock.sleep(1)
+        assert isinstance(queueing.reassign(desk, item.id, by(APPROVER), to=to, now=clock.now()), Escalated)
+    keys = [each.dedup_key for each in letters(store, Channel.PAGER)]  # type: ignore[attr-defined]
+    assert len(keys) == len(set(keys)) == 3
+    settling = Settling(Action.BLOCK, "seen")
+    queueing.resolve(desk, item.id, by(RESPONDER), settling, now=clock.now())
+    cleared = [each.dedup_key for each in letters(store, Channel.PAGER)]  # type: ignore[attr-defined]
+    assert set(keys) <= set(cleared)
+
+
 def test_a_settled_one_says_who_how_why_and_how_long_it_took(
     desk: QueueDesk, clock: FakeClock, store: Store
 ) -> None:
