@@ -34,6 +34,7 @@ _BELIEVED_S = 300.0
 _MOST_CACHED = 2_000
 
 _KNOWN_AS = "slack/workspace/"
+_PLAIN = re.compile(r"[A-Za-z0-9._+%-]+@[A-Za-z0-9.-]+")
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -78,6 +79,7 @@ class SlackPeople:
         people: Sequence[Person],
         groups: Mapping[str, Role],
         known: KnownStore,
+        has_other_faces: bool = False,
     ) -> None:
         self._client = client
         self._groups = groups
@@ -85,6 +87,8 @@ class SlackPeople:
         self._by_id = {each.slack: each for each in people if each.slack}
         self._by_email = {each.email.casefold(): each for each in people if each.email}
         self._names = {each.name.casefold() for each in people}
+        self._all_have_an_address = all(each.email or each.slack for each in people)
+        self._all_come_by_slack = not has_other_faces and all(each.slack for each in people)
         self._lock = threading.Lock()
         self._users: dict[str, tuple[float, _User]] = {}
         self._members: dict[str, tuple[float, frozenset[str]]] = {}
@@ -114,6 +118,12 @@ class SlackPeople:
         except ServiceError as error:
             return Stranger(f"Slack did not tell who you are ({error}), so nothing was done; press again")
 
+    def is_one(self, person: Person) -> bool:
+        """Whether they are nobody else by another face: only then theirs may be one of several people's yeses."""
+        if person.name.casefold() in self._names:
+            return True
+        return self._all_have_an_address if person.email else self._all_come_by_slack
+
     def _looked_up(self, user_id: str, *, fresh: bool, until: float) -> Person | Stranger:
         user = self._user(user_id, fresh=fresh)
         if user.refusal:
@@ -127,10 +137,13 @@ class SlackPeople:
         ]
         if not roles:
             return _nobody(user_id)
+        # by their address they are the same one as for an identity provider: two faces give no second yes
+        name = user.email if _PLAIN.fullmatch(user.email) else f"{user.name}@{user_id}"
         # never the name of somebody in `people`: who is called like them is not them
-        name = f"{user.name}@{user_id}"
-        name = user_id if name.casefold() in self._names else name
-        return Person(name, max(roles, key=list(Role).index), user.email, user_id)
+        name = f"{user_id}@slack" if name.casefold() in self._names else name
+        return Person(
+            name, max(roles, key=list(Role).index), user.email if name == user.email else "", user_id
+        )
 
     def _user(self, user_id: str, *, fresh: bool) -> _User:
         with self._lock:

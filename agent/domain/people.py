@@ -85,7 +85,8 @@ class Person:
 class Actor:
     """A person and the face by which they speak; `str` is how they are told and kept.
 
-    `is_shown`: they showed who they are; a name that was only said stands for no second person.
+    `is_shown`: they showed who they are, and are nobody else by another face; a name that was only said, or
+    that may be one more of the same human, stands for no second person.
     """
 
     person: Person

@@ -80,7 +80,12 @@ def signed_in(parts: WebParts, deed: Deed) -> Actor:
     if why := refusal(person, deed):
         abort(403, why)
     parts.store.session_seen(session, parts.store.clock.now())
-    return Actor(person, Via.CONSOLE)
+    return Actor(person, Via.CONSOLE, is_shown=_is_one(parts.config, person))
+
+
+def _is_one(config: Config, person: Person) -> bool:
+    """Whether they are nobody else of `people`: who comes in by a group could be somebody without an address."""
+    return config.person(person.name) is not None or all(each.email for each in config.people)
 
 
 def current(parts: WebParts) -> tuple[Session, Person] | None:

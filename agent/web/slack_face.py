@@ -62,7 +62,13 @@ class SlackFace:
         token = section.bot_token
         client = people_client(section.api_url, token.resolve().reveal()) if token is not None else None
         people = [each.person() for each in parts.config.people]
-        self._people = SlackPeople(client, people=people, groups=section.groups, known=parts.store)
+        self._people = SlackPeople(
+            client,
+            people=people,
+            groups=section.groups,
+            known=parts.store,
+            has_other_faces=parts.config.console.oidc is not None,
+        )
         self._replies = SlackReplies(section.api_url)
         self._commands = Commands(parts, self._teller)
 
@@ -165,7 +171,7 @@ class SlackFace:
         person: Person | Stranger = self._people.person(caller.user_id, fresh=deed in _MORE)
         if isinstance(person, Stranger):
             return person.why
-        return refusal(person, deed) or Actor(person, Via.SLACK)
+        return refusal(person, deed) or Actor(person, Via.SLACK, is_shown=self._people.is_one(person))
 
     def _begin(self, key: str, caller: Caller, action: str, about: str) -> str:
         """What was answered before, if it was; a press that died halfway is looked at again."""

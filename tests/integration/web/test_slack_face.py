@@ -136,9 +136,9 @@ def test_whoever_may_not_approve_is_refused_with_the_reason(place: Workplace, us
 
 
 def test_a_member_of_a_group_has_its_role_for_as_long_as_they_are_in_it(place: Workplace) -> None:
-    assert "grace@U0GRACE, approver" in place.type(GRACE, "who")
+    assert "grace@example.com, approver" in place.type(GRACE, "who")
     place.slack.people.group("S0APPROVERS", [])
-    assert "grace@U0GRACE, approver" in place.type(GRACE, "who")  # believed for a while
+    assert "grace@example.com, approver" in place.type(GRACE, "who")  # believed for a while
     said: list[str] = []
     place.waiting(lambda _: said.append(place.press(GRACE, "approve")))
     assert "are nobody to this agent yet" in said[0]  # for a yes it is asked anew
@@ -312,3 +312,38 @@ def test_a_plan_that_takes_two_people_shows_who_said_yes_until_both_have(place: 
     assert "you had said so before" in seen[2]
     assert status(place, incident_id) is Status.RESOLVED
     assert "alice (by Slack) and root (by Slack)" in place.card().shown
+
+
+def test_by_two_faces_somebody_of_a_group_is_one_person(place: Workplace) -> None:
+    assert "You are grace@example.com, approver" in place.type(GRACE, "who")  # as single sign-on names them
+
+
+@pytest.mark.parametrize(
+    ("email", "people", "is_one"),
+    [
+        pytest.param(
+            "grace@example.com", [{"slack": "U0ALICE"}, {"email": "bob@example.com"}], True, id="an address"
+        ),
+        pytest.param("grace@example.com", [{"slack": "U0ALICE"}, {}], False, id="somebody has none"),
+        pytest.param("", [{"slack": "U0ALICE"}, {"slack": "U0BOB"}], True, id="everybody comes by Slack"),
+        pytest.param("", [{"slack": "U0ALICE"}, {"email": "grace@example.com"}], False, id="hers is unknown"),
+        pytest.param(
+            "odd one@example.com",
+            [{"slack": ALICE}, {"email": "bob@example.com"}],
+            False,
+            id="no plain address",
+        ),
+    ],
+)
+def test_who_may_be_somebody_else_by_another_face_gives_no_second_yes(
+    place: Workplace, email: str, people: list[dict[str, str]], is_one: bool
+) -> None:
+    place.slack.people.add(SlackUser(GRACE, "grace", email))
+    place.site.settings["people"] = [
+        {"name": f"p{number}", "role": "approver", **each} for number, each in enumerate(people)
+    ]
+    place.configure(approval={"by_effect": {"cache_operations": {"approvals": 2}}})
+    said: list[str] = []
+    place.waiting(lambda _: said.append(place.press(GRACE, "approve")), command="redis-cli FLUSHDB")
+    assert ("waits for 1 more" in said[0]) is is_one, said
+    assert ("have not shown who you are" in said[0]) is not is_one, said
