@@ -20,8 +20,13 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Section
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.limits import Charge, Scope, WindowLimit
-from agent.domain.queue import QueueFilter
+from agent.domain.people import Actor, Person, Role, Via
+from agent.domain.queue import Escalated, QueueFilter
 from agent.domain.records import AttemptKey, Unfinished
+from agent.escalations.entering import Queueing
+from agent.pipeline import queueing
+from agent.pipeline.queueing import QueueDesk
+from agent.safety.redaction import Redactor
 
 FLUSH = EffectClass.CACHE_OPERATION
 KEY = AttemptKey("inc-1", Section.STEPS, 1, 1)
@@ -32,10 +37,12 @@ def migrate_to(store: Store, revision: str) -> None:
     config.set_main_option("script_location", str(Path(agent.adapters.__path__[0]) / "migrations"))
     with store.database.writing() as connection:
         config.attributes["connection"] = connection
-        if revision == "0001":
-            alembic.command.upgrade(config, revision)
-        else:
+        if revision == "down":
             alembic.command.downgrade(config, "0001")
+        elif revision.startswith("-"):
+            alembic.command.downgrade(config, revision.removeprefix("-"))
+        else:
+            alembic.command.upgrade(config, revision)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -131,3 +138,63 @@ def test_what_waited_for_a_human_before_an_upgrade_has_its_place_and_wakes_nobod
     assert (item.deadline - clock.now()).total_seconds() == 900
     assert old.queue_page(QueueFilter()).open == 1
     assert not old.queue_due(clock.now() + timedelta(days=9), 10)
+
+
+def insert(connection: sa.Connection, table: str, row: dict[str, object]) -> None:
+    connection.execute(sa.table(table, *(sa.column(name) for name in row)).insert().values(**row))
+
+
+@pytest.fixture
+def without_people(database_url: str, clock: FakeClock) -> Iterator[Store]:
+    """A database of the version before people and the queue; one escalation has no incident any more."""
+    store = Store(database_url, clock)
+    migrate_to(store, "0004")
+    at = stamp(clock.now())
+    same = {"trigger": "no_match", "reason": "r", "dedup_key": "k", "summary": "s", "created_at": at}
+    severities = (("critical", "open"), ("info", "resolved"), ("odd", "open"))
+    with store.database.writing() as connection:
+        for number, (severity, status) in enumerate(severities, 1):
+            row = {**same, "incident_id": f"inc-{number}", "severity": severity, "status": status}
+            insert(connection, "escalations", row)
+            incident = {
+                "id": f"inc-{number}", "source": "pagerduty", "source_id": f"P{number}", "title": "Redis",
+                "service": "shop", "status": "escalated", "received_at": at, "runbook_id": "redis-timeout",
+                "alert": '{"source":"pagerduty","source_id":"P1","title":"Redis"}',
+            }  # fmt: skip
+            if number < 3:
+                insert(connection, "incidents", incident)
+    yield store
+    store.close()
+
+
+def test_every_escalation_of_the_version_before_people_can_be_read_and_worked_on(
+    without_people: Store, clock: FakeClock
+) -> None:
+    store = without_people
+    store.migrate()
+    page = store.queue_page(QueueFilter())
+    assert (page.open, [each.id for each in page.items]) == (2, ["esc-1", "esc-3"])
+    for number in (1, 2, 3):
+        item = store.queue_item(f"esc-{number}")
+        assert item is not None
+        assert store.queue_like(item) is not None
+    desk = QueueDesk(store, Redactor([]), Queueing())
+    somebody = Actor(Person("alice", Role.RESPONDER), Via.CLI)
+    for number in (1, 3):
+        taken = queueing.claim(desk, f"esc-{number}", somebody, now=clock.now())
+        assert isinstance(taken, Escalated)
+
+
+def test_what_was_claimed_is_open_again_for_the_version_before(
+    without_people: Store, clock: FakeClock
+) -> None:
+    store = without_people
+    store.migrate()
+    desk = QueueDesk(store, Redactor([]), Queueing())
+    queueing.claim(desk, "esc-1", Actor(Person("alice", Role.RESPONDER), Via.CLI), now=clock.now())
+    migrate_to(store, "-0004")
+    with store.database.reading() as connection:
+        found = connection.execute(sa.text("SELECT incident_id, status FROM escalations ORDER BY 1")).all()
+    assert [tuple(row) for row in found] == [("inc-1", "open"), ("inc-2", "resolved"), ("inc-3", "open")]
+    store.migrate()
+    assert store.queue_page(QueueFilter()).open == 2

@@ -66,23 +66,25 @@ def _partial(name: str, columns: list[str], where: str) -> None:
 def _fill() -> None:
     """What is in the queue already gets its place; no timer of it runs: an upgrade wakes nobody."""
     names = (
-        "incident_id", "severity", "created_at", "title", "rank", "rank_order", "amber_at", "deadline",
-        "rule", "target", "runbook", "service",
+        "incident_id", "severity", "created_at", "summary", "title", "rank", "rank_order", "amber_at",
+        "deadline", "rule", "target", "runbook", "service",
     )  # fmt: skip
     queue = sa.table("escalations", *map(sa.column, names))
     incidents = sa.table("incidents", *map(sa.column, ("id", "title", "runbook_id", "service")))
     connection = op.get_bind()
+    # with no incident any more it must be claimed and settled like the others
     found = sa.select(
-        queue.c.incident_id, queue.c.severity, queue.c.created_at,
+        queue.c.incident_id, queue.c.severity, queue.c.created_at, queue.c.summary,
         incidents.c.title, incidents.c.runbook_id, incidents.c.service,
-    ).join(incidents, incidents.c.id == queue.c.incident_id)  # fmt: skip
+    ).outerjoin(incidents, incidents.c.id == queue.c.incident_id)  # fmt: skip
     for row in connection.execute(found).all():
         rank, order, hours = RANKS.get(row.severity, ("high", 1, 1))
         created_at = datetime.fromisoformat(row.created_at)
         half, whole = (created_at + timedelta(hours=hours * share) for share in (0.5, 1))
         values = {
-            "title": row.title, "rank": rank, "rank_order": order, "runbook": row.runbook_id,
-            "service": row.service, "rule": "built-in", "target": "team:on-call",
+            "title": row.title or row.summary or row.incident_id, "rank": rank, "rank_order": order,
+            "runbook": row.runbook_id or "", "service": row.service or "", "rule": "built-in",
+            "target": "team:on-call",
             "amber_at": half.isoformat(timespec="microseconds"),
             "deadline": whole.isoformat(timespec="microseconds"),
         }  # fmt: skip
@@ -90,6 +92,9 @@ def _fill() -> None:
 
 
 def downgrade() -> None:
+    # the version before knows these two alone: what somebody had claimed must not be lost to it
+    op.execute("UPDATE escalations SET status = 'open' WHERE status = 'claimed'")
+    op.execute("UPDATE escalations SET status = 'resolved' WHERE status NOT IN ('open', 'resolved')")
     for name in ("created", "settled", "next", "queue"):
         op.drop_index(f"escalations_{name}", table_name="escalations")
     for name in (*OTHERS, *TIMES, *TEXTS):
