@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 _HOSTS = ("slack.com", "slack-gov.com")
 _TIMEOUT_S = 3.0
-_AT_ONCE = 8
+_AT_ONCE = 16
 _MAX_BODY = 10_000
 
 

@@ -24,6 +24,7 @@ from agent.domain.incident import Incident
 from agent.domain.people import Actor, Deed, Via, refusal
 from agent.pipeline import answers
 from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.meant import unclear
 from agent.pipeline.telling import Teller
 from agent.safety.redaction import Redactor
 
@@ -33,6 +34,9 @@ StepByStepOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="NAME=VALUE: have this parameter edited; the plan made from it asks anew."),
+]
+PlanOption = Annotated[
+    str, typer.Option("--plan", help="The plan's hash, or its first 12 characters: this one and no other.")
 ]
 
 
@@ -46,12 +50,13 @@ def approve(
     incident: IncidentArgument,
     step_by_step: StepByStepOption = False,
     edits: SetOption = None,
+    plan: PlanOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
     """Let the plan run exactly as it was shown; or have it made anew with other values (--set)."""
     if not edits:
-        _decide(incident, config, approved=True, step_by_step=step_by_step, as_json=json)
+        _decide(incident, config, approved=True, plan=plan, step_by_step=step_by_step, as_json=json)
         return
     if step_by_step:
         fail("--set makes another plan, which is approved by itself; --step-by-step belongs to that")
@@ -65,6 +70,7 @@ def approve(
         parameters,
         by=on_command_line(),
         now=datetime.now(UTC),
+        plan_hash=plan,
         actor=actor_here(loaded, Deed.APPROVE),
     )
     taken = _taken(answer)
@@ -79,7 +85,7 @@ def reject(
     incident: IncidentArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False
 ) -> None:
     """Do not let the plan run; a human is paged, unless the runbook says otherwise."""
-    _decide(incident, config, approved=False, step_by_step=False, as_json=json)
+    _decide(incident, config, approved=False, plan="", step_by_step=False, as_json=json)
 
 
 def actor_here(config: Config, deed: Deed) -> Actor | None:
@@ -102,17 +108,20 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _decide(
-    incident: str, config: ConfigOption, *, approved: bool, step_by_step: bool, as_json: bool
+    incident: str, config: ConfigOption, *, approved: bool, plan: str, step_by_step: bool, as_json: bool
 ) -> None:
     loaded = load_config(config)
     store = open_store(loaded)
     found = find(store, incident)
+    if approved and not plan and (why := unclear(store, found, by=on_command_line())):
+        fail(f"{why}: --plan HASH", code=FINDING)
     answer = answers.decide(
         store,
         found,
         approved=approved,
         by=on_command_line(),
         now=datetime.now(UTC),
+        plan_hash=plan,
         actor=actor_here(loaded, Deed.APPROVE if approved else Deed.STAND_DOWN),
         step_by_step=step_by_step,
         teller=Teller(store, Redactor(known_secrets(loaded)), loaded.channels()),

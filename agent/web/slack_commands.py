@@ -14,6 +14,7 @@ from agent.domain.queue import Escalated
 from agent.domain.stops import Stop, StopAsked, StopScope, words
 from agent.pipeline import answers, queueing, stops
 from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.meant import unclear
 from agent.pipeline.telling import Teller
 from agent.reports.summary import summary
 
@@ -25,7 +26,7 @@ _MOST_SHOWN = 15
 HELP = """This agent understands:
     /oncall status                 what runs, what waits for a human, what is stopped
     /oncall runbooks               the runbooks in force
-    /oncall approve ID             let the plan run that ID asks about
+    /oncall approve ID [HASH]      let the plan run that ID asks about
     /oncall reject ID              do not; a human is paged
     /oncall choose ID RUNBOOK      which of the offered runbooks it is
     /oncall take ID                take it over: the agent starts nothing more
@@ -118,12 +119,16 @@ class Commands:
         # a no makes the agent do less
         actor = _may(who, Deed.APPROVE if approved else Deed.STAND_DOWN)
         incident = self._incident(rest)
+        plan_hash = "".join(rest[1:2])
+        if approved and not plan_hash and (why := unclear(self._store, incident, by=str(actor))):
+            raise NotDoneError(f"{why}: /oncall approve {incident.id} HASH")
         taken = answers.decide(
             self._store,
             incident,
             approved=approved,
             by=str(actor),
             now=self._now(),
+            plan_hash=plan_hash,
             actor=actor,
             teller=self._teller,
         )

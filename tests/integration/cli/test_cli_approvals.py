@@ -79,6 +79,40 @@ def test_a_user_who_is_nobody_here_decides_nothing(
     assert "mallory is not in `people`" in approved.err
 
 
+def test_a_yes_that_was_typed_for_the_plan_before_an_edit_is_none_to_the_one_after(
+    shell: Shell, world: World
+) -> None:
+    limits = "- max_cache_operations: 1\n- requires_human_approval: true"
+    world.runbook(runbook(limits=limits, steps=DELETE, more=PARAMETERS))
+    world.answers("redis-cli DEL carts", "1")
+    incident_id, results = world.receive(), list[Result]()
+
+    def edited() -> None:
+        found = world.store.incident(incident_id)
+        answers.edit(world.store, found, {"key": "carts"}, by="bob (by Slack)", now=world.clock.now())
+
+    def typed() -> None:
+        results.append(shell("approve", incident_id))
+        plan = world.store.plan(incident_id)
+        assert plan is not None
+        assert plan.plan_hash[:12] in results[0].err
+        results.append(shell("approve", incident_id, "--plan", plan.plan_hash[:12]))
+
+    moves = [edited, typed]
+
+    def wait(_: str) -> bool:
+        if moves:
+            moves.pop(0)()
+            return True
+        return False
+
+    world.on_wait = wait
+    world.handle(incident_id)
+    assert [each.code for each in results] == [1, 0]
+    assert "has asked about 2 plans by now" in results[0].err
+    assert world.sandbox.commands() == ["redis-cli DEL carts"]
+
+
 def test_other_values_make_another_plan_that_is_approved_by_itself(shell: Shell, world: World) -> None:
     limits = "- max_cache_operations: 1\n- requires_human_approval: true"
     world.runbook(runbook(limits=limits, steps=DELETE, more=PARAMETERS))

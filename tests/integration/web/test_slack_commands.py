@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.adapters.inline_run import InlineRun
 from agent.domain.incident import Status
+from agent.pipeline import answers
+from agent.pipeline.handle import handle
 from agent.simulators.slack import SlackSimulator
 from tests.integration.web.conftest import Site
 from tests.integration.web.slack_workplace import ALICE, BOB, Workplace, populate, workplace
+from tests.unit.pipeline.conftest import runbook, step
 
 
 @pytest.fixture
@@ -171,3 +175,37 @@ def test_who_says_who_one_is_and_what_one_may(place: Workplace) -> None:
     assert told.startswith("You are bob, responder: you may view, claim, ")
     assert "approve" not in told.splitlines()[0]
     assert "alice  approver" in told
+
+
+def test_a_yes_that_was_typed_for_the_plan_before_an_edit_is_none_to_the_one_after(place: Workplace) -> None:
+    world, store = place.site.world, place.site.store
+    more = "## Parameters\n- key: one of carts, sessions; default sessions\n"
+    limits = "- max_cache_operations: 1\n- requires_human_approval: true"
+    world.runbook(runbook(limits=limits, steps=step(1, "redis-cli DEL {{ key }}"), more=more))
+    world.context.library.reload()
+    world.answers("redis-cli DEL carts", "1")
+    incident_id, said = world.receive(), list[str]()
+
+    def edited() -> None:
+        found = store.incident(incident_id)
+        answers.edit(store, found, {"key": "carts"}, by="bob (by console)", now=world.clock.now())
+
+    def typed() -> None:
+        plan = store.plan(incident_id)
+        assert plan is not None
+        said.append(place.type(ALICE, f"approve {incident_id}"))
+        said.append(place.type(ALICE, f"approve {incident_id} {plan.plan_hash[:12]}"))
+
+    moves = [edited, typed]
+
+    def wait(_: str) -> bool:
+        if moves:
+            moves.pop(0)()
+            return True
+        return False
+
+    handle(InlineRun(world.clock, woken=wait), world.context, incident_id)
+    assert "Nothing was done" in said[0]
+    assert "has asked about 2 plans by now" in said[0]
+    assert said[1].startswith("You approved")
+    assert world.sandbox.commands() == ["redis-cli DEL carts"]
