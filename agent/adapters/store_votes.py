@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from agent.adapters.database import moment, stamp
 from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_schema import decisions, votes
-from agent.domain.approvals import STEP_BY_STEP, Counted, TooLate, Vote
+from agent.domain.approvals import STEP_BY_STEP, Counted, TooLate, Vote, is_same
 from agent.domain.incident import Entry
 from agent.domain.outbox import Message
+from agent.domain.people import Deed, refusal
 
 
 class StoredVotes(StoredIncidents):
@@ -33,15 +34,27 @@ class StoredVotes(StoredIncidents):
             elif vote.step_by_step:
                 mine = sa.and_(_about(incident_id, vote.plan_hash), votes.c.person == vote.person)
                 connection.execute(votes.update().where(mine).values(step_by_step=True))
-            given = [_vote(row) for row in connection.execute(_votes(incident_id, vote.plan_hash))]
+            given = self._given(connection, incident_id, vote.plan_hash)
             if len(given) >= needed:
                 self.database.insert_once(connection, decisions, _decision(incident_id, given))
             return Counted(len(given), is_new)
 
     def votes(self, incident_id: str, plan_hash: str) -> Sequence[Vote]:
-        """The yeses to this question so far, oldest first."""
+        """The yeses to this question so far that count, oldest first."""
         with self.database.reading() as connection:
-            return [_vote(row) for row in connection.execute(_votes(incident_id, plan_hash))]
+            return self._given(connection, incident_id, plan_hash)
+
+    def _given(self, connection: sa.Connection, incident_id: str, plan_hash: str) -> list[Vote]:
+        found = [_vote(row) for row in connection.execute(_votes(incident_id, plan_hash))]
+        return [each for each in found if self._counts(each)]
+
+    def _counts(self, vote: Vote) -> bool:
+        """Not of somebody who was taken out of `people`, or may not approve any more, since they said it."""
+        people = self.queueing.people
+        person = next((each for each in people if is_same(each.name, vote.person)), None)
+        if person is not None:
+            return not refusal(person, Deed.APPROVE)
+        return not people or "@" in vote.person  # who comes in by a group is named by their address
 
 
 def _about(incident_id: str, plan_hash: str) -> sa.ColumnElement[bool]:

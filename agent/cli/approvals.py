@@ -22,6 +22,7 @@ from agent.cli.output import (
 from agent.config import Config, known_secrets
 from agent.domain.incident import Incident
 from agent.domain.people import Actor, Deed, Via, refusal
+from agent.escalations.settings import queueing_of
 from agent.pipeline import answers
 from agent.pipeline.answers import NotTaken, Taken
 from agent.pipeline.meant import unclear
@@ -113,6 +114,7 @@ def _decide(
     loaded = load_config(config)
     store = open_store(loaded)
     found = find(store, incident)
+    store.queueing = queueing_of(loaded)  # whose yes counts still
     if approved and not plan and (why := unclear(store, found, by=on_command_line())):
         fail(f"{why}: --plan HASH", code=FINDING)
     answer = answers.decide(

@@ -11,7 +11,9 @@ from agent.adapters.audit_chain import Intact, verify_chain
 from agent.adapters.store import Store
 from agent.domain.approvals import STEP_BY_STEP, Counted, TooLate, Vote
 from agent.domain.incident import Entry, EventKind
+from agent.domain.people import Person, Role
 from agent.domain.records import Decision
+from agent.escalations.entering import Queueing
 
 HASH = "ab" * 32
 
@@ -54,6 +56,26 @@ def test_after_a_no_every_yes_comes_too_late(store: Store) -> None:
     assert store.decide("inc-1", Decision(HASH, False, "carol", store.clock.now()))
     assert voted(store, a_vote(store, "bob")) == TooLate()
     assert [each.person for each in store.votes("inc-1", HASH)] == ["alice"]
+
+
+def test_the_yes_of_somebody_who_may_not_approve_any_more_does_not_count(store: Store) -> None:
+    def people(**roles: Role) -> None:
+        store.queueing = Queueing(people=tuple(Person(name, role) for name, role in roles.items()))
+
+    people(alice=Role.APPROVER, bob=Role.ADMIN, carol=Role.APPROVER)
+    voted(store, a_vote(store))
+    voted(store, a_vote(store, "dora@example.com"), needed=9)  # by a group, as single sign-on names them
+    people(bob=Role.ADMIN, carol=Role.APPROVER)
+    assert voted(store, a_vote(store, "bob"), needed=3) == Counted(2, is_new=True)
+    assert [each.person for each in store.votes("inc-1", HASH)] == ["bob", "dora@example.com"]
+    people(bob=Role.RESPONDER, carol=Role.APPROVER)
+    assert voted(store, a_vote(store, "carol"), needed=3) == Counted(2, is_new=True)
+    assert store.decision("inc-1", HASH) is None
+    people(Alice=Role.APPROVER, bob=Role.RESPONDER, carol=Role.APPROVER)
+    assert voted(store, a_vote(store, "carol"), needed=3) == Counted(3, is_new=False)
+    decision = store.decision("inc-1", HASH)
+    assert decision is not None
+    assert "bob" not in decision.by
 
 
 def test_one_who_wants_it_step_by_step_is_enough(store: Store) -> None:
