@@ -29,6 +29,7 @@ from agent.cli.output import (
 from agent.config import Config, known_secrets
 from agent.domain.errors import StoreError
 from agent.domain.freeze import strictest
+from agent.domain.people import Deed
 from agent.domain.stops import Stop, StopAsked, StopScope, what_of, words
 from agent.pipeline import answers
 from agent.pipeline import stops as switch
@@ -105,7 +106,11 @@ def resume(
     json: JsonOption = False,
 ) -> None:
     """Lift a stop: the agent goes on. Incidents that were given to humans meanwhile stay with them."""
-    store, teller = _open(load_config(config), "NOT resumed")
+    from agent.cli.approvals import actor_here  # a stop, which is typed in a hurry, does not load it
+
+    loaded = load_config(config)
+    actor_here(loaded, Deed.RESUME)
+    store, teller = _open(loaded, "NOT resumed")
     name = on_command_line(words(by))
     wanted = _written(
         store, "NOT resumed", lambda: _meant(store, stop_id, service, runbook, everything=everything)

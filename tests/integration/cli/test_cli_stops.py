@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.cli import approvals
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel
 from agent.pipeline.stops import StopsClerk
@@ -331,3 +332,24 @@ def test_the_hurried_commands_work_as_a_process_of_their_own(shell: Shell, world
     assert shell.process("resume").code == 0
     assert shell.process("stop", "--help").code == 0
     assert shell.process("--help").code == 0
+
+
+def test_where_people_are_known_a_stop_is_anybodys_here_and_its_end_an_approvers(
+    shell: Shell, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [{"name": "alice", "role": "approver"}, {"name": "rita", "role": "responder"}]
+    shell.configure(people=people)
+    typed_by = "mallory"
+    monkeypatch.setattr(approvals, "operator", lambda: typed_by)
+    put = stop(shell)
+    unknown = shell("resume", put, "--by", "alice")
+    assert unknown.code == 2
+    assert "mallory is not in `people`" in unknown.err
+    typed_by = "rita"
+    less = shell("resume", put, "--by", "alice")
+    assert less.code == 1
+    assert "to resume takes the role approver" in less.err
+    assert [each.id for each in world.store.stops()] == [put]
+    typed_by = "alice"
+    assert shell("resume", put).code == 0
+    assert not world.store.stops()

@@ -13,8 +13,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from agent.domain.incident import EventKind
+from agent.domain.people import Deed
 from agent.simulators.oidc import Lies, OidcSimulator
 from agent.simulators.server import Fault
+from agent.web import identity
 from agent.web.identity import csrf_of
 from tests.integration.web.conftest import Site
 
@@ -372,3 +374,18 @@ def test_a_provider_that_hangs_holds_two_threads_of_the_web_server_at_most(
     busy = [each for each in answers if each.status_code == 503]
     assert len(busy) == 6
     assert all(each.headers["Retry-After"] == "1" for each in busy)
+
+
+@pytest.mark.parametrize(("bobs", "is_one"), [({"email": "bob@example.com"}, True), ({}, False)])
+def test_who_comes_in_by_a_group_and_may_be_somebody_of_people_gives_no_second_yes(
+    site: Site, provider: OidcSimulator, bobs: dict[str, str], is_one: bool
+) -> None:
+    site.settings["people"] = [ALICE, {"name": "bob", "role": "approver", **bobs}]
+    site.settings["console"] = {"oidc": section(site, provider, roles={"leads": "approver"})}
+    provider.person = {"email": "dora@example.com", "email_verified": True, "groups": ["leads"]}
+    client = browser(site)
+    sign_in(client)
+    secret = client.get_cookie("oncall_session")
+    assert secret is not None
+    with client.application.test_request_context(headers={"Cookie": f"oncall_session={secret.value}"}):
+        assert identity.signed_in(site.parts, Deed.APPROVE).is_shown is is_one
