@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,8 @@ class Frame:
         }
         self._templates.filters.update(filters)
         self._templates.globals.update(bar=lambda share: Markup(bar(share)), light=light)  # noqa: S704
-        self._templates.globals.update(shown_command=shlex.join)
+        # a plan is kept as it will run, with whatever its file or its parameters hold
+        self._templates.filters.update(command=self._command, redacted=parts.redactor.text)
 
     def now(self) -> datetime:
         """The moment that a page tells of."""
@@ -93,6 +94,9 @@ class Frame:
             "path": request.path,
             "back": request.full_path.rstrip("?"),
         }
+
+    def _command(self, argv: Sequence[str], *, is_action: bool) -> str:
+        return self._parts.redactor.text(" ".join(argv) if is_action else shlex.join(argv))
 
     def _cleared(self, values: Mapping[str, object]) -> Mapping[str, object]:
         """Texts on their own are redacted here; what comes from the store was redacted when it was kept."""

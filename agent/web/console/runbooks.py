@@ -97,7 +97,7 @@ class _Shelf:
             status=status,
             problem=problem,
             runbook=runbook,
-            rendered=rendered(runbook.text),
+            rendered=rendered(parts.redactor.text(runbook.text)),
             findings=lint(runbook),
             priced=_priced(parts.priced(runbook), runbook),
             standing=earned.listed(parts.store, parts.config, [runbook])[0],
