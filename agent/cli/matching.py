@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.adapters.alert_file import read_alert
+from agent.cli.approvals import actor_here
 from agent.cli.incidents import IncidentArgument, find, on_command_line, open_store
 from agent.cli.output import (
     DEFAULT_CONFIG,
@@ -27,6 +28,7 @@ from agent.cli.output import (
 )
 from agent.cli.runbooks import offline_context
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
+from agent.domain.people import Deed
 from agent.pipeline import answers, matching
 from agent.pipeline.answers import NotTaken
 from agent.pipeline.context import Context
@@ -68,10 +70,21 @@ def choose(
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Say which of the offered runbooks answers an incident; it then runs within its guards and approvals."""
-    store = open_store(load_config(config))
+    """Say which of the offered runbooks answers an incident; it then runs within its guards and approvals.
+
+    While a plan is asked about: which other one that matches; its plan is made, and asked about anew.
+    """
+    loaded = load_config(config)
+    store = open_store(loaded)
     found = find(store, incident)
-    answer = answers.choose(store, found, runbook, by=on_command_line(), now=datetime.now(UTC))
+    answer = answers.choose(
+        store,
+        found,
+        runbook,
+        by=on_command_line(),
+        now=datetime.now(UTC),
+        actor=actor_here(loaded, Deed.CHOOSE),
+    )
     if isinstance(answer, NotTaken):
         fail(answer.why, code=FINDING)
     if json:

@@ -47,7 +47,7 @@ from agent.pipeline import closing, intake, needs, planning
 from agent.pipeline.agreement import Agreed, agree
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
-from agent.pipeline.handle import deadline_of, terms_of
+from agent.pipeline.terms import deadline_of, terms_of
 from agent.pipeline.verification import verify
 from agent.ports import Run
 from agent.web import views
@@ -183,7 +183,7 @@ def _agreed(
 ) -> Agreed | Stopped | StandDown:
     """Whoever types it is its approval, unless it takes somebody else's."""
     if needs.needs(context, incident.id, runbook, (*plan.steps, *plan.rollback)).is_plain:
-        return Agreed(plan, terms)
+        return Agreed(plan, terms, runbook)
     console.print(f"waiting for others: `oncall-agent approve {incident.id}`, or in Slack or the console")
     return agree(
         run,

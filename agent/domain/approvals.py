@@ -16,6 +16,9 @@ ASKED_BY = "asked_by"
 #: In a question's data: what it needs (`Needs.as_data`).
 NEEDS = "needs"
 
+#: In a question's data: the runbooks that may be chosen in the place of the one that is asked about.
+OTHERS = "others"
+
 #: Beside a yes, in `Decision.choice`: every step that changes something is to ask again.
 STEP_BY_STEP = "step-by-step"
 

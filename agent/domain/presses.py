@@ -15,6 +15,7 @@ class PressAction(StrEnum):
     CHOOSE = "choose"
     STEP_BY_STEP = "step_by_step"
     TAKE_OVER = "take_over"
+    OTHER_RUNBOOK = "other_runbook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One answer that is offered. `answers` is what it is the answer to: a plan's hash, a runbook's id."""
+    """One answer that is offered. `answers` is what it answers: a plan's hash, a runbook's id, or both."""
 
     action: PressAction
     label: str

@@ -108,6 +108,9 @@ BeginAttempt = Begun | AlreadyEnded | Unfinished | Refusal | Busy
 #: Stands in the place of a plan's hash where the question was which runbook.
 CHOICE = "choice"
 
+#: Begins what is said beside where another runbook is to answer the incident, neither yes nor no to a plan.
+INSTEAD = "runbook:"
+
 #: Stands there where a human took the incident over: it answers no question, and wakes a run that waits.
 STAND_DOWN = "stand-down"
 
@@ -117,7 +120,8 @@ class Decision:
     """A human's answer to one plan hash.
 
     `choice` is what is said beside: the runbook chosen, where that was the question; `STEP_BY_STEP`; or the
-    parameters that a new plan is to be made with, as JSON, which is neither yes nor no to this one.
+    parameters that a new plan is to be made with, as JSON, or another runbook (`INSTEAD`), which are neither
+    yes nor no to this one.
     """
 
     plan_hash: str
@@ -137,6 +141,12 @@ class Decision:
         if self.approved or not self.choice.startswith("{"):
             return None
         return {str(name): str(value) for name, value in json.loads(self.choice).items()}
+
+    @property
+    def rechosen(self) -> str:
+        """The runbook that is to answer the incident in the place of this plan's; "" if nobody said so."""
+        is_said = not self.approved and self.choice.startswith(INSTEAD)
+        return self.choice.removeprefix(INSTEAD) if is_said else ""
 
 
 @dataclass(frozen=True, slots=True)

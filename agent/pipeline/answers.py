@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.domain.approvals import STEP_BY_STEP, Needs, TooLate, Vote, needs_of, objection
+from agent.domain.approvals import OTHERS, STEP_BY_STEP, Needs, TooLate, Vote, needs_of, objection
 from agent.domain.decisions import StandDown
 from agent.domain.incident import Entry, EventKind, Incident, Status, TimelineEvent
 from agent.domain.outbox import Channel, ChatCard, ChatLine
 from agent.domain.people import Actor, Deed, refusal
-from agent.domain.records import CHOICE, STAND_DOWN, Decision
+from agent.domain.records import CHOICE, INSTEAD, STAND_DOWN, Decision
 from agent.library.bindings import why_not_allowed
 from agent.pipeline.kept import runbook_of
+from agent.pipeline.rechoice import others
 from agent.pipeline.stops import Subject, covering
 from agent.pipeline.telling import Teller, tell
 from agent.ports import Records
@@ -171,7 +172,7 @@ def _voted(
         return NotTaken(
             f"{incident.id} takes more than anybody's yes ({needs}), and you have not shown "
             "who you are: approve it in Slack, in the console, with a personal token, or on the command line "
-            "as a user who is in `people`"
+            "as a user who is in `people`, with their e-mail address and Slack id"
         )
     if why := objection(needs, actor.person):
         return NotTaken(why)
@@ -202,12 +203,32 @@ def _voted(
     )
 
 
-def choose(store: Records, incident: Incident, runbook: str, *, by: str, now: datetime) -> Taken | NotTaken:
-    """Which of the offered runbooks answers the incident."""
+def choose(
+    store: Records,
+    incident: Incident,
+    runbook: str,
+    *,
+    by: str,
+    now: datetime,
+    plan_hash: str = "",
+    actor: Actor | None = None,
+) -> Taken | NotTaken:
+    """Which of the offered runbooks answers the incident; or, where a plan is asked about, which other one.
+
+    With a `plan_hash` it is about that plan and nothing else.
+    """
+    questions = _asked(store, incident, EventKind.APPROVAL_REQUESTED, EventKind.AMBIGUOUS)
+    is_planned = bool(questions) and questions[-1].kind is EventKind.APPROVAL_REQUESTED
+    if plan_hash or (is_planned and incident.runbook_id != runbook):
+        return _choose_another(store, incident, runbook, by=by, now=now, plan_hash=plan_hash, actor=actor)
+    if actor is not None and (why := refusal(actor.person, Deed.CHOOSE)):
+        return NotTaken(why)
     decision = Decision(CHOICE, True, by, now, runbook)
     if (known := store.decision(incident.id, CHOICE)) is not None and _says(known) == _says(decision):
         return Taken(known, again=True)
     asked = _asked(store, incident, EventKind.AMBIGUOUS)
+    if is_planned and incident.status is Status.AWAITING_APPROVAL:
+        return _choose_another(store, incident, runbook, by=by, now=now, actor=actor)
     if incident.status is not Status.AWAITING_APPROVAL or not asked:
         return NotTaken(f"{incident.id} does not wait for a choice, it is {incident.status}")
     offered = _offered(asked[-1])
@@ -216,6 +237,56 @@ def choose(store: Records, incident: Incident, runbook: str, *, by: str, now: da
     if now > _expiry(asked[-1]):
         return NotTaken(f"the time to choose for {incident.id} is over; a human is paged")
     return _stopped(store, incident, runbook) or _given(store, incident, decision)
+
+
+def _choose_another(
+    store: Records,
+    incident: Incident,
+    runbook: str,
+    *,
+    by: str,
+    now: datetime,
+    plan_hash: str = "",
+    actor: Actor | None = None,
+) -> Taken | NotTaken:
+    """Another runbook in the place of the one whose plan is asked about: that question is over.
+
+    Only one whose rules hold for the alert too. Who chooses it has approved nothing.
+    """
+    if actor is not None and (why := refusal(actor.person, Deed.APPROVE)):
+        return NotTaken(why)
+    asked = _asked(store, incident, EventKind.APPROVAL_REQUESTED)
+    decides = _decides(asked, plan_hash)
+    if not decides:
+        return NotTaken(f"{incident.id} has asked about no plan {plan_hash}")
+    decision = Decision(decides, False, by, now, f"{INSTEAD}{runbook}")
+    for each in asked if not plan_hash else ():
+        known = store.decision(incident.id, str(each.data["plan_hash"]))
+        if known is not None and incident.runbook_id == runbook and _says(known) == _says(decision):
+            return Taken(known, again=True)
+    known = store.decision(incident.id, decides)
+    if known is not None and _says(known) == _says(decision):
+        return Taken(known, again=True)
+    if (no := _not_asked(incident, asked, decides, now=now)) is not None:
+        return no
+    if why := _not_another(incident, asked[-1], runbook):
+        return NotTaken(why)
+    candidates = {each.runbook_id: each for each in others(store.timeline(incident.id), incident.runbook_id)}
+    path = store.revision_text(candidates[runbook].revision)[0] if runbook in candidates else ""
+    return _stopped(store, incident, runbook, path) or _given(store, incident, decision)
+
+
+def _not_another(incident: Incident, asked: TimelineEvent, runbook: str) -> str:
+    """Why the plan that is asked about cannot give way to one of this runbook; "" if it can."""
+    if asked.data.get("about") == "step":
+        return f"{incident.id} asks about one step of a plan that runs; its runbook stands"
+    if runbook == incident.runbook_id:
+        return f"{incident.id} asks about a plan of {runbook} already"
+    names = offered_instead(asked)
+    if runbook in names:
+        return ""
+    rest = f"choose one of {', '.join(names)}" if names else "the conditions of no other runbook hold for it"
+    return f"{runbook[:100]} is not offered; {rest}"
 
 
 def stand_down(teller: Teller, incident: Incident, *, by: str, now: datetime) -> Taken | NotTaken:
@@ -246,6 +317,9 @@ def _given(store: Records, incident: Incident, decision: Decision) -> Taken | No
         return Taken(known, again=True)
     if known is not None and known.edited is not None:
         return NotTaken(f"{known.by} has edited the parameters of {incident.id}: it asks about another plan")
+    if known is not None and known.rechosen:
+        chosen = f"{known.by} has chosen {known.rechosen} for {incident.id}"
+        return NotTaken(f"{chosen}: it asks about another plan")
     verb = "chose for" if decision.plan_hash == CHOICE else "decided on"
     return NotTaken(f"somebody already {verb} {incident.id}")
 
@@ -261,9 +335,10 @@ def _says(decision: Decision) -> tuple[bool, str, str]:
     return decision.approved, decision.by, decision.choice
 
 
-def _stopped(store: Records, incident: Incident, runbook: str = "") -> NotTaken | None:
+def _stopped(store: Records, incident: Incident, runbook: str = "", path: str = "") -> NotTaken | None:
     """A yes that nothing could run under is refused at once, with the way to make it count."""
-    path = store.revision_text(incident.runbook_revision)[0] if incident.runbook_revision else ""
+    if not runbook and incident.runbook_revision:
+        path = store.revision_text(incident.runbook_revision)[0]
     subject = Subject(incident.alert.service, runbook or incident.runbook_id, path)
     stop = covering(store.stops(), subject)
     if stop is None:
@@ -271,8 +346,8 @@ def _stopped(store: Records, incident: Incident, runbook: str = "") -> NotTaken 
     return NotTaken(f"{incident.id} is {stop}; `oncall-agent resume {stop.id}` lifts that")
 
 
-def _asked(store: Records, incident: Incident, kind: EventKind) -> Sequence[TimelineEvent]:
-    return [event for event in store.timeline(incident.id) if event.kind is kind]
+def _asked(store: Records, incident: Incident, *kinds: EventKind) -> Sequence[TimelineEvent]:
+    return [event for event in store.timeline(incident.id) if event.kind in kinds]
 
 
 def _named(asked: Sequence[TimelineEvent], plan_hash: str) -> str:
@@ -288,6 +363,12 @@ def _named(asked: Sequence[TimelineEvent], plan_hash: str) -> str:
 def _offered(asked: TimelineEvent) -> list[str]:
     choices = asked.data.get("choices")
     return [str(each[0]) for each in choices] if isinstance(choices, list) else []
+
+
+def offered_instead(asked: TimelineEvent) -> list[str]:
+    """The runbooks that may be chosen in the place of the one whose plan this asks about."""
+    found = asked.data.get(OTHERS)
+    return [str(each[0]) for each in found] if isinstance(found, list) else []
 
 
 def _expiry(asked: TimelineEvent) -> datetime:

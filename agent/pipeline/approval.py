@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
-from agent.domain.approvals import NEEDS, Lapse
+from agent.domain.approvals import NEEDS, OTHERS, Lapse
 from agent.domain.decisions import (
     NOBODY,
+    Candidate,
     EscalationTrigger,
     Plan,
     PlannedStep,
@@ -25,9 +26,10 @@ from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import Changes, Decision
 from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline import needs as whose
-from agent.pipeline import unrun
+from agent.pipeline import rechoice, unrun
 from agent.pipeline.context import Context
 from agent.pipeline.planning import covered_by_a_yes, step_name
+from agent.pipeline.rechoice import Rechosen
 from agent.pipeline.telling import promised, tell
 from agent.pipeline.turns import take_turn
 from agent.ports import Run
@@ -82,11 +84,11 @@ def ask(
     plan: Plan,
     runbook: Runbook,
     number: int = 1,
-) -> Go | Edited | Stopped | StandDown:
+) -> Go | Edited | Rechosen | Stopped | StandDown:
     """Go lets the plan run; below `approve` the runbook only says what it would do.
 
     What only an allowance grants, and what the configuration wants a yes for, waits for one however far the
-    runbook may go alone. `number` counts the plans of the incident: an edit makes another one.
+    runbook may go alone. `number` counts the incident's plans: an edit or another runbook makes a new one.
     """
     autonomy = Autonomy(terms.autonomy)
     steps = (*plan.steps, *plan.verify, *plan.rollback)
@@ -138,7 +140,9 @@ def ask_for_step(
         until,
     )
     answer = _wait_for_yes(run, context, incident_id, question)
-    return answer if isinstance(answer, Stopped | StandDown) else None
+    if isinstance(answer, Edited | Rechosen):  # never taken for a step: nothing but a yes lets it run
+        return Stopped(f"{question.what} was not approved", EscalationTrigger.APPROVAL_REJECTED)
+    return None if isinstance(answer, Go) else answer
 
 
 def step_hash(plan: Plan, planned: PlannedStep) -> str:
@@ -149,7 +153,7 @@ def step_hash(plan: Plan, planned: PlannedStep) -> str:
 
 def _wait_for_yes(
     run: Run, context: Context, incident_id: str, question: _Question
-) -> Go | Edited | Stopped | StandDown:
+) -> Go | Edited | Rechosen | Stopped | StandDown:
     key = question.key
     hopeless = run.step(f"{key}-needs", lambda: _hopeless(context, incident_id, question), returns=str)
     if hopeless:
@@ -180,7 +184,7 @@ def _wait_for_yes(
 
 def _refused(
     context: Context, incident_id: str, question: _Question, outcome: str
-) -> Edited | Stopped | StandDown:
+) -> Edited | Rechosen | Stopped | StandDown:
     """No yes came: a human is paged, or it ends here if the runbook or the configuration says so.
 
     Once steps have run a human is paged in any case.
@@ -189,6 +193,8 @@ def _refused(
     notes, config = question.runbook.escalation, context.config.approval
     if decision is not None and outcome == "edited":
         return Edited(decision.edited or {}, decision.by)
+    if decision is not None and outcome == "rechosen":
+        return Rechosen(decision.rechosen, decision.by)
     if decision is not None and outcome == "rejected":
         if question.is_whole and (notes.if_rejected or config.on_rejection) is Lapse.STAND_DOWN:
             return StandDown(decision.by, "rejected the plan, and nobody is paged then")
@@ -211,22 +217,33 @@ def _tell_asked(context: Context, incident_id: str, question: _Question) -> str:
     what = "this plan" if question.is_whole else question.what
     wanted = whose.needs(context, incident_id, question.runbook, question.steps)
     takes = f" ({wanted})" if str(wanted) else ""
+    others = rechoice.others(context.store.timeline(incident_id), question.runbook.id)
+    offered = others if question.is_whole else ()
     text = (
         f"✋ Approval needed within {(expires_at - now).total_seconds():g} s{takes}: "
         f"`oncall-agent approve {incident_id}` "
-        f"runs exactly {what} ({question.decides[:12]}){_commands(question.steps)}"
+        f"runs exactly {what} ({question.decides[:12]}){_instead(incident_id, offered)}"
+        f"{_commands(question.steps)}"
     )
     data = {
         "plan_hash": question.decides,
         "expires_at": expires_at.isoformat(),
         "about": "plan" if question.is_whole else "step",
         NEEDS: wanted.as_data(),
+        OTHERS: [[each.runbook_id, each.confidence, list(each.reasons)] for each in offered],
     }
     entry = Entry(f"{question.key}-asked", EventKind.APPROVAL_REQUESTED, text, data)
     changes = Changes(status=Status.AWAITING_APPROVAL, waits_until=expires_at, autonomy=question.autonomy)
     if not tell(context, incident_id, entry, changes=changes):
         return promised(context, incident_id, entry.key, name="expires_at")
     return expires_at.isoformat()
+
+
+def _instead(incident_id: str, offered: Sequence[Candidate]) -> str:
+    if not offered:
+        return ""
+    names = ", ".join(each.runbook_id for each in offered)
+    return f"; `oncall-agent choose {incident_id} RUNBOOK` plans with another one that matches: {names}"
 
 
 def _commands(steps: Sequence[PlannedStep]) -> str:
@@ -263,6 +280,9 @@ def _settle(context: Context, incident_id: str, question: _Question, expires_at:
     if decision.edited is not None:
         tell(context, incident_id, _edited(question, decision, decision.edited))
         return "edited"
+    if decision.rechosen:
+        tell(context, incident_id, _rechosen(question, decision))
+        return "rechosen"
     tell(context, incident_id, _answered(question, decision))
     if not decision.approved:
         return "rejected"
@@ -282,3 +302,12 @@ def _edited(question: _Question, decision: Decision, parameters: Mapping[str, st
     text = f"✏️ {decision.by} wants {values}: that is another plan, which needs its own approval"
     data = {"plan_hash": decision.plan_hash, "parameters": dict(parameters)}
     return Entry(question.key, EventKind.PARAMETERS_EDITED, text, data, actor=decision.by)
+
+
+def _rechosen(question: _Question, decision: Decision) -> Entry:
+    text = (
+        f"👉 {decision.by} chose {decision.rechosen} in the place of {question.runbook.id}: "
+        "that is another plan, which needs its own approval"
+    )
+    data = {"plan_hash": decision.plan_hash, "runbook": decision.rechosen}
+    return Entry(question.key, EventKind.CHOSEN, text, data, actor=decision.by)

@@ -14,7 +14,7 @@ import structlog
 from agent.domain.decisions import Ambiguous, Candidate, EscalationTrigger, Matched, StandDown, Stopped
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.records import CHOICE, Changes, Decision
-from agent.pipeline import closing
+from agent.pipeline import closing, rechoice
 from agent.pipeline.context import Context
 from agent.pipeline.kept import kept_runbook
 from agent.pipeline.match_telling import choices_in_words, tell_matched, told_before
@@ -96,11 +96,13 @@ def _settle(context: Context, incident_id: str, found: Ambiguous, expires_at: da
     candidate = next((each for each in found.candidates if each.runbook_id == decision.choice), None)
     if candidate is None:
         return "what was chosen had not been offered"
-    _tell_chosen(context, incident_id, candidate, decision)
+    _tell_chosen(context, incident_id, found, candidate, decision)
     return "chosen"
 
 
-def _tell_chosen(context: Context, incident_id: str, candidate: Candidate, decision: Decision) -> None:
+def _tell_chosen(
+    context: Context, incident_id: str, found: Ambiguous, candidate: Candidate, decision: Decision
+) -> None:
     runbook = kept_runbook(context, candidate.runbook_id, candidate.revision)
     entry = Entry(
         "choice",
@@ -116,4 +118,7 @@ def _tell_chosen(context: Context, incident_id: str, candidate: Candidate, decis
         (f"chosen by {decision.by}", *candidate.reasons),
     )
     cleared = closing.clear_choice(incident_id, f"{decision.by} chose {runbook.id}")
-    tell_matched(context, incident_id, runbook, chosen, before=(entry,), messages=(cleared,))
+    alert = context.store.incident(incident_id).alert
+    offered = [(each, kept_runbook(context, each.runbook_id, each.revision)) for each in found.candidates]
+    among = rechoice.eligible(context, alert, offered)
+    tell_matched(context, incident_id, runbook, chosen, among=among, before=(entry,), messages=(cleared,))

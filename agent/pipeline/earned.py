@@ -28,7 +28,7 @@ from agent.domain.records import Changes
 from agent.domain.runbook import Autonomy, Runbook, Step
 from agent.pipeline.context import Context
 from agent.pipeline.kept import kept_runbook
-from agent.pipeline.telling import Teller, tell
+from agent.pipeline.telling import Teller, nth, tell
 from agent.ports import Records
 
 #: Escalations that say that the runbook did not do what it is for.
@@ -87,7 +87,9 @@ def _changed(config: Config, runbook: Runbook, bounds: Bounds, *, in_chat: bool 
     return FileChanged(runbook.id, bounds, "change" in config.autonomy.demote_on, in_chat)
 
 
-def settle(context: Context, incident_id: str, runbook: Runbook, terms: Terms) -> Terms:
+def settle(
+    context: Context, incident_id: str, runbook: Runbook, terms: Terms, *, number: int = 1
+) -> Terms:
     """The terms with the autonomy that the record gives; a changed file begins again, and is told."""
     standing = context.store.autonomy_of(runbook.id)
     if standing is not None and standing.effects != effects_of_file(runbook):
@@ -97,7 +99,7 @@ def settle(context: Context, incident_id: str, runbook: Runbook, terms: Terms) -
         tell(
             context,
             incident_id,
-            Entry("autonomy-file", EventKind.SYSTEM, text, {"runbook": runbook.id}),
+            Entry(nth("autonomy-file", number), EventKind.SYSTEM, text, {"runbook": runbook.id}),
             changes=Changes(earned=event),
         )
         standing = context.store.autonomy_of(runbook.id)

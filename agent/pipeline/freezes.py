@@ -10,7 +10,7 @@ from agent.domain.incident import Entry, EventKind
 from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline.context import Context
 from agent.pipeline.stops import Subject, is_runbook, is_service, subject_of
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import nth, tell
 from agent.pipeline.typed import as_typed
 
 
@@ -29,14 +29,16 @@ def _covers(window: FreezeWindow, subject: Subject) -> bool:
     )
 
 
-def settle(context: Context, incident_id: str, runbook: Runbook, plan: Plan, *, terms: Terms) -> Terms:
+def settle(
+    context: Context, incident_id: str, runbook: Runbook, plan: Plan, *, terms: Terms, number: int = 1
+) -> Terms:
     """The terms as an open window changes them, told in the thread with the plan that does not run now."""
     if terms.autonomy == Autonomy.APPROVE.value:
         terms = replace(terms, passes=FreezeMode.APPROVE.value)
     freeze = open_now(context, subject_of(context.store.incident(incident_id), runbook))
     if freeze is None:
         return terms
-    _tell(context, incident_id, freeze, plan)
+    _tell(context, incident_id, freeze, plan, number)
     if freeze.mode is FreezeMode.NOTIFY:
         return replace(terms, frozen=f"{freeze}: the plan is in the thread and nothing is run")
     if terms.autonomy == Autonomy.AUTO.value:
@@ -49,14 +51,14 @@ def ended_by(terms: Terms) -> Stopped | None:
     return Stopped(terms.frozen, EscalationTrigger.FREEZE) if terms.frozen else None
 
 
-def _tell(context: Context, incident_id: str, freeze: Freeze, plan: Plan) -> None:
+def _tell(context: Context, incident_id: str, freeze: Freeze, plan: Plan, number: int) -> None:
     if freeze.mode is FreezeMode.APPROVE:
         text = f"🧊 {_upper(freeze)}: nothing runs without a yes"
     else:
         by_hand = "".join(as_typed(step) for step in plan.steps)
         text = f"🧊 {_upper(freeze)}: nothing is run. By hand it would be:{by_hand}"
     data = {"freeze": freeze.name, "mode": freeze.mode.value, "until": freeze.until.isoformat()}
-    tell(context, incident_id, Entry("frozen", EventKind.FROZEN, text, data))
+    tell(context, incident_id, Entry(nth("frozen", number), EventKind.FROZEN, text, data))
 
 
 def _upper(freeze: Freeze) -> str:

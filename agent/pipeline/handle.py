@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
-from agent.domain.alert import Alert, Severity
+from agent.domain.alert import Alert
 from agent.domain.decisions import (
     Ambiguous,
     Completed,
@@ -18,13 +18,10 @@ from agent.domain.decisions import (
     Stopped,
     Terms,
 )
-from agent.domain.runbook import Runbook
 from agent.pipeline import (
     choice,
     closing,
-    earned,
     freezes,
-    incomplete,
     intake,
     matching,
     planning,
@@ -36,6 +33,7 @@ from agent.pipeline.agreement import Agreed, agree
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
 from agent.pipeline.kept import kept_runbook
+from agent.pipeline.terms import deadline_of, settled_terms
 from agent.pipeline.verification import verify
 from agent.ports import Run
 
@@ -123,6 +121,7 @@ def _carry_out(
     )
     if not isinstance(agreed, Agreed):
         return agreed
+    runbook = agreed.runbook  # whoever was asked may have chosen another one
     stopped = stops.ask(run, context, incident_id, before="take-up", runbook=runbook)
     if stopped is not None:
         return stopped
@@ -140,32 +139,3 @@ def _carry_out(
             return verify(run, context, job, done)
         case Stopped() | StandDown() as end:
             return end
-
-
-def settled_terms(context: Context, incident_id: str, runbook: Runbook, plan: Plan) -> Terms:
-    """As configured, and as the runbook's record and the calendar narrow it."""
-    terms = earned.settle(context, incident_id, runbook, terms_of(context, runbook))
-    terms = incomplete.held_back(context, incident_id, runbook, terms)
-    return freezes.settle(context, incident_id, runbook, plan, terms=terms)
-
-
-def terms_of(context: Context, runbook: Runbook) -> Terms:
-    """What the incident will run under, as configured now."""
-    config = context.config
-    return Terms(
-        autonomy=runbook.autonomy_or(config.runbooks.default_autonomy).value,
-        max_attempts=config.execution.max_attempts,
-        retry_delay_s=config.execution.retry_delay_s,
-        approval_timeout_s=config.escalation.approval_timeout_s,
-    )
-
-
-def deadline_of(context: Context, alert: Alert, runbook: Runbook) -> datetime:
-    """Until when steps may run: the shortest of the configured and the runbook's own time."""
-    config = context.config
-    limits = [config.execution.incident_deadline_s]
-    if runbook.blast_radius.max_duration_s is not None:
-        limits.append(runbook.blast_radius.max_duration_s)
-    if alert.severity is Severity.CRITICAL:
-        limits.append(config.escalation.critical_downtime_s)
-    return context.clock.now() + timedelta(seconds=min(limits))

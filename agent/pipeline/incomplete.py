@@ -8,7 +8,7 @@ from agent.domain.decisions import Terms
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline.context import Context
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import nth, tell
 
 #: Fewer runs than these say nothing.
 LEAST_RUNS = 5
@@ -32,7 +32,9 @@ def record_of(context: Context, runbook: Runbook) -> Record | None:
     return Record(escalated, len(ends))
 
 
-def held_back(context: Context, incident_id: str, runbook: Runbook, terms: Terms) -> Terms:
+def held_back(
+    context: Context, incident_id: str, runbook: Runbook, terms: Terms, *, number: int = 1
+) -> Terms:
     """The terms with an approval demanded where the record says so; told in the thread, with the owner."""
     record = record_of(context, runbook)
     if record is None:
@@ -45,5 +47,5 @@ def held_back(context: Context, incident_id: str, runbook: Runbook, terms: Terms
         f"{needs} Owner: {owner}"
     )
     data = {"runbook": runbook.id, "escalated": record.escalated, "runs": record.runs, "owner": runbook.owner}
-    tell(context, incident_id, Entry("incomplete", EventKind.NOTE, text, data))
+    tell(context, incident_id, Entry(nth("incomplete", number), EventKind.NOTE, text, data))
     return replace(terms, autonomy=Autonomy.APPROVE.value) if is_held else terms

@@ -13,9 +13,12 @@ from agent.pipeline import earned
 from agent.pipeline.advice import Consulted, data_of, in_words
 from agent.pipeline.advice_counts import counts_of
 from agent.pipeline.context import Context
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import nth, tell
 
 _KEY = "matched"
+
+#: In the data of what was matched: all whose rules hold, of which a human may choose another one.
+ELIGIBLE = "eligible"
 
 
 def told_before(context: Context, incident_id: str) -> Matched | None:
@@ -23,7 +26,8 @@ def told_before(context: Context, incident_id: str) -> Matched | None:
     told = context.store.incident(incident_id)
     if not told.runbook_revision:
         return None
-    data = next((event.data for event in context.store.timeline(incident_id) if event.key == _KEY), {})
+    matched = [event for event in context.store.timeline(incident_id) if event.kind is EventKind.MATCHED]
+    data = matched[-1].data if matched else {}
     given = data.get("parameters")
     parameters = {str(name): str(value) for name, value in given.items()} if isinstance(given, dict) else {}
     return Matched(
@@ -39,6 +43,7 @@ def tell_found(
     runbooks: Mapping[str, Runbook],
     eligible: int,
     consulted: Consulted | None,
+    among: Sequence[object] = (),
 ) -> None:
     """Tell it, with what the advisor said first. A human's choice is told by whoever asks for it."""
     said = _advice(consulted)
@@ -49,7 +54,8 @@ def tell_found(
         tell(context, incident_id, *said)
     match found:
         case Matched():
-            tell_matched(context, incident_id, runbooks[found.runbook_id], found, eligible=eligible)
+            runbook = runbooks[found.runbook_id]
+            tell_matched(context, incident_id, runbook, found, eligible=eligible, among=among)
         case NoMatch(reasons):
             text = "⚠️ No runbook matched" + _lines(reasons)
             tell(context, incident_id, Entry("no_match", EventKind.NO_MATCH, text, {"why": list(reasons)}))
@@ -66,14 +72,19 @@ def tell_matched(
     found: Matched,
     *,
     eligible: int = 1,
+    among: Sequence[object] = (),
     before: Sequence[Entry] = (),
     messages: Sequence[Message] = (),
+    number: int = 1,
 ) -> None:
-    """Tell which runbook it is and keep its revision."""
+    """Tell which runbook it is and keep its revision. `number`: its plan's, which another runbook counts up.
+
+    `among`: what a human may choose in its place.
+    """
     context.store.keep_revision(runbook)
     autonomy = earned.level(context.config, context.store.autonomy_of(runbook.id), runbook)
-    among = f", probability {found.confidence:.2f} among {eligible}" if eligible > 1 else ""
-    sure = among or (f", probability {found.confidence:.2f}" if found.confidence < 1 else "")
+    best = f", probability {found.confidence:.2f} among {eligible}" if eligible > 1 else ""
+    sure = best or (f", probability {found.confidence:.2f}" if found.confidence < 1 else "")
     text = f"📋 Matched runbook: {runbook.id}{sure}, because {'; '.join(found.reasons)}"
     data = {
         "runbook": runbook.id,
@@ -82,11 +93,12 @@ def tell_matched(
         "why": list(found.reasons),
         "autonomy": autonomy.value,
         "parameters": dict(found.parameters),
+        **({ELIGIBLE: list(among)} if among else {}),
     }
     changes = Changes(
         status=Status.MATCHED, match=found, runbook_title=runbook.title, autonomy=autonomy.value
     )
-    entry = Entry(_KEY, EventKind.MATCHED, text, data)
+    entry = Entry(nth(_KEY, number), EventKind.MATCHED, text, data)
     tell(context, incident_id, *before, entry, changes=changes, messages=messages)
 
 

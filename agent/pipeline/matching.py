@@ -16,6 +16,7 @@ from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
 from agent.domain.runbook import Runbook
 from agent.domain.trigger import AllOf, Condition, Expression, Not, Trigger
 from agent.library import Verdict, evaluate
+from agent.pipeline import rechoice
 from agent.pipeline.advice import Consulted, Parts, consult
 from agent.pipeline.context import Context
 from agent.pipeline.links import linked_names, weighed
@@ -66,6 +67,7 @@ def decide(context: Context, incident_id: str, alert: Alert) -> Match:
         return told
     runbooks = context.library.runbooks
     judged = judge(context, runbooks, alert)
+    ranked = judged.consulted.candidates[:_CHOICES] if judged.consulted is not None else ()
     tell_found(
         context,
         incident_id,
@@ -73,6 +75,7 @@ def decide(context: Context, incident_id: str, alert: Alert) -> Match:
         runbooks=runbooks,
         eligible=judged.eligible,
         consulted=judged.consulted,
+        among=rechoice.eligible(context, alert, [(each, runbooks[each.runbook_id]) for each in ranked]),
     )
     return judged.found
 

@@ -111,6 +111,11 @@ def must_end(context: Context, incident_id: str, runbook: Runbook) -> Stop | Non
 _TOLD = {"choice": "ambiguous", "plan": "planned", "take-up": "acknowledged"}
 
 
+def _told_by(before: str) -> str:
+    """`plan-2`, the plan of another runbook, is told as `planned-2`."""
+    return _TOLD.get(before) or before.replace("plan-", "planned-", 1)
+
+
 def ask(
     run: Run, context: Context, incident_id: str, *, before: str, runbook: Runbook | None = None
 ) -> Stopped | None:
@@ -119,7 +124,7 @@ def ask(
         return None
 
     def look() -> Stopped | None:
-        if any(event.key == _TOLD[before] for event in context.store.timeline(incident_id)):
+        if any(event.key == _told_by(before) for event in context.store.timeline(incident_id)):
             return None  # done before a restart: it is beyond this point, and asked again further on
         stop = in_force(context, incident_id, runbook)
         return Stopped(str(stop), EscalationTrigger.KILL_SWITCH) if stop is not None else None

@@ -60,6 +60,11 @@ def has_no_thread(story: str) -> bool:
     return story.startswith(RECEIVED_PREFIX)
 
 
+def nth(key: str, number: int) -> str:
+    """The key of what is told once for each plan of an incident."""
+    return key if number == 1 else f"{key}-{number}"
+
+
 def promised(context: Context, incident_id: str, key: str, *, name: str) -> str:
     """What an entry that was told before a crash says: a promise is kept, not made anew."""
     return next(str(each.data[name]) for each in context.store.timeline(incident_id) if each.key == key)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.domain.approvals import Vote, needs_of
+from agent.domain.approvals import OTHERS, Vote, needs_of
 from agent.domain.decisions import Plan, StandDown
 from agent.domain.incident import EventKind, Incident, TimelineEvent
 from agent.domain.limits import LimitUse
@@ -81,6 +81,9 @@ def _decided(decision: Decision, *, is_choice: bool) -> str:
         return f"👉 {decision.by} chose {decision.choice} at {at}"
     if decision.edited is not None:
         return f"✏️ {decision.by} edited the parameters at {at}: another plan, which is asked about anew"
+    if decision.rechosen:
+        chosen = f"👉 {decision.by} chose {decision.rechosen} instead at {at}"
+        return f"{chosen}: another plan, which is asked about anew"
     how = ", step by step," if decision.is_step_by_step else ""
     return f"{'👍 Approved' if decision.approved else '👎 Rejected'}{how} by {decision.by} at {at}"
 
@@ -96,6 +99,7 @@ def _facts(facts: Facts) -> tuple[tuple[str, str], ...]:
         ("It takes", str(needs_of(facts.asked.data))),
         ("Yes so far", ", ".join(each.by for each in facts.votes)),
         ("Plan", plan_hash[:_HASH_SHOWN]),
+        ("Others that match", "\n".join(f"{name} ({sure:.2f})" for name, sure in _others(facts.asked))),
         ("Time to answer", duration((expiry(facts.asked) - facts.asked.at).total_seconds())),
     ]
     return tuple((name, value) for name, value in found if value)
@@ -104,6 +108,12 @@ def _facts(facts: Facts) -> tuple[tuple[str, str], ...]:
 def _use(use: LimitUse) -> str:
     before = f", {use.used} used before" if use.used else ""
     return f"{use.key}: asks for {use.asked} of {use.maximum}{before}, {max(use.left, 0)} left"
+
+
+def _others(asked: TimelineEvent) -> list[tuple[str, float]]:
+    """(runbook, confidence) of each one that may be chosen instead."""
+    found = asked.data.get(OTHERS)
+    return [(str(name), float(sure)) for name, sure, *_ in found] if isinstance(found, list) else []
 
 
 def _choices(rest: str) -> tuple[tuple[str, str], ...]:
@@ -121,6 +131,10 @@ def _buttons(asked: TimelineEvent) -> tuple[Button, ...]:
         *([by_steps] if asked.data.get("about") == "plan" else []),
         Button(PressAction.REJECT, "Reject", plan_hash, is_grave=True),
         Button(PressAction.TAKE_OVER, "Take over"),
+        *(
+            Button(PressAction.OTHER_RUNBOOK, f"Rather {name}", f"{plan_hash} {name}")
+            for name, _ in _others(asked)
+        ),
     )
 
 

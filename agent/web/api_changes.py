@@ -118,7 +118,15 @@ class _Changes:
         body = bodies.read(bodies.Choice)
         actor = identity.actor(self._parts, Deed.CHOOSE)
         incident = incident_or_404(self._parts, incident_id)
-        answer = answers.choose(self._store, incident, body.runbook, by=str(actor), now=self._now())
+        answer = answers.choose(
+            self._store,
+            incident,
+            body.runbook,
+            by=str(actor),
+            now=self._now(),
+            plan_hash=body.plan_hash or "",
+            actor=actor,
+        )
         return self._answer(incident, self._taken(answer), runbook=body.runbook)
 
     def stand_down(self, incident_id: str) -> Response:

@@ -73,9 +73,10 @@ class Parameters(_Body):
 
 
 class Choice(_Body):
-    """Which of the offered runbooks answers the incident."""
+    """Which of the offered runbooks answers the incident; or, where a plan is asked about, which other one."""
 
     by: Name | None = None
+    plan_hash: PlanHash | None = None
     runbook: Annotated[str, Field(min_length=1, max_length=200, description="One of those that are offered")]
 
 

@@ -115,7 +115,7 @@ CHANGES: Final[dict[str, Any]] = {
         conflicts=True,
     ),
     "/api/v1/incidents/{id}/choose": change(
-        "Say which of the offered runbooks answers it",
+        "Say which of the offered runbooks answers it; or, while a plan is asked about, which other one",
         bodies.Choice,
         answer("200", "It counts", _said(runbook=_TEXT)),
         of="incident",

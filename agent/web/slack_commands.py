@@ -28,7 +28,8 @@ HELP = """This agent understands:
     /oncall runbooks               the runbooks in force
     /oncall approve ID [HASH]      let the plan run that ID asks about
     /oncall reject ID              do not; a human is paged
-    /oncall choose ID RUNBOOK      which of the offered runbooks it is
+    /oncall choose ID RUNBOOK      which of the offered runbooks it is; where a plan is asked about,
+                                   another one that matches
     /oncall take ID                take it over: the agent starts nothing more
     /oncall stop [now] [all | service X | runbook Y] REASON
                                    start nothing more; with `now` end what runs too
@@ -143,7 +144,8 @@ class Commands:
         runbook = " ".join(rest[1:])
         if not runbook:
             raise NotDoneError("say which: /oncall choose ID RUNBOOK")
-        self._taken(answers.choose(self._store, incident, runbook, by=str(actor), now=self._now()))
+        by, now = str(actor), self._now()
+        self._taken(answers.choose(self._store, incident, runbook, by=by, now=now, actor=actor))
         return f"You chose {runbook} for {incident.id}"
 
     def _take(self, rest: Sequence[str], who: WhoMay) -> str:

@@ -44,6 +44,7 @@ _DEEDS = {
     PressAction.REJECT: Deed.STAND_DOWN,
     PressAction.CHOOSE: Deed.CHOOSE,
     PressAction.TAKE_OVER: Deed.STAND_DOWN,
+    PressAction.OTHER_RUNBOOK: Deed.APPROVE,
 }
 
 #: What lets the agent do more is never granted from memory: Slack is asked anew who is in a group.
@@ -136,7 +137,12 @@ class SlackFace:
                     teller=self._teller,
                 )
             case PressAction.CHOOSE:
-                taken = answers.choose(self._store, incident, button.answers, by=by, now=now)
+                taken = answers.choose(self._store, incident, button.answers, by=by, now=now, actor=actor)
+            case PressAction.OTHER_RUNBOOK:
+                plan_hash, _, runbook = button.answers.partition(" ")
+                taken = answers.choose(
+                    self._store, incident, runbook, by=by, now=now, plan_hash=plan_hash, actor=actor
+                )
             case PressAction.TAKE_OVER:
                 taken = answers.stand_down(self._teller, incident, by=by, now=now)
         if isinstance(taken, NotTaken):
@@ -146,7 +152,7 @@ class SlackFace:
 
     def _became(self, incident: Incident, button: Pressed) -> str:
         """Who was faster, for whoever pressed a button that was over."""
-        decides = CHOICE if button.action is PressAction.CHOOSE else button.answers
+        decides = CHOICE if button.action is PressAction.CHOOSE else button.answers.partition(" ")[0]
         decision = self._store.decision(incident.id, decides) if decides else None
         return "" if decision is None else f"; {_faster(decision)}"
 
@@ -199,11 +205,19 @@ def _thanks(button: Pressed, taken: Taken) -> str:
             return f"You rejected the plan {button.answers[:12]}{again}"
         case PressAction.CHOOSE:
             return f"You chose {button.answers}{again}"
+        case PressAction.OTHER_RUNBOOK:
+            runbook = button.answers.partition(" ")[2]
+            return f"You chose {runbook}{again}: its plan is asked about anew"
         case PressAction.TAKE_OVER:
             return f"{button.incident_id} is with you now: the agent starts nothing more{again}"
 
 
 def _faster(decision: Decision) -> str:
+    at = f"at {decision.at:%H:%M:%S} UTC"
+    if decision.edited is not None:
+        return f"{decision.by} edited its parameters {at}"
+    if decision.rechosen:
+        return f"{decision.by} chose {decision.rechosen} instead {at}"
     verb = "chose" if decision.plan_hash == CHOICE else "approved" if decision.approved else "rejected"
     what = f" {decision.choice}" if decision.plan_hash == CHOICE else " it"
-    return f"{decision.by} {verb}{what} at {decision.at:%H:%M:%S} UTC"
+    return f"{decision.by} {verb}{what} {at}"

@@ -137,6 +137,7 @@ class _Desk:
             votes=store.votes(incident.id, waiting.decides) if waiting is not None else (),
             editable=self._editable(incident, plan, asked),
             choices=_choices(asked),
+            others=answers.offered_instead(asked) if asked is not None else [],
             charged=store.charged(incident.id),
             timeline=[event for event in timeline if event.kind not in _QUIET],
             escalation=store.queue_item(queue_id(incident.id)),
@@ -200,7 +201,15 @@ class _Desk:
         actor = identity.signed_in(self._parts, Deed.CHOOSE)
         incident = incident_or_404(self._parts, incident_id)
         runbook = words(request.form.get("runbook", ""))
-        answer = answers.choose(self._store, incident, runbook, by=str(actor), now=self._frame.now())
+        answer = answers.choose(
+            self._store,
+            incident,
+            runbook,
+            by=str(actor),
+            now=self._frame.now(),
+            plan_hash=request.form.get("plan_hash", "")[:64],
+            actor=actor,
+        )
         return self._answered(incident, answer)
 
     def stand_down(self, incident_id: str) -> AnyResponse:

@@ -74,3 +74,24 @@ def test_a_match_shows_probabilities_and_what_the_scores_say(shell: Shell, torn:
     assert [row["holds"] for row in result.json["ranked"]] == [True, True]
     assert all(0 < row["probability"] < 0.8 for row in result.json["ranked"])
     assert result.json["ranked"][0]["scores"]
+
+
+def test_another_one_is_chosen_while_a_plan_is_asked_about(shell: Shell, torn: World) -> None:
+    for name in ("one", "two"):
+        asks = "- requires_human_approval: true"
+        torn.runbook(runbook(limits=asks, steps=step(1, "redis-cli PING")), name)
+    incident_id = torn.receive()
+    commands = [("choose", "P1", "one"), ("choose", "P1", "two"), ("choose", "P1", "three"), ("approve", "P1")]
+    results: list[Result] = []
+
+    def decide(_: str) -> bool:
+        if not commands:
+            return False
+        results.append(shell(*commands.pop(0)))
+        return True
+
+    torn.on_wait = decide
+    incident = torn.handle(incident_id)
+    assert [each.code for each in results] == [0, 0, 1, 0]
+    assert results[2].err == "error: three is not offered; choose one of one\n"
+    assert (incident.status, incident.runbook_id) == (Status.RESOLVED, "two")

@@ -94,3 +94,30 @@ def test_an_edit_needs_a_token(site: Site) -> None:
     answer = post(site, "/incidents/inc-1/parameters", body, Authorization="Bearer wrong")
     assert answer.status_code == 401
     assert post(site, "/incidents/inc-1/parameters", body, **TOKEN).status_code == 404
+
+
+def test_another_runbook_is_chosen_for_exactly_the_plan_that_is_asked_about(site: Site) -> None:
+    for title, name in (("Redis Connection Timeout", "first"), ("Redis Memory", "second")):
+        asked = runbook(title=title, limits=LIMITS, steps=step(1, f"redis-cli DEL {name}"))
+        site.world.runbook(asked, name)
+    site.world.answers("redis-cli DEL second", "1")
+    answers = []
+
+    def choose(incident_id: str, plan_hash: str) -> None:
+        path = f"/incidents/{incident_id}/choose"
+        for runbook_id, asked in (("second", "0" * 64), ("third", plan_hash), ("second", plan_hash)):
+            body = {"by": "carol", "runbook": runbook_id, "plan_hash": asked}
+            answers.append(post(site, path, body))
+        answers.append(post(site, path, {"by": "carol", "runbook": "second"}))
+
+    def approve(incident_id: str, plan_hash: str) -> None:
+        body = {"by": "bob", "plan_hash": plan_hash}
+        answers.append(post(site, f"/incidents/{incident_id}/approve", body))
+
+    incident_id = waiting(site, choose, approve)
+    assert [each.status_code for each in answers] == [409, 409, 200, 200, 200]
+    assert "third is not offered; choose one of second" in answers[1].get_json()["error"]
+    assert [each.get_json()["again"] for each in answers[2:4]] == [False, True]
+    incident = site.store.incident(incident_id)
+    assert (incident.status, incident.runbook_id) == (Status.RESOLVED, "second")
+    assert site.world.sandbox.commands() == ["redis-cli DEL second"]

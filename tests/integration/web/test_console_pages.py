@@ -90,6 +90,21 @@ def test_a_responder_may_say_no_and_not_yes(site: Site) -> None:
     assert site.store.incident(incident_id).status is Status.ESCALATED
 
 
+def test_another_runbook_is_chosen_by_a_form(site: Site) -> None:
+    other = runbook(title="Redis Memory", steps=step(1, "redis-cli DEL sessions"))
+    site.world.runbook(other, "redis-memory")
+    incident_id = waiting(site)
+    (row,) = site.store.waiting()
+    anna = Visitor(site, "anna")
+    assert "<option>redis-memory</option>" in anna.get(f"/incidents/{incident_id}").text
+    asked = {"plan_hash": row["decides"], "runbook": "redis-memory"}
+    assert Visitor(site, "rita").post(f"/incidents/{incident_id}/choose", **asked).status_code == 409
+    assert anna.post(f"/incidents/{incident_id}/choose", **asked).status_code == 303
+    decision = site.store.decision(incident_id, row["decides"])
+    assert decision is not None
+    assert decision.rechosen == "redis-memory"
+
+
 def test_a_plan_can_be_run_step_by_step(site: Site) -> None:
     incident_id = waiting(site, steps=step(1, "redis-cli PING") + step(2, "redis-cli FLUSHDB"))
     (row,) = site.store.waiting()
