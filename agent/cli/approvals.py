@@ -21,7 +21,7 @@ from agent.cli.output import (
 )
 from agent.config import Config, known_secrets
 from agent.domain.incident import Incident
-from agent.domain.people import Actor, Deed, Via, refusal
+from agent.domain.people import LEAST_ROLE, Actor, Deed, Via, refusal
 from agent.escalations.settings import queueing_of
 from agent.pipeline import answers
 from agent.pipeline.answers import NotTaken, Taken
@@ -95,7 +95,11 @@ def actor_here(config: Config, deed: Deed) -> Actor | None:
         return None
     person = config.person(operator())
     if person is None:
-        fail(f"{operator()} is not in `people` of the configuration, so may not {deed.replace('_', ' ')}")
+        who, least = operator(), LEAST_ROLE[deed]
+        fail(
+            f"{who} is not in `people` of the configuration, so may not {deed.replace('_', ' ')}; "
+            f"add {{name: {who}, role: {least}}} there, or do it in the console or Slack"
+        )
     if why := refusal(person, deed):
         fail(why, code=FINDING)
     return Actor(person, Via.CLI)

@@ -143,9 +143,10 @@ def _explain_cluster(cluster: KubernetesSimulator, path: Path | None) -> None:
 def _explain(
     pagerduty: PagerDutySimulator, slack: SlackSimulator, deliver_to: str, write_config: Path | None
 ) -> None:
+    from agent.cli.incidents import operator
     from agent.demo.settings import config_text, environment
 
-    text = config_text(pagerduty, slack, port=urlsplit(deliver_to).port or 8080)
+    text = config_text(pagerduty, slack, port=urlsplit(deliver_to).port or 8080, you=operator())
     _heading("1. config.yaml")
     console.print(plain(text))
     if write_config is not None:
@@ -153,7 +154,9 @@ def _explain(
     _heading("2. In the terminal of the agent")
     for name, value in environment(pagerduty, slack).items():
         console.print(f"export {name}={shlex.quote(value)}")
-    console.print(f"oncall-agent serve --config {write_config or 'config.yaml'}\n")
+    where = f"--config {shlex.quote(str(write_config or 'config.yaml'))}"
+    console.print(plain(f"oncall-agent people password {shlex.quote(operator())} {where}"))
+    console.print(plain(f"oncall-agent serve {where}\n"))
     _heading("3. Trigger a page")
     body = '{"title": "Redis connection timeout", "service": "api-gateway", "severity": "critical"}'
     console.print(plain(f"curl -X POST {pagerduty.url}/_sim/incidents -d {shlex.quote(body)}\n"))
@@ -161,11 +164,10 @@ def _explain(
     console.print("# ID stands in the answer to 3; instead of acknowledge: resolve, reassign, reopen, clear")
     console.print(f"curl -X POST {pagerduty.url}/_sim/incidents/ID/acknowledge")
     console.print(f"curl {slack.url}/_sim/transcript")
-    console.print(
-        plain("# where a runbook waits for a yes; or step_by_step, reject, take_over")
-    )
+    console.print(plain("# where a runbook waits for a yes; or step_by_step, reject, take_over"))
     console.print(plain(f"curl -X POST {slack.url}/_sim/press -d 'action=approve'"))
-    console.print(plain(f"curl -X POST {slack.url}/_sim/type -d 'text=status'\n"))
+    console.print(plain(f"curl -X POST {slack.url}/_sim/type -d 'text=status'"))
+    console.print(plain(f"# or sign in at {deliver_to.partition('/webhook')[0]}/console\n"))
     _heading(f"Webhooks go to {deliver_to}. What arrives, until Ctrl-C:")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from agent.simulators.pagerduty import WEBHOOK_SECRET, PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
 
@@ -16,8 +18,12 @@ def config_text(
     port: int = 8080,
     database: str = "data/oncall.db",
     runbooks: str = "runbooks",
+    you: str = "you",
 ) -> str:
-    """A whole config.yaml; secrets stand in the environment, as they would in production."""
+    """A whole config.yaml; secrets stand in the environment, as they would in production.
+
+    `you` is whoever tries it out: in Slack, in the console, and as a user of this machine.
+    """
     return f"""\
 server:
   host: 127.0.0.1
@@ -40,7 +46,7 @@ slack:
   signing_secret: {{env: SLACK_SIGNING_SECRET}}
   channel: "#incidents"
 people:
-  - {{name: you, role: admin, slack: {YOU}}}
+  - {{name: {json.dumps(you)}, role: admin, slack: {YOU}}}
 """
 
 

@@ -19,7 +19,9 @@ import agent
 from agent.adapters.audit_chain import Intact
 from agent.adapters.audit_log import verify_file
 from agent.cli import doctor
+from agent.cli.incidents import operator
 from agent.config import load
+from agent.domain.people import Role
 
 #: What `doctor` finds in order when it looks at the simulators.
 _SIMULATED = {"pagerduty webhook", "pagerduty rest", "pagerduty events", "slack"}
@@ -153,9 +155,11 @@ def test_simulate_writes_a_config_that_serve_accepts_and_prints_what_arrives(
         "--deliver-to",
         "http://127.0.0.1:8123/webhook/pagerduty",
     )
+    told = ""
     with _started(tmp_path, "simulate", *ports, "--write-config", "config.yaml") as simulating:
         assert simulating.stdout is not None
         for line in simulating.stdout:
+            told += line
             if line.startswith("export "):
                 monkeypatch.setenv(*line.removeprefix("export ").strip().split("=", 1))
             if "until Ctrl-C" in line:
@@ -167,6 +171,10 @@ def test_simulate_writes_a_config_that_serve_accepts_and_prints_what_arrives(
         output, _ = simulating.communicate(timeout=30)
     assert simulating.returncode == 0
     assert config.server.port == 8123
+    you = config.person(operator())
+    assert you is not None
+    assert you.role is Role.ADMIN
+    assert f"oncall-agent people password {operator()} --config config.yaml" in told
     assert "→ Slack      POST /api/auth.test 200" in output
 
 

@@ -77,6 +77,7 @@ def test_a_user_who_is_nobody_here_decides_nothing(
     _, (approved, rejected) = waiting(shell, world, ["approve"], ["reject"])
     assert (approved.code, rejected.code) == (2, 2)
     assert "mallory is not in `people`" in approved.err
+    assert "add {name: mallory, role: approver} there" in approved.err
 
 
 def test_a_yes_that_was_typed_for_the_plan_before_an_edit_is_none_to_the_one_after(
