@@ -77,6 +77,16 @@ class StoredPeople(StoredIncidents):
             self.append(connection, f"person-{person}", entry)
         return True
 
+    def shut_everybody_out(self, story: str, entry: Entry) -> None:
+        """No session and no token opens anything: which of them were ended after a backup is not known."""
+        now = stamp(self.clock.now())
+        with self.database.chaining() as connection:
+            connection.execute(sessions.update().where(sessions.c.ended_at.is_(None)).values(ended_at=now))
+            connection.execute(
+                api_tokens.update().where(api_tokens.c.revoked_at.is_(None)).values(revoked_at=now)
+            )
+            self.append(connection, story, entry)
+
     def rehashed(self, person: str, before: str, after: str) -> None:
         """The same password, hashed as is thought right by now."""
         same = sa.and_(credentials.c.person == person, credentials.c.password == before)

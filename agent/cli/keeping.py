@@ -31,6 +31,7 @@ from agent.cli.output import (
 )
 from agent.config import Config
 from agent.domain.errors import ExecutorBusyError
+from agent.escalations.settings import queueing_of
 from agent.pipeline.restored import HandedOver, hand_over
 
 _POSTGRES = (
@@ -122,6 +123,9 @@ def restore(
     )
     console.print(f"[red]stopped[/red]: nothing runs until `oncall-agent resume {handed.stop.id}`")
     console.print(
+        "everybody signs in anew, and tokens are to be made anew: some may have been revoked meanwhile"
+    )
+    console.print(
         "what came in after the backup is not known here: look at the open incidents of your alert source"
     )
 
@@ -145,12 +149,16 @@ def _restored_by_hand(config: Config) -> tuple[HandedOver, list[Path]]:
 
 
 def _hand_over(config: Config, store: Store, taken_at: datetime | None) -> HandedOver:
+    from agent.web import keys
     from agent.wiring import context_of  # builds the world: only when something is really restored
 
     store.migrate()
+    store.queueing = queueing_of(config)
     StoredRetention(store).doubt_letters()
     context = context_of(config, store=store, desk=None, channels=config.channels())
-    return hand_over(context, taken_at=taken_at, by=on_command_line(""))
+    handed = hand_over(context, taken_at=taken_at, by=on_command_line(""))
+    keys.shut_everybody_out(store, by=on_command_line(""))
+    return handed
 
 
 def _put_audit_aside(config: Config, suffix: str) -> list[Path]:

@@ -105,6 +105,14 @@ def revoke_token(store: Store, token_id: str, *, by: str, person: Person | None 
     return store.revoke_token(token_id, entry, person=person.name if person is not None else None)
 
 
+def shut_everybody_out(store: Store, *, by: str) -> None:
+    """After a restore: what was ended after the backup must not open anything once more."""
+    now = store.clock.now()
+    text = f"🔒 {by} restored a backup: every session is over, every token is revoked"
+    key = f"restored-{now:%Y%m%dT%H%M%S.%f}"
+    store.shut_everybody_out(SIGN_INS, Entry(key, EventKind.ACCESS, text, {"what": "restored"}, by))
+
+
 def tell_burst(store: Store, account: str, address: str, *, name: str, until: datetime) -> bool:
     """Somebody guesses passwords: told once for each account and address until the limit ends."""
     now = store.clock.now()

@@ -20,7 +20,12 @@ from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.limits import Charge
 from agent.domain.outbox import Channel, ChatLine, PageHuman
+from agent.domain.people import Person, Role
 from agent.domain.records import AttemptKey, Changes, Unfinished
+from agent.domain.sign_ins import Proof
+from agent.web import keys
+from agent.web.identity import digest
+from agent.web.keys import Newcomer
 from tests.integration.cli.conftest import Shell
 from tests.unit.pipeline.conftest import ALERT, HookedSandbox, World, runbook, step
 
@@ -121,6 +126,26 @@ def test_after_a_restore_nothing_runs_until_a_human_says_so(shell: Shell, told: 
     stop = shell("restore", "b.tar.gz", "--json").json["stop"]
     assert "restored from a backup" in shell("stops").out
     assert shell("resume", stop).code == 0
+
+
+def test_after_a_restore_no_token_and_no_session_opens_anything(shell: Shell, told: World) -> None:
+    alice = Person("alice", Role.ADMIN)
+    newcomer = Newcomer(alice, Proof.PASSWORD, "127.0.0.1", "a test")
+    session = keys.open_session(told.store, newcomer)
+    token, secret = keys.create_token(told.store, alice, Role.ADMIN, name="ci", expires_at=None, by="alice")
+    shell("backup", "b.tar.gz")
+    keys.revoke_token(told.store, token.id, by="alice")  # it had leaked
+    told.store.close()
+    assert shell("restore", "b.tar.gz").code == 0
+    store = restored(shell)
+    kept = store.token_by(digest(secret))
+    assert kept is not None
+    assert not kept.counts(told.clock.now())
+    assert store.sessions_of("alice") == []
+    assert store.session_by(digest(session)) is not None
+    texts = [event.text for event in store.timeline(keys.SIGN_INS)]
+    assert "every session is over, every token is revoked" in texts[-1]
+    store.close()
 
 
 def test_after_a_restore_letters_that_may_have_arrived_are_looked_up_first(shell: Shell, told: World) -> None:
