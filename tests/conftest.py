@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,10 +41,21 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/oncall.db"
 
 
-@pytest.fixture
-def store(database_url: str, clock: FakeClock) -> Iterator[Store]:
-    store = Store(database_url, clock)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with up-to-date tables, to be copied: thousands of tests would each make their own."""
+    path = tmp_path_factory.mktemp("migrated") / "oncall.db"
+    store = Store(f"sqlite:///{path}", FakeClock())
     store.migrate()
+    store.close()
+    return path
+
+
+@pytest.fixture
+def store(database_url: str, clock: FakeClock, migrated: Path) -> Iterator[Store]:
+    if database_url.startswith("sqlite:///"):
+        shutil.copy(migrated, database_url.removeprefix("sqlite:///"))
+    store = Store(database_url, clock)  # a PostgreSQL database comes with its tables
     yield store
     store.close()
 

@@ -20,9 +20,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from agent.adapters import passwords
 from agent.domain.people import Person
 from agent.domain.sign_ins import Proof, SignInLimits, TooMany
-from agent.web import identity, keys, oidc
+from agent.web import identity, keys
 from agent.web.keys import Newcomer
-from agent.web.oidc import SingleSignOn
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -79,7 +78,9 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     section = parts.config.console.oidc
     if section is not None:
-        oidc.add_routes(routes, SingleSignOn(parts, door, section), door)
+        from agent.web import oidc  # its libraries are loaded where it is used
+
+        oidc.add_routes(routes, oidc.SingleSignOn(parts, door, section), door)
     return routes
 
 

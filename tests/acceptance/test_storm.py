@@ -66,7 +66,13 @@ def lines_about_it(agent: Agent) -> list[str]:
     return [line for line in said if line.startswith("🔁 Same alert again")]
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "killed in the middle"])
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(False, id="undisturbed", marks=pytest.mark.soak),
+        pytest.param(True, id="killed in the middle"),
+    ],
+)
 def test_a_thousand_deliveries_of_one_alert_run_once_and_close_everything(
     waiting: Agent, redis: RedisServer, killed: bool
 ) -> None:

@@ -18,7 +18,9 @@ AUTO = Bounds("h1", Autonomy.AUTO, Autonomy.AUTO, Autonomy.APPROVE)
 
 
 def ended(store: Store, number: int, ran: Ran = Ran.SUCCEEDED, *, in_chat: bool = False) -> bool:
-    event = RunEnded("redis", AUTO, f"inc-{number}", ran, "why it failed", 3, in_chat=in_chat)
+    event = RunEnded(
+        "redis", AUTO, f"inc-{number}", ran, "why it failed", 3, demotes_stated=True, in_chat=in_chat
+    )
     entry = Entry("end", EventKind.NOTE, "the end")
     return store.record(f"inc-{number}", [entry], changes=Changes(earned=event))
 
