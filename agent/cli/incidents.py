@@ -107,8 +107,13 @@ def open_store(config: Config) -> Store:
 
 def find(store: Store, text: str) -> Incident:
     """An incident by its own id or by its id at the source."""
-    by_source = store.incidents(source_id=text, limit=1)
-    return by_source[0] if by_source else store.incident(text)
+    try:
+        return store.incident(text)  # ours first: an id at the source is whatever its sender says
+    except UnknownIncidentError:
+        by_source = store.incidents(source_id=text, limit=1)
+        if not by_source:
+            raise
+        return by_source[0]
 
 
 def on_command_line(name: str = "") -> str:

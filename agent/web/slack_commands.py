@@ -203,11 +203,13 @@ class Commands:
     def _incident(self, rest: Sequence[str]) -> Incident:
         if not rest:
             raise NotDoneError("say which incident, by its id")
-        by_source = self._store.incidents(source_id=rest[0], limit=1)
         try:
-            return by_source[0] if by_source else self._store.incident(rest[0])
+            return self._store.incident(rest[0])  # ours first: the other is whatever its sender says
         except UnknownIncidentError as error:
-            raise NotDoneError(str(error)) from error
+            by_source = self._store.incidents(source_id=rest[0], limit=1)
+            if not by_source:
+                raise NotDoneError(str(error)) from error
+            return by_source[0]
 
     def _meant(self, stop_id: str) -> Stop:
         """The stop with this id; one alone needs no name."""

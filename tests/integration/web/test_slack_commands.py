@@ -209,3 +209,11 @@ def test_a_yes_that_was_typed_for_the_plan_before_an_edit_is_none_to_the_one_aft
     assert "has asked about 2 plans by now" in said[0]
     assert said[1].startswith("You approved")
     assert world.sandbox.commands() == ["redis-cli DEL carts"]
+
+
+def test_an_id_at_the_source_that_is_one_of_ours_leads_nobody_astray(place: Workplace) -> None:
+    first = place.site.world.page()
+    place.site.world.page(title="Another one", source_id=first.id)
+    told = place.type(ALICE, f"postmortem {first.id}")
+    assert first.alert.title in told
+    assert "Another one" not in told
