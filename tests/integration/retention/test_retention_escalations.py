@@ -182,3 +182,24 @@ def test_a_crash_in_between_loses_no_escalation_and_archives_none_twice(
     assert archived_escalations(keeping) == old
     assert all(keeping.rows_of(each) == {} for each in old)
     assert isinstance(verify_archives(keeping.archives, keeping.store), Intact)
+
+
+def test_an_incidents_escalation_is_found_in_its_archive_by_its_own_id(keeping: Keeping) -> None:
+    (keeping.world.runbooks / "redis-connection-timeout.md").unlink()
+    keeping.world.context.library.reload()
+    incident = keeping.page()
+    item = keeping.store.queue_item(incident.id)
+    assert item is not None
+    how = Settling(Action.FALSE_ALARM, "a test")
+    queueing.resolve(desk(keeping), item.id, REVIEWER, how, now=keeping.clock.now())
+    keeping.clock.sleep(60)
+    keeping.world.deliver()
+    keeping.days_later(91)
+    report = keeping.archive()
+    assert (report.incidents, report.escalations) == (1, 0)
+    with archived(keeping.archives, item.id, keeping.clock) as found:
+        assert found is not None
+        again = found.queue_item(item.id)
+        assert again is not None
+        assert again.resolution is not None
+        assert again.resolution.note == "a test"
