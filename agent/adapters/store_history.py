@@ -12,7 +12,7 @@ from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, incident_of_row
 from agent.adapters.store_schema import attempts, escalations, incidents, is_one_of
 from agent.domain.decisions import EscalationTrigger, Section
-from agent.domain.incident import MANUAL_SOURCE, Incident, Status
+from agent.domain.incident import ASKED_SOURCE, MANUAL_SOURCE, Incident, Status
 from agent.ports import Clock
 
 #: More of the same alert than these are not drawn.
@@ -67,7 +67,7 @@ class StoredHistory:
             WHOLE.where(
                 incidents.c.status == Status.RESOLVED.value,
                 incidents.c.runbook_id != "",
-                incidents.c.source != MANUAL_SOURCE,
+                incidents.c.source.not_in([MANUAL_SOURCE, ASKED_SOURCE]),
             )
             .order_by(incidents.c.received_at.desc())
             .limit(limit)

@@ -27,7 +27,7 @@ from agent.adapters.store_schema import (
     says,
 )
 from agent.domain.alert import Alert
-from agent.domain.incident import MANUAL_SOURCE, Status
+from agent.domain.incident import ASKED_PREFIX, ASKED_SOURCE, MANUAL_SOURCE, Status
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.ports import Clock
@@ -163,7 +163,8 @@ class StoredIntake(StoredFolds):
         self, connection: sa.Connection, alert: Alert, delivery: Mapping[str, str], now: datetime
     ) -> Accepted:
         at = stamp(now)
-        incident_id = f"inc-{now:%Y%m%d}-{secrets.token_hex(4)}"
+        prefix = ASKED_PREFIX if alert.source == ASKED_SOURCE else "inc-"
+        incident_id = f"{prefix}{now:%Y%m%d}-{secrets.token_hex(4)}"
         opens = {"incident_id": incident_id, "received_at": at, "handled_at": at, "outcome": _OPENED}
         if _KEEP.first(connection, {**delivery, **opens}) is None:
             return Accepted(Acceptance.DUPLICATE, "")

@@ -12,6 +12,17 @@ from agent.domain.alert import Alert
 #: The source of incidents that a person runs by hand on the command line.
 MANUAL_SOURCE = "command line"
 
+#: The source of incidents that somebody asked the daemon for: it runs them, and no source has them open.
+ASKED_SOURCE = "asked"
+
+#: How the ids of these begin, so that whoever has no more than the id knows that there is nothing to close.
+ASKED_PREFIX = "inc-asked-"
+
+
+def is_asked(incident_id: str) -> bool:
+    """Whether somebody asked for this run, and no alert of any source did."""
+    return incident_id.startswith(ASKED_PREFIX)
+
 
 class Status(StrEnum):
     """Where an incident stands."""

@@ -21,7 +21,7 @@ from agent.domain.autonomy import (
     level_of,
 )
 from agent.domain.decisions import EscalationTrigger, Stopped, Terms
-from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident
+from agent.domain.incident import ASKED_SOURCE, MANUAL_SOURCE, Entry, EventKind, Incident
 from agent.domain.outbox import Channel
 from agent.domain.people import Actor, Deed, refusal
 from agent.domain.records import Changes
@@ -136,7 +136,7 @@ def _recurred(context: Context, incident: Incident, reason: str) -> RunEnded | N
 
 
 def _ended(context: Context, incident: Incident, ran: Ran, why: str) -> RunEnded | None:
-    if not incident.runbook_id or incident.alert.source == MANUAL_SOURCE:
+    if not incident.runbook_id or incident.alert.source in (MANUAL_SOURCE, ASKED_SOURCE):
         return None
     runbook = kept_runbook(context, incident.runbook_id, incident.runbook_revision)
     return _event(context, incident, runbook, ran, why)

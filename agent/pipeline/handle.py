@@ -18,7 +18,9 @@ from agent.domain.decisions import (
     Stopped,
     Terms,
 )
+from agent.domain.incident import is_asked
 from agent.pipeline import (
+    asked,
     choice,
     closing,
     freezes,
@@ -66,7 +68,8 @@ def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped |
 
 
 def _answer(run: Run, context: Context, incident_id: str, alert: Alert) -> Completed | Stopped | StandDown:
-    found: Match = run.step("match", lambda: matching.decide(context, incident_id, alert), returns=Match)
+    decide = asked.decide if is_asked(incident_id) else matching.decide
+    found: Match = run.step("match", lambda: decide(context, incident_id, alert), returns=Match)
     match found:
         case NoMatch():
             return Stopped("No matching runbook found", EscalationTrigger.NO_MATCH)
@@ -88,6 +91,8 @@ def _take_in(run: Run, context: Context, incident_id: str) -> Alert | None:
     """The alert with all that is known about it; None if it is the agent's own echo."""
     incident = context.store.incident(incident_id)
     run.step("receive", lambda: intake.receive(context, incident), returns=None)
+    if is_asked(incident_id):
+        return incident.alert  # no source knows more of it
     if context.config.intake.group_window_s:
         run.step("related", lambda: related.tell_related(context, incident), returns=None)
     alert: Alert = run.step("learn", lambda: intake.learn(context, incident), returns=Alert)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from agent.domain.alert import Alert
 from agent.domain.decisions import HAD_RESOLVED, StandDown
 from agent.domain.errors import ServiceError
-from agent.domain.incident import Entry, EventKind, Incident, Status
+from agent.domain.incident import Entry, EventKind, Incident, Status, is_asked
 from agent.domain.outbox import Channel, DeskAcknowledge, Message
 from agent.domain.records import Changes, FoldedEnd
 from agent.pipeline.context import Context
@@ -106,12 +106,14 @@ def take_up(context: Context, incident_id: str) -> StandDown | None:
     if taken is not None:
         return taken
     alert = context.store.incident(incident_id).alert
-    if Channel.PAGER in context.channels:
+    acknowledge: tuple[Message, ...] = ()
+    if is_asked(incident_id):
+        text = "👋 Taking it"
+    elif Channel.PAGER in context.channels:
         text = f"👋 Taking it: acknowledging at {alert.source}"
-        acknowledge: tuple[Message, ...] = (DeskAcknowledge(alert.source_id),)
+        acknowledge = (DeskAcknowledge(alert.source_id),)
     else:
         text = "👋 Taking it, without acknowledging: nothing else would page a human"
-        acknowledge = ()
     entry = Entry("acknowledged", EventKind.ACKNOWLEDGED, text)
     tell(context, incident_id, entry, messages=acknowledge)
     return None

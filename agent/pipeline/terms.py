@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.domain.alert import Alert, Severity
 from agent.domain.decisions import Plan, Terms
-from agent.domain.runbook import Runbook
+from agent.domain.incident import is_asked
+from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline import earned, freezes, incomplete
 from agent.pipeline.context import Context
 
@@ -16,6 +18,8 @@ def settled_terms(
 ) -> Terms:
     """As configured, and as the runbook's record and the calendar narrow it. `number` is the plan's."""
     terms = earned.settle(context, incident_id, runbook, terms_of(context, runbook), number=number)
+    if is_asked(incident_id) and terms.autonomy == Autonomy.AUTO.value:
+        terms = replace(terms, autonomy=Autonomy.APPROVE.value)  # no rule holds that would let it go alone
     terms = incomplete.held_back(context, incident_id, runbook, terms, number=number)
     return freezes.settle(context, incident_id, runbook, plan, terms=terms, number=number)
 

@@ -1,4 +1,4 @@
-"""`/api/v1`, what changes something: approve, reject, choose, stand down, stop, resume.
+"""`/api/v1`, what changes something: approve, reject, choose, stand down, run, stop, resume.
 
 The same rules as on the command line. Every change needs a token, and who it is by is kept: the
 token's owner, or with the agent's own token whom the body names.
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, jsonify
 
+from agent.domain.alert import Severity
 from agent.domain.incident import Incident
 from agent.domain.people import Deed
 from agent.domain.stops import Stop, StopAsked, StopScope
-from agent.pipeline import answers, stops
+from agent.pipeline import answers, asked, stops
 from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.asked import NotStarted, RunAsked
 from agent.pipeline.telling import Teller
 from agent.web import bodies, identity, views
 from agent.web.found import incident_or_404, stop_or_404
@@ -53,6 +55,10 @@ def blueprint(parts: WebParts) -> Blueprint:
     @routes.post("/incidents/<incident_id>/stand-down")
     def stand_down(incident_id: str) -> Response:
         return changes.stand_down(incident_id)
+
+    @routes.post("/runs")
+    def run() -> tuple[Response, int]:
+        return changes.run()
 
     @routes.post("/stops")
     def stop() -> tuple[Response, int]:
@@ -135,6 +141,18 @@ class _Changes:
         incident = incident_or_404(self._parts, incident_id)
         answer = answers.stand_down(self._teller, incident, by=str(actor), now=self._now())
         return self._answer(incident, self._taken(answer))
+
+    def run(self) -> tuple[Response, int]:
+        body = bodies.read(bodies.Run)
+        actor = identity.actor(self._parts, Deed.RUN)
+        severity = Severity(body.severity) if body.severity else None
+        wanted = RunAsked(body.runbook, body.id, body.title, body.service, severity, body.labels)
+        started = asked.start(self._teller, self._parts.library.runbooks, wanted, actor)
+        if isinstance(started, NotStarted):
+            abort(409, self._parts.redactor.text(started.why))
+        self._parts.notify()
+        said = {"incident": started.incident_id, "by": str(actor), "runbook": body.runbook}
+        return jsonify(said | {"again": started.again}), 200 if started.again else 201
 
     def stop(self) -> tuple[Response, int]:
         body = bodies.read(bodies.PutStop)

@@ -73,11 +73,31 @@ class Parameters(_Body):
 
 
 class Choice(_Body):
-    """Which of the offered runbooks answers the incident; or, where a plan is asked about, which other one."""
+    """Which of the offered runbooks answers it; or, where a plan is asked about, which other one."""
 
     by: Name | None = None
     plan_hash: PlanHash | None = None
     runbook: Annotated[str, Field(min_length=1, max_length=200, description="One of those that are offered")]
+
+
+class Run(_Body):
+    """A run of exactly this runbook, for the alert that is given; it always waits for a yes."""
+
+    by: Name | None = None
+    id: Annotated[
+        str, Field(min_length=8, max_length=200, description="Yours: sent again it starts nothing more")
+    ]
+    runbook: Annotated[str, Field(min_length=1, max_length=200, description="The runbook's id")]
+    title: Annotated[str, Field(max_length=200, description="What it is about"), AfterValidator(words)] = ""
+    service: Annotated[str, Field(max_length=200), AfterValidator(words)] = ""
+    severity: Literal["critical", "error", "warning", "info"] | None = None
+    labels: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_said)],
+            Annotated[str, Field(max_length=1_000), AfterValidator(words)],
+        ],
+        Field(max_length=50, description="What the runbook's parameters are filled from"),
+    ] = {}
 
 
 class HandOver(_Body):

@@ -128,6 +128,13 @@ CHANGES: Final[dict[str, Any]] = {
         of="incident",
         conflicts=True,
     ),
+    "/api/v1/runs": change(
+        "Have a runbook run for an alert that is given; its plan waits for a yes",
+        bodies.Run,
+        answer("200", "It was asked for before", _said(runbook=_TEXT))
+        | answer("201", "It is an incident now", _said(runbook=_TEXT)),
+        conflicts=True,
+    ),
     "/api/v1/stops/{id}/resume": change(
         "Lift a stop", bodies.Resume, answer("200", "It is not in force any more", STOP), of="stop"
     ),

@@ -12,8 +12,9 @@ from agent.domain.incident import Incident
 from agent.domain.people import LEAST_ROLE, Actor, Deed
 from agent.domain.queue import Escalated
 from agent.domain.stops import Stop, StopAsked, StopScope, words
-from agent.pipeline import answers, queueing, stops
+from agent.pipeline import answers, asked, queueing, stops
 from agent.pipeline.answers import NotTaken, Taken
+from agent.pipeline.asked import NotStarted, RunAsked
 from agent.pipeline.meant import unclear
 from agent.pipeline.telling import Teller
 from agent.reports.summary import summary
@@ -37,21 +38,18 @@ HELP = """This agent understands:
     /oncall claim ID               an escalation is yours
     /oncall postmortem ID          what happened, in order
     /oncall who                    who you are here, and who may do what
-    /oncall run RUNBOOK            says how: runbooks are started by hand on the command line
+    /oncall run RUNBOOK [TITLE]    start it: its plan is shown and waits for a yes
 IDs may be the agent's own or the source's."""
 
-_NOT_RUN = (
-    "Nothing was started: a runbook is run by hand where the agent runs, for it wants an alert to fill its "
-    "parameters from and shows its plan first: `oncall-agent run {runbook} --alert FILE`. For a page that is "
-    "open, `/oncall status` shows what waits"
-)
+_TITLE_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class WhoMay:
-    """Who types, if they may do it; else why not, in words."""
+    """Who types, if they may do it; else why not, in words. `key` is that of what they typed."""
 
     ask: Callable[[Deed], Actor | str]
+    key: str = ""
 
 
 class NotDoneError(Exception):
@@ -113,8 +111,16 @@ class Commands:
         return "\n".join([f"{len(found)} runbooks are in force", *lines])
 
     def _run(self, rest: Sequence[str], who: WhoMay) -> str:
-        _may(who, Deed.RUN)
-        return _NOT_RUN.format(runbook=rest[0] if rest else "RUNBOOK")
+        actor = _may(who, Deed.RUN)
+        if not rest:
+            raise NotDoneError("say which: /oncall run RUNBOOK [TITLE]; /oncall runbooks lists them")
+        wanted = RunAsked(rest[0], who.key, title=" ".join(rest[1:])[:_TITLE_MAX])
+        started = asked.start(self._teller, self._parts.library.runbooks, wanted, actor)
+        if isinstance(started, NotStarted):
+            raise NotDoneError(started.why)
+        self._parts.notify()
+        again = " had been started before" if started.again else " is started"
+        return f"{started.incident_id}{again}: {wanted.runbook}; its plan waits for a yes in its thread"
 
     def _decide(self, rest: Sequence[str], who: WhoMay, *, approved: bool) -> str:
         # a no makes the agent do less

@@ -114,7 +114,7 @@ class SlackFace:
             found.extend([who] if isinstance(who, Actor) else [])
             return who
 
-        words = self._commands.answer(typed.text, WhoMay(who_may))
+        words = self._commands.answer(typed.text, WhoMay(who_may, typed.key))
         return self._end(typed.key, found[-1] if found else "", words, about="", action=name)
 
     def _answer(self, button: Pressed, actor: Actor) -> str:

@@ -150,10 +150,23 @@ def test_what_there_is_not_is_told(place: Workplace, text: str) -> None:
     assert place.type(ALICE, text).startswith("Nothing was done: ")
 
 
-def test_run_says_how_and_starts_nothing(place: Workplace) -> None:
-    told = place.type(ALICE, "run redis-timeout")
-    assert "Nothing was started" in told
-    assert "oncall-agent run redis-timeout --alert FILE" in told
+def test_run_starts_it_once_however_often_it_is_sent(place: Workplace) -> None:
+    place.site.world.runbook(runbook(steps=step(1, "redis-cli PING")), "redis-timeout")
+    place.site.world.context.library.reload()
+    wire = place.hands.typing(ALICE, "run redis-timeout Redis is slow")
+    told = [place.send(wire).words for _ in range(2)]
+    (incident,) = place.site.store.incidents()
+    assert told[0] == told[1]
+    assert told[0] == f"{incident.id} is started: redis-timeout; its plan waits for a yes in its thread"
+    assert (incident.alert.source, incident.alert.title) == ("asked", "Redis is slow")
+    assert place.site.notified == 1
+
+
+def test_run_of_what_there_is_not_starts_nothing(place: Workplace) -> None:
+    assert "say which" in place.type(ALICE, "run")
+    assert "there is no runbook nothing" in place.type(ALICE, "run nothing")
+    assert "takes the role approver" in place.type(BOB, "run nothing")
+    assert place.site.store.incidents() == []
 
 
 def test_a_postmortem_tells_what_happened_in_order(place: Workplace) -> None:
