@@ -79,6 +79,8 @@ def start(
         alert=alert,
     )
     accepted = teller.store.accept(event, "{}")
+    if not accepted.incident_id:  # the same was sent at this very moment, and that one won
+        accepted = teller.store.accept(event, "{}")
     if accepted.acceptance is Acceptance.NEW_INCIDENT:
         return Started(accepted.incident_id)
     before = teller.store.incident(accepted.incident_id).alert.labels.get(RUNBOOK)

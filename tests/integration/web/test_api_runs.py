@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
 from agent.domain.incident import Status
@@ -94,3 +97,17 @@ def test_what_is_stopped_is_not_started(site: Site) -> None:
 def test_without_the_token_nothing_is_started(site: Site) -> None:
     assert post(site, "/runs", ASKED, Authorization="Bearer wrong").status_code == 401
     assert site.store.incidents() == []
+
+
+def test_the_same_sent_at_one_moment_is_one_run(site: Site) -> None:
+    assert site.client
+    together = Barrier(4)
+
+    def ask(_: int) -> int:
+        together.wait()
+        return post(site, "/runs", ASKED).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(ask, range(4)))
+    assert statuses == [200, 200, 200, 201]
+    assert len(site.store.incidents()) == 1

@@ -18,7 +18,7 @@ from tests.unit.pipeline.test_rechoice import OTHER, chooses, two, yes
 __all__ = ["two"]
 
 #: The run has so many steps in all; after the last one it is over.
-STEPS = 21
+STEPS = 22
 
 
 def carried_on(world: World, incident_id: str) -> list[str]:
