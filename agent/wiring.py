@@ -15,8 +15,8 @@ from agent.adapters.http import VendorHttp
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.slack import SlackChat, SlackWebhookChat
-from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.slack_notices import SlackNotices
+from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.smtp_mail import SmtpMail, SmtpServer
 from agent.adapters.store import Store
 from agent.config import Config, SecretReference

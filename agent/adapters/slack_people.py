@@ -119,7 +119,7 @@ class SlackPeople:
             return Stranger(f"Slack did not tell who you are ({error}), so nothing was done; press again")
 
     def is_one(self, person: Person) -> bool:
-        """Whether they are nobody else by another face: only then theirs may be one of several people's yeses."""
+        """Whether they are nobody else by another face: only then theirs may be one of several yeses."""
         if person.name.casefold() in self._names:
             return True
         return self._all_have_an_address if person.email else self._all_come_by_slack

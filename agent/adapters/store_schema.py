@@ -210,7 +210,7 @@ decisions = sa.Table(
 #: The statuses of an escalation that waits for somebody, in the order in which its index names them.
 OPEN = ("open", "claimed")
 
-#: The queue. `incident_id` is the story it belongs to: its incident's id, or its own where it has no incident.
+#: The queue. `incident_id` is the story it belongs to: its incident's id, or its own if it has no incident.
 #: `next_at` is when its SLA has something to say next; `*_s` and `was_kept` are what reports add up.
 escalations = sa.Table(
     "escalations",

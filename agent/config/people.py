@@ -67,8 +67,6 @@ def problem_with(people: tuple[PersonSection, ...]) -> str:
         for each in people:
             value = getattr(each, field).casefold()
             if value and value in seen:
-                return (
-                    f"two people have the {field} {getattr(each, field)}; one would act as the other"
-                )
+                return f"two people have the {field} {getattr(each, field)}; one would act as the other"
             seen.add(value)
     return ""

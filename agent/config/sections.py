@@ -32,8 +32,6 @@ def _database_url(value: str) -> str:
     raise ValueError("must start with sqlite:/// or postgresql://")
 
 
-
-
 class Server(Section):
     """Where the daemon listens, and how people reach it."""
 

@@ -37,7 +37,7 @@ class Lapse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a runbook or an effect class asks of an approval; `approvers` are names or `team:x`, empty: anybody."""
+    """What a runbook or an effect class asks of an approval; no `approvers` (names, `team:x`): anybody."""
 
     approvals: int = 1
     approvers: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ _HOW = "told the agent to stand down"
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The answer counts. `again`: the same human had given it before. `waits_for`: so many yeses are missing."""
+    """The answer counts. `again`: the same human had given it before. `waits_for`: yeses that are missing."""
 
     decision: Decision
     again: bool = False
@@ -60,8 +60,8 @@ def decide(
 ) -> Taken | NotTaken:
     """A yes or no to what was asked last, or to exactly the plan (or step of it) with this hash.
 
-    Where it takes more than anybody's one yes, `actor` says who it is; one no is enough. With a `teller` a yes
-    that others must join is told in the thread.
+    Where it takes more than anybody's one yes, `actor` says who it is; one no is enough. With a `teller` a
+    yes that others must join is told in the thread.
     """
     if actor is not None and (why := refusal(actor.person, Deed.APPROVE if approved else Deed.STAND_DOWN)):
         return NotTaken(why)
@@ -94,7 +94,7 @@ def edit(
     plan_hash: str = "",
     actor: Actor | None = None,
 ) -> Taken | NotTaken:
-    """Other values for a plan that is asked about: that question is over, another plan is made and asked about.
+    """Other values for a plan that is asked about: that question is over, another plan is asked about.
 
     Each value is held to what the runbook declares for its parameter; who edits has approved nothing.
     """

@@ -87,9 +87,7 @@ def _changed(config: Config, runbook: Runbook, bounds: Bounds, *, in_chat: bool 
     return FileChanged(runbook.id, bounds, "change" in config.autonomy.demote_on, in_chat)
 
 
-def settle(
-    context: Context, incident_id: str, runbook: Runbook, terms: Terms, *, number: int = 1
-) -> Terms:
+def settle(context: Context, incident_id: str, runbook: Runbook, terms: Terms, *, number: int = 1) -> Terms:
     """The terms with the autonomy that the record gives; a changed file begins again, and is told."""
     standing = context.store.autonomy_of(runbook.id)
     if standing is not None and standing.effects != effects_of_file(runbook):

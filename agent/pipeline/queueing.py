@@ -298,7 +298,7 @@ def _is_known(desk: QueueDesk, target: str) -> bool:
 
 
 def _is_outside(desk: QueueDesk, target: str, *named: str) -> bool:
-    """Whether it is an address that neither the rule nor `people` knows: what is sent there leaves the house."""
+    """Whether neither the rule nor `people` knows the address: what is sent there leaves the house."""
     return "@" in target and target not in named and desk.queueing.person(target) is None
 
 

@@ -58,7 +58,7 @@ def _said(entry: Entry) -> Message:
 
 
 def has_no_thread(story: str) -> bool:
-    """Whether it is the story of an escalation that was received from elsewhere: it has no incident to show."""
+    """Whether it is the story of an escalation that came from elsewhere: it has no incident to show."""
     return story.startswith(RECEIVED_PREFIX)
 
 

@@ -205,7 +205,7 @@ class AutonomyStore(Protocol):
         ...
 
     def give_level(self, story: str, event: LevelGiven, *, in_chat: bool) -> None:
-        """A human's word on how far a runbook may go, told in a story of the timeline in the same transaction."""
+        """A human's word on how far a runbook may go, told in the timeline in the same transaction."""
         ...
 
 
@@ -391,5 +391,7 @@ class OutboxStore(Protocol):
         ...
 
 
-class Records(IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, CounterStore, Protocol):
+class Records(
+    IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, CounterStore, Protocol
+):
     """What the pipeline needs of the store."""

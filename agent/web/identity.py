@@ -84,7 +84,7 @@ def signed_in(parts: WebParts, deed: Deed) -> Actor:
 
 
 def _is_one(config: Config, person: Person) -> bool:
-    """Whether they are nobody else of `people`: who comes in by a group could be somebody without an address."""
+    """Whether they are nobody else of `people`: who comes by a group could be one without an address."""
     return config.person(person.name) is not None or all(each.email for each in config.people)
 
 

@@ -81,7 +81,12 @@ def test_another_one_is_chosen_while_a_plan_is_asked_about(shell: Shell, torn: W
         asks = "- requires_human_approval: true"
         torn.runbook(runbook(limits=asks, steps=step(1, "redis-cli PING")), name)
     incident_id = torn.receive()
-    commands = [("choose", "P1", "one"), ("choose", "P1", "two"), ("choose", "P1", "three"), ("approve", "P1")]
+    commands = [
+        ("choose", "P1", "one"),
+        ("choose", "P1", "two"),
+        ("choose", "P1", "three"),
+        ("approve", "P1"),
+    ]
     results: list[Result] = []
 
     def decide(_: str) -> bool:

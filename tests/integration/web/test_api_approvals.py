@@ -1,4 +1,4 @@
-"""Approvals by API: a shared token is nobody in particular, other values make another plan, steps ask again."""
+"""Approvals by API: a shared token is nobody in particular, other values make another plan."""
 
 from __future__ import annotations
 

@@ -60,8 +60,9 @@ def edits(world: World, by: str = "alice", **values: str) -> Move:
 def yes(world: World, *, approved: bool = True, step_by_step: bool = False, plan_hash: str = "") -> Move:
     def move(incident_id: str) -> object:
         return answers.decide(
-            world.store, world.store.incident(incident_id), approved=approved, by="bob", now=world.clock.now(),
-            step_by_step=step_by_step, plan_hash=plan_hash,
+            world.store, world.store.incident(incident_id),
+            approved=approved, by="bob", now=world.clock.now(), plan_hash=plan_hash,
+            step_by_step=step_by_step,
         )  # fmt: skip
 
     return move
