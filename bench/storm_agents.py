@@ -83,7 +83,7 @@ class Looks(_Configured):
         }
 
     def commands(self, job: str) -> list[str]:
-        return [f"sleep 600 && echo {job}"]
+        return [f"sleep 300 && echo {job}"]
 
 
 class Begun:
