@@ -32,9 +32,9 @@ check: dev
 	$(BIN)/oncall-agent lint runbooks
 	$(BIN)/oncall-agent test runbooks
 
-# three at a time on two cores: half of the tests wait for real processes
+# two at a time: half of the tests wait for real processes
 test: dev packages
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 coverage: dev packages
 	$(BIN)/pytest --cov --cov-report=term:skip-covered

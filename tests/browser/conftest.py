@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,19 @@ class Browser:
     def press(self, words: str, within: str = "main") -> None:
         """Press the link or button that is called so."""
         self._until(lambda: self._pressed(words, within), f"something to press called {words!r}")
+
+    def press_until(self, words: str, seen: str, within: str = "main") -> None:
+        """Press it, and again after a second if a part of the page was just put in anew under the finger."""
+        pressed_at = [float("-inf")]
+
+        def look() -> bool:
+            if seen in self.text:
+                return True
+            if time.monotonic() - pressed_at[0] > 1.0 and self._pressed(words, within):
+                pressed_at[0] = time.monotonic()
+            return False
+
+        self._until(look, repr(seen))
 
     def _pressed(self, words: str, within: str) -> bool:
         for element in self.driver.find_elements(By.CSS_SELECTOR, f"{within} :is(a, button, summary, label)"):

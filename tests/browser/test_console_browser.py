@@ -118,8 +118,7 @@ def test_the_agent_is_stopped_and_goes_on(browser: Browser, agent: Agent) -> Non
     browser.press("Stop")
     browser.sees("everything is stopped")
     assert "bad deploy" in agent.cli("stops").stdout
-    browser.press("Resume", "#stop")
-    browser.sees("The agent is free to work.")
+    browser.press_until("Resume", "The agent is free to work.", "#stop")
 
 
 def test_plots_are_drawn_and_told(browser: Browser, agent: Agent) -> None:
