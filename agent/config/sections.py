@@ -19,6 +19,7 @@ from agent.config.limits import Limits
 from agent.config.mail import Mail
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.secrets import Secret, SecretReference
+from agent.config.sources import SourcesSection
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.freeze import FreezeWindow
 from agent.domain.outbox import Channel
@@ -287,6 +288,7 @@ class Config(Section):
     freeze: tuple[FreezeSection, ...] = ()
     people: tuple[PersonSection, ...] = ()
     console: ConsoleSection = ConsoleSection()
+    sources: SourcesSection = SourcesSection()
 
     @model_validator(mode="after")
     def _each_person_is_one(self) -> Config:

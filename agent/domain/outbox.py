@@ -19,6 +19,10 @@ class Channel(StrEnum):
     PAGER = "pager"
     MAIL = "mail"
     NOTICE = "notice"
+    TICKET = "ticket"
+    KEEPTRUSTS = "keeptrusts"
+    HOOK = "hook"
+    HANDOFF = "handoff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,10 @@ class DeskResolve:
 
 @dataclass(frozen=True, slots=True)
 class PageHuman:
-    """Wake a human with the evidence; `target` names the service of PagerDuty ("": the agent's own)."""
+    """Wake a human with the evidence; `target` names the service of PagerDuty ("": the agent's own).
+
+    `kind` is PagerDuty's `class`, `at` its `timestamp` (ISO 8601), `client` who says it ("": the agent).
+    """
 
     dedup_key: str
     summary: str
@@ -91,6 +98,10 @@ class PageHuman:
     details: Mapping[str, object] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
     target: str = ""
+    group: str = ""
+    kind: str = ""
+    at: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,74 @@ class ChannelNotice:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTicket:
+    """A ticket for people to work on, one for each `key` whatever is sent again.
+
+    `issue_type`, `priority` and the names of `fields` are words of the tracker's project, as configured.
+    `facts` are shown as a table, `steps` as a numbered list, `links` as (address, words).
+    """
+
+    key: str
+    project: str
+    issue_type: str
+    summary: str
+    heading: str = ""
+    priority: str = ""
+    labels: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    steps: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommentTicket:
+    """More about what a ticket was opened for."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTicket:
+    """What a ticket was opened for is over; `resolution` in our words, the tracker's are configured."""
+
+    key: str
+    resolution: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKeeptrusts:
+    """A human's word on an escalation of Keeptrusts, for Keeptrusts, which holds a response back until then."""
+
+    escalation_id: str
+    resolution: str
+    notes: str
+
+
+@dataclass(frozen=True, slots=True)
+class HookNotice:
+    """A message for another system, at one of the configured hooks. `key` is the same when it is sent again."""
+
+    hook: str
+    key: str
+    subject: str
+    text: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """An incident for another agent, with all that is known, until a time. `key` names it at both ends."""
+
+    to: str
+    key: str
+
+
 Message = (
     ChatCard
     | ChatLine
@@ -132,6 +211,12 @@ Message = (
     | ClearPage
     | MailHuman
     | ChannelNotice
+    | OpenTicket
+    | CommentTicket
+    | CloseTicket
+    | AnswerKeeptrusts
+    | HookNotice
+    | HandOver
 )
 
 
@@ -148,6 +233,14 @@ def channel_of(message: Message) -> Channel:
             return Channel.MAIL
         case ChannelNotice():
             return Channel.NOTICE
+        case OpenTicket() | CommentTicket() | CloseTicket():
+            return Channel.TICKET
+        case AnswerKeeptrusts():
+            return Channel.KEEPTRUSTS
+        case HookNotice():
+            return Channel.HOOK
+        case HandOver():
+            return Channel.HANDOFF
         case _ as never:
             assert_never(never)
 

@@ -3,6 +3,7 @@
 Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
 """
 
+from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.ports.stores import (
     HistoryStore,
     IncidentStore,
@@ -36,6 +37,7 @@ from agent.ports.world import (
 __all__ = [
     "Actions",
     "Advisor",
+    "AlertSource",
     "Chat",
     "Clock",
     "Cluster",
@@ -47,12 +49,15 @@ __all__ = [
     "IntakeStore",
     "Mail",
     "Mailer",
+    "Malformed",
+    "NotGenuine",
     "Notices",
     "OutboxStore",
     "Page",
     "Pager",
     "QuestionCard",
     "QueueStore",
+    "Read",
     "Records",
     "Run",
     "Sandbox",

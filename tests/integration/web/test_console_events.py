@@ -61,21 +61,34 @@ def test_a_stream_ends_with_the_daemon(site: Site) -> None:
     stopping.join()
 
 
+class OnePlace(threading.BoundedSemaphore):
+    """Says when it was taken, so that a test need not try to take it itself."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.taken = threading.Event()
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        got = super().acquire(blocking, timeout)
+        if got:
+            self.taken.set()
+        return got
+
+
 def test_beyond_a_few_nobody_is_held(site: Site) -> None:
-    places = threading.BoundedSemaphore(1)
+    places = OnePlace()
     last = site.store.last_seq()
     held = stream(site.parts, places, last)
     next(held)
     waiting = threading.Thread(target=lambda: list(held))
     waiting.start()
-    while places.acquire(blocking=False):
-        places.release()
+    assert places.taken.wait(timeout=30)
     beyond = b"".join(stream(site.parts, places, last))
     assert waiting.is_alive()
     assert b"retry: 2000" in beyond
     assert b"event: same" in beyond
     site.ready.clear()
-    waiting.join()
+    waiting.join(timeout=30)
     assert places.acquire(blocking=False)
 
 
