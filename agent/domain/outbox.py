@@ -172,7 +172,7 @@ class CloseTicket:
 
 @dataclass(frozen=True, slots=True)
 class AnswerKeeptrusts:
-    """A human's word on an escalation of Keeptrusts, for Keeptrusts, which holds a response back until then."""
+    """A human's word on an escalation of Keeptrusts, for Keeptrusts, which holds a response until then."""
 
     escalation_id: str
     resolution: str
@@ -181,7 +181,7 @@ class AnswerKeeptrusts:
 
 @dataclass(frozen=True, slots=True)
 class HookNotice:
-    """A message for another system, at one of the configured hooks. `key` is the same when it is sent again."""
+    """A message for another system, at a configured hook. `key` is the same when it is sent again."""
 
     hook: str
     key: str
