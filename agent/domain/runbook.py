@@ -10,6 +10,7 @@ from agent.domain.approvals import Lapse
 from agent.domain.command import Filled
 from agent.domain.effects import BlastRadius
 from agent.domain.expectation import Expectation
+from agent.domain.probing import Probe
 from agent.domain.trigger import Trigger
 
 
@@ -141,6 +142,7 @@ class Runbook:
     rollback: tuple[Step, ...] = ()
     escalation: EscalationNotes = field(default_factory=EscalationNotes)
     examples: tuple[Example, ...] = ()
+    watch: tuple[Probe, ...] = ()
     autonomy: Autonomy | None = None
     owner: str = ""
     tags: tuple[str, ...] = ()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from agent.domain.effects import BlastRadius
+from agent.domain.probing import Probe
 from agent.domain.runbook import (
     EscalationNotes,
     Example,
@@ -17,8 +19,8 @@ from agent.domain.runbook import (
     Step,
     Verification,
 )
-from agent.domain.trigger import Trigger
-from agent.library import blast_radius, notes, parameters, radius_keys, step_keys, steps, triggers
+from agent.domain.trigger import FieldIs, Trigger
+from agent.library import blast_radius, notes, parameters, probes, radius_keys, step_keys, steps, triggers
 from agent.library.blocks import Block, Kind
 from agent.library.front_matter import FrontMatter
 from agent.library.keys import Entry, is_comment
@@ -35,13 +37,14 @@ def runbook_of(outline: Outline, head: FrontMatter, problems: Problems, *, text:
     """The runbook; it counts only if no problem was added."""
     _check_sections(outline, problems)
     declared = _parameters(outline, problems)
+    trigger = _trigger(outline, problems)
     runbook = Runbook(
         id=head.id or _slug(problems),
         title=outline.title or PurePath(problems.path).stem,
         path=problems.path,
         revision=hashlib.sha256(text.encode()).hexdigest(),
         text=text,
-        trigger=_trigger(outline, problems),
+        trigger=trigger,
         steps=_steps(outline, Name.STEPS, problems),
         blast_radius=_blast_radius(outline, problems),
         parameters=declared or (),
@@ -49,6 +52,7 @@ def runbook_of(outline: Outline, head: FrontMatter, problems: Problems, *, text:
         rollback=_steps(outline, Name.ROLLBACK, problems),
         escalation=_escalation(outline, problems),
         examples=_examples(outline, problems),
+        watch=_watch(outline, trigger, problems),
         autonomy=head.autonomy,
         owner=head.owner,
         tags=head.tags,
@@ -147,6 +151,23 @@ def _escalation(outline: Outline, problems: Problems) -> EscalationNotes:
 def _examples(outline: Outline, problems: Problems) -> tuple[Example, ...]:
     section = outline.section(Name.EXAMPLES)
     return notes.parse_examples(section, problems) if section is not None else ()
+
+
+def _watch(outline: Outline, trigger: Trigger, problems: Problems) -> tuple[Probe, ...]:
+    """What is watched is of the one service that the trigger names, unless an item names its own."""
+    section = outline.section(Name.WATCH)
+    if section is None:
+        return ()
+    services = {
+        each.expression.glob
+        for each in trigger.conditions
+        if isinstance(each.expression, FieldIs) and each.expression.field == "service"
+    }
+    (service,) = services if len(services) == 1 else ("",)
+    if "*" in service or "?" in service:
+        service = ""
+    watched = probes.parse_section(section, problems)
+    return tuple(replace(each, service=each.service or service) for each in watched)
 
 
 def _steps(outline: Outline, name: Name, problems: Problems) -> tuple[Step, ...]:

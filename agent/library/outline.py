@@ -26,6 +26,7 @@ class Name(StrEnum):
     ROLLBACK = "Rollback"
     ESCALATION = "Escalation"
     EXAMPLES = "Examples"
+    WATCH = "Watch"
 
 
 #: Sections that hold steps.
@@ -34,6 +35,7 @@ _NAMES: dict[str, Name] = {name.value.lower(): name for name in Name} | {
     "trigger condition": Name.TRIGGER,
     "verification": Name.VERIFY,
     "roll back": Name.ROLLBACK,
+    "watches": Name.WATCH,
 }
 #: Without one of these two in a file, nobody meant a runbook by it.
 _TELLING = (Name.TRIGGER, Name.BLAST_RADIUS)
