@@ -10,6 +10,7 @@ from typing import Any
 from agent.adapters import pagerduty_webhook
 from agent.domain.alert import Alert, Severity, Urgency
 from agent.domain.errors import AgentError
+from agent.ports.sources import Malformed
 
 _KNOWN = frozenset(
     {"source", "source_id", "title", "body", "severity", "urgency", "service", "labels", "priority", "team",
@@ -47,9 +48,9 @@ def parse_alert(data: object, raw: bytes, *, where: str) -> Alert:
 
 def _pagerduty(raw: bytes, where: str) -> Alert:
     event = pagerduty_webhook.read(raw)
-    alert = None if isinstance(event, pagerduty_webhook.Malformed) else pagerduty_webhook.to_alert(event)
+    alert = None if isinstance(event, Malformed) else pagerduty_webhook.to_alert(event)
     if alert is None:
-        why = event.reason if isinstance(event, pagerduty_webhook.Malformed) else "it carries no incident"
+        why = event.reason if isinstance(event, Malformed) else "it carries no incident"
         raise AlertFileError(f"{where} looks like a PagerDuty webhook, but {why}")
     return alert
 

@@ -17,6 +17,7 @@ from agent.adapters.json_view import child, items_at, text_at
 from agent.adapters.pagerduty_facts import first_text, urgency_of
 from agent.domain.alert import Alert, Urgency
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
+from agent.ports.sources import Malformed
 
 #: PagerDuty drops webhooks above 256 KB itself (documentation "Webhooks", page "Behavior").
 _BODY_MAX_BYTES = 1024 * 1024
@@ -62,13 +63,6 @@ class WebhookEvent:
     client_name: str = ""
     incident: IncidentPart | None = None
     simple: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A body that is no V3 webhook, and why; answer 2xx, for three refusals switch the webhook off."""
-
-    reason: str
 
 
 def verify(raw: bytes, header: str | None, secrets: Sequence[str]) -> bool:

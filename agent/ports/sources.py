@@ -18,9 +18,13 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class NotGenuine:
-    """It does not prove that it is from this source, and what is missing."""
+    """It does not prove that it is from this source, and what is missing.
+
+    `again`: nobody can tell right now, so its source is asked to send it again.
+    """
 
     reason: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,12 @@ class Read:
     """What a delivery says: no event at all (a test, a ping), one, or one for each alert of a group.
 
     The delivery id of an event is the same for each attempt to deliver it, and another one for anything new.
+    `kept`: what is kept of the body with each event, where one body holds many; left out, it is all of it.
     """
 
     events: Sequence[SourceEvent]
     why_none: str = ""
+    kept: Sequence[str] = ()
 
 
 class AlertSource(Protocol):

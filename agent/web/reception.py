@@ -79,19 +79,32 @@ class Reception:
 
     def take(self, event: SourceEvent, raw: str) -> Accepted:
         """What became of it, durable; StoreError in time if the store does not take it."""
+        (outcome,) = self.take_all([(event, raw)])
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    def take_all(self, webhooks: Sequence[tuple[SourceEvent, str]]) -> Sequence[Accepted | StoreError]:
+        """What became of each, durable, or why it is not stored; all within the time of one."""
         since = self._storing_since
         if since is not None and time.monotonic() - since > self._within_s:
-            raise StoreError("the database does not answer: webhooks before this one still wait for it")
-        webhook = _Webhook(event, raw)
-        self._line.put(webhook)
+            why = "the database does not answer: webhooks before this one still wait for it"
+            return [StoreError(why)] * len(webhooks)
+        standing = [_Webhook(event, raw) for event, raw in webhooks]
+        for webhook in standing:
+            self._line.put(webhook)
         self._man()
-        if not webhook.wait(self._within_s):
-            raise StoreError(f"the database did not answer within {self._within_s:g} s")
+        until = time.monotonic() + self._within_s
+        return [self._outcome(webhook, until) for webhook in standing]
+
+    def _outcome(self, webhook: _Webhook, until: float) -> Accepted | StoreError:
+        if not webhook.wait(max(0.0, until - time.monotonic())):
+            return StoreError(f"the database did not answer within {self._within_s:g} s")
+        if isinstance(webhook.error, StoreError):
+            return webhook.error
         if webhook.error is not None:
             raise webhook.error
-        if webhook.accepted is None:
-            raise StoreError("the webhook was not stored")
-        return webhook.accepted
+        return webhook.accepted or StoreError("the webhook was not stored")
 
     def _man(self) -> None:
         if self._manned.is_set():  # whoever it is looks once more before it leaves

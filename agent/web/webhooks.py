@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeGuard
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
 
-from agent.adapters import pagerduty_webhook
-from agent.config.sections import PagerDuty
 from agent.domain.errors import StoreError
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.pipeline.intake import OWN_CLIENT
+from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.safety.redaction_alert import redacted_webhook
 from agent.web.reception import Reception
+from agent.web.sources import known_names, sources_of
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -36,101 +35,144 @@ _SOON_S, _LATER_S = 2, 30
 
 
 def blueprint(parts: WebParts) -> Blueprint:
-    """`POST /webhook/pagerduty`."""
+    """`POST /webhook/<name>` for each source that is configured."""
     routes = Blueprint("webhooks", __name__)
-    desk = _PagerDutyDesk(parts)
-    routes.post("/webhook/pagerduty", endpoint="pagerduty")(desk.receive)
+    desk = _Desk(parts, sources_of(parts.config))
+    routes.post("/webhook/<name>", endpoint="webhook")(desk.receive)
     return routes
 
 
-class _Signatures:
-    """Whether a webhook was signed with one of our secrets, which are fetched once."""
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Nothing, or not all, was taken; `again_s`: its source is asked to send it again after that time."""
 
-    def __init__(self, section: PagerDuty) -> None:
-        self._section = section
-        self._secrets: Sequence[str] = ()
-
-    def holds(self, raw: bytes, header: str | None) -> bool:
-        """A secret that was replaced where it is kept is fetched anew once none of the old ones fits."""
-        if header is None:
-            return self._section.allow_unsigned_webhooks
-        if self._secrets and pagerduty_webhook.verify(raw, header, self._secrets):
-            return True
-        self._secrets = [reference.resolve().reveal() for reference in self._section.webhook_secrets]
-        return pagerduty_webhook.verify(raw, header, self._secrets)
+    status: int
+    outcome: str
+    why: str
+    again_s: int = 0
 
 
-class _PagerDutyDesk:
-    """Where PagerDuty's webhooks come in, each from its raw bytes to its answer."""
+class _Desk:
+    """Where all webhooks come in, each from its raw bytes to its answer."""
 
-    def __init__(self, parts: WebParts) -> None:
+    def __init__(self, parts: WebParts, sources: Mapping[str, AlertSource]) -> None:
         self._parts = parts
-        section = parts.config.pagerduty
-        self._signatures = None if section is None else _Signatures(section)
+        self._sources = sources
         self._reception = Reception(parts.store, backlog=parts.config.limits.backlog)
 
-    def receive(self) -> tuple[Response, int]:
+    def receive(self, name: str) -> tuple[Response, int]:
         with self._parts.courtesy.answering():
-            return self._receive()
+            return self._receive(name)
 
-    def _receive(self) -> tuple[Response, int]:
+    def _receive(self, name: str) -> tuple[Response, int]:
         raw = request.get_data(cache=False)
+        # whatever else is wrong: while it starts or stops a 4xx would make its sender give up
         if not self._parts.ready.is_set():
-            return self._again("not ready", "the agent is starting or stopping; send it again")
-        if self._signatures is None:
-            return self._answer(404, "not configured", "config.yaml has no pagerduty section")
-        if not self._signatures.holds(raw, request.headers.get("X-PagerDuty-Signature")):
-            return self._answer(401, "bad signature", "X-PagerDuty-Signature is missing or matches no secret")
-        event = pagerduty_webhook.read(raw)
-        if isinstance(event, pagerduty_webhook.Malformed):
-            return self._answer(400, "malformed", event.reason)
-        if event.client_name == OWN_CLIENT:
-            return self._answer(202, "own escalation", "", received=True)
-        return self._store(pagerduty_webhook.to_source_event(event, _delivery_id(event, raw)), raw)
+            why = "the agent is starting or stopping; send it again"
+            return self._no(name, _Refused(503, "not ready", why, _SOON_S))
+        source = self._sources.get(name)
+        if source is None:
+            return self._unknown(name)
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        not_genuine = source.genuine(raw, headers)
+        if not_genuine is not None:
+            return self._no(name, _doubted(not_genuine))
+        read = source.read(raw, headers)
+        if isinstance(read, Malformed):
+            return self._no(name, _Refused(400, "malformed", read.reason))
+        return self._take(name, read, raw.decode("utf-8", "replace"))
 
-    def _store(self, event: SourceEvent, raw: bytes) -> tuple[Response, int]:
-        alert, kept = redacted_webhook(self._parts.redactor, event.alert, raw.decode("utf-8", "replace"))
-        try:
-            accepted = self._reception.take(replace(event, alert=alert), kept)
-        except StoreError as error:
-            log.error("store_down", error=str(error))  # noqa: TRY400 - an operator needs no trace of it
-            return self._again("store down", "the store cannot be used right now; send it again")
-        if accepted.acceptance is Acceptance.BACKLOG_FULL:
-            most = self._parts.config.limits.backlog
-            why = f"{most} incidents wait for their turn already (limits.backlog); send it again later"
-            return self._again("backlog full", why, after_s=_LATER_S)
-        return self._stored(event, accepted)
+    def _take(self, name: str, read: Read, raw: str) -> tuple[Response, int]:
+        kept = read.kept or [raw] * len(read.events)
+        foreign = [pair for pair in zip(read.events, kept, strict=True) if pair[0].client != OWN_CLIENT]
+        if not foreign:
+            return self._nothing(name, "own escalation" if read.events else "nothing to do", read.why_none)
+        outcomes = self._reception.take_all([self._redacted(event, body) for event, body in foreign])
+        taken = [(event, each) for (event, _), each in zip(foreign, outcomes, strict=True) if _is_taken(each)]
+        self._tell_taken(name, taken)
+        if len(taken) < len(outcomes):
+            return self._no(name, self._not_taken(outcomes))
+        return jsonify(_body(taken)), 202
 
-    def _stored(self, event: SourceEvent, accepted: Accepted) -> tuple[Response, int]:
-        if _has_work(event, accepted):
+    def _redacted(self, event: SourceEvent, body: str) -> tuple[SourceEvent, str]:
+        alert, kept = redacted_webhook(self._parts.redactor, event.alert, body)
+        return replace(event, alert=alert), kept
+
+    def _tell_taken(self, name: str, taken: Sequence[tuple[SourceEvent, Accepted]]) -> None:
+        if any(_has_work(event, accepted) for event, accepted in taken):
             self._parts.notify()
+        for event, accepted in taken:
+            log.info(
+                "webhook_stored",
+                source=name,
+                event_name=event.name,
+                source_id=event.source_id,
+                outcome=accepted.acceptance.value,
+                incident_id=accepted.incident_id,
+            )
+            self._parts.metrics.webhooks.labels(name, accepted.acceptance.value).inc()
+
+    def _not_taken(self, outcomes: Sequence[Accepted | StoreError]) -> _Refused:
+        """What is not stored its source still has; of what it sends again nothing is stored twice."""
+        left = [each for each in outcomes if not _is_taken(each)]
+        part = f"{len(left)} of {len(outcomes)} are not stored: " if len(outcomes) > 1 else ""
+        error = next((each for each in left if isinstance(each, StoreError)), None)
+        if error is not None:
+            log.error("store_down", error=str(error))
+            why = f"{part}the store cannot be used right now; send it again"
+            return _Refused(503, "store down", why, _SOON_S)
+        most = self._parts.config.limits.backlog
+        why = f"{part}{most} incidents wait for their turn already (limits.backlog); send it again later"
+        return _Refused(503, "backlog full", why, _LATER_S)
+
+    def _unknown(self, name: str) -> tuple[Response, int]:
+        """A name that nobody could configure is told under none: a metric keeps each for ever."""
+        if name in known_names():
+            key = name if name == "pagerduty" else f"sources.{name}"
+            return self._no(name, _Refused(404, "not configured", f"config.yaml has no {key} section"))
+        return self._no("unknown", _Refused(404, "not configured", "config.yaml has no source of this name"))
+
+    def _nothing(self, name: str, outcome: str, why: str) -> tuple[Response, int]:
+        """Understood, and nothing follows from it."""
+        log.info("webhook_not_stored", source=name, status=202, outcome=outcome, why=why)
+        self._parts.metrics.webhooks.labels(name, outcome.replace(" ", "_")).inc()
+        return jsonify({"received": True, "outcome": why or outcome}), 202
+
+    def _no(self, name: str, refused: _Refused) -> tuple[Response, int]:
         log.info(
-            "webhook_stored",
-            source="pagerduty",
-            event_name=event.name,
-            source_id=event.source_id,
-            outcome=accepted.acceptance.value,
-            incident_id=accepted.incident_id,
+            "webhook_not_stored",
+            source=name,
+            status=refused.status,
+            outcome=refused.outcome,
+            why=refused.why,
         )
-        self._parts.metrics.webhooks.labels("pagerduty", accepted.acceptance.value).inc()
-        body = {
-            "received": True,
-            "outcome": _WORDS[accepted.acceptance],
-            "incident": accepted.incident_id or None,
-        }
-        return jsonify(body), 202
+        self._parts.metrics.webhooks.labels(name, refused.outcome.replace(" ", "_")).inc()
+        response = jsonify({"received": False, "outcome": refused.outcome, "error": refused.why})
+        if refused.again_s:
+            response.headers["Retry-After"] = str(refused.again_s)
+        return response, refused.status
 
-    def _again(self, outcome: str, why: str, *, after_s: int = _SOON_S) -> tuple[Response, int]:
-        """A 503: whatever it was, its source still has it, and sends it again."""
-        response, status = self._answer(503, outcome, why)
-        response.headers["Retry-After"] = str(after_s)
-        return response, status
 
-    def _answer(self, status: int, outcome: str, why: str, *, received: bool = False) -> tuple[Response, int]:
-        log.info("webhook_not_stored", source="pagerduty", status=status, outcome=outcome, why=why)
-        self._parts.metrics.webhooks.labels("pagerduty", outcome.replace(" ", "_")).inc()
-        body: dict[str, object] = {"received": received, "outcome": outcome}
-        return jsonify(body | ({"error": why} if why else {})), status
+def _doubted(doubt: NotGenuine) -> _Refused:
+    if doubt.again:
+        return _Refused(503, "not proved", doubt.reason, _LATER_S)
+    return _Refused(401, "not genuine", doubt.reason)
+
+
+def _is_taken(outcome: Accepted | StoreError) -> TypeGuard[Accepted]:
+    return isinstance(outcome, Accepted) and outcome.acceptance is not Acceptance.BACKLOG_FULL
+
+
+def _body(taken: Sequence[tuple[SourceEvent, Accepted]]) -> dict[str, object]:
+    """What became of it; of many, what became of each."""
+    each = [
+        {"outcome": _WORDS[accepted.acceptance], "incident": accepted.incident_id or None}
+        for _, accepted in taken
+    ]
+    if len(each) == 1:
+        return {"received": True, **each[0]}
+    alerts = [{"source_id": event.source_id, **one} for (event, _), one in zip(taken, each, strict=True)]
+    return {"received": True, "outcome": f"{len(each)} alerts", "alerts": alerts}
 
 
 def _has_work(event: SourceEvent, accepted: Accepted) -> bool:
@@ -139,11 +181,3 @@ def _has_work(event: SourceEvent, accepted: Accepted) -> bool:
         return True
     is_news = event.type not in (EventType.TRIGGERED, EventType.OTHER)
     return accepted.acceptance is Acceptance.STORED and bool(accepted.incident_id) and is_news
-
-
-def _delivery_id(event: pagerduty_webhook.WebhookEvent, raw: bytes) -> str:
-    """The same for each attempt to deliver it (PagerDuty: X-Webhook-Id)."""
-    given = request.headers.get("X-Webhook-Id") or event.event_id
-    if not given:
-        given = hashlib.sha256(raw).hexdigest()
-    return f"pagerduty:{given[:200]}"

@@ -208,4 +208,4 @@ def test_metrics_count_incidents_and_webhooks(site: Site) -> None:
     assert seen['oncall_incidents{status="escalated"}'] == 0
     assert seen['oncall_webhooks_total{outcome="new_incident",source="pagerduty"}'] == 1
     assert seen['oncall_webhooks_total{outcome="duplicate",source="pagerduty"}'] == 1
-    assert seen['oncall_webhooks_total{outcome="bad_signature",source="pagerduty"}'] == 1
+    assert seen['oncall_webhooks_total{outcome="not_genuine",source="pagerduty"}'] == 1
