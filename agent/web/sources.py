@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.adapters.alertmanager_webhook import AlertmanagerSource
+from agent.adapters.generic_webhook import GenericSource
+from agent.adapters.grafana_webhook import GrafanaSource
+from agent.adapters.opsgenie_webhook import OpsgenieSource
 from agent.adapters.pagerduty_source import PagerDutySource
 from agent.config import Config
-from agent.config.sources import SourcesSection
+from agent.config.sources import Sns, SourcesSection
 from agent.ports.sources import AlertSource
 
 
@@ -15,7 +19,24 @@ def sources_of(config: Config) -> Mapping[str, AlertSource]:
     found: list[AlertSource] = []
     if config.pagerduty is not None:
         found.append(PagerDutySource(config.pagerduty))
+    sources = config.sources
+    if sources.alertmanager is not None:
+        found.append(AlertmanagerSource(sources.alertmanager))
+    if sources.opsgenie is not None:
+        found.append(OpsgenieSource(sources.opsgenie))
+    if sources.grafana is not None:
+        found.append(GrafanaSource(sources.grafana))
+    if sources.sns is not None:
+        found.append(_sns(sources.sns))
+    found += [GenericSource(name, section) for name, section in sources.generic.items()]
     return {source.name: source for source in found}
+
+
+def _sns(section: Sns) -> AlertSource:
+    """Its libraries for certificates take a while to load, and only it needs them."""
+    from agent.adapters.sns_webhook import SnsSource
+
+    return SnsSource(section)
 
 
 def known_names() -> frozenset[str]:
