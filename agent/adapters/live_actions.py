@@ -48,7 +48,7 @@ class LiveActions:
         return _carried_out(handler, job)
 
     def _known(self) -> str:
-        return ", ".join(sorted(self._handlers)) or "none, since neither a cluster nor AWS is configured"
+        return ", ".join(sorted(self._handlers)) or "none, since no cluster, AWS or Keeptrusts is configured"
 
 
 def _carried_out(handler: Handler, job: Job) -> CommandResult:

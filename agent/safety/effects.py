@@ -14,6 +14,7 @@ from agent.ports import Counter
 from agent.safety import pricing, reading, tables
 from agent.safety.analysis import Analysis
 from agent.safety.grammar import Tool, filled_in, nearest
+from agent.safety.places import NOWHERE, KeeptrustsPlaces
 from agent.safety.pricing import AWS_ITSELF, Cloud, Desk, Rule
 from agent.safety.rule_aws import aws, aws_ecs_deployment, aws_instance_refresh, aws_s3
 from agent.safety.rule_curl import curl
@@ -53,11 +54,18 @@ class EffectTables:
     tables: tables.Tables
     read_script: Callable[[str], bytes] = _read_bytes
     cloud: Cloud = AWS_ITSELF
+    keeptrusts: KeeptrustsPlaces = NOWHERE
 
     @classmethod
-    def load(cls, extra: Sequence[Path] = (), *, cloud: Cloud = AWS_ITSELF) -> EffectTables:
+    def load(
+        cls,
+        extra: Sequence[Path] = (),
+        *,
+        cloud: Cloud = AWS_ITSELF,
+        keeptrusts: KeeptrustsPlaces = NOWHERE,
+    ) -> EffectTables:
         """The shipped tables and the team's own; ConfigError with file and key path if one is wrong."""
-        return cls(tables.load(extra, rules=RULES.keys()), cloud=cloud)
+        return cls(tables.load(extra, rules=RULES.keys()), cloud=cloud, keeptrusts=keeptrusts)
 
     def price(self, argv: Sequence[str], *, counter: Counter | None = None) -> tuple[Effect, ...] | Refusal:
         """What a command would do to the world, or why it is refused."""

@@ -191,7 +191,7 @@ def test_the_network_policy_lets_nobody_reach_the_metadata_service(manifests):
 
 def test_every_shipped_runbook_is_in_the_config_map(sqlite):
     (data,) = [each["data"] for each in sqlite if each["metadata"]["name"] == "oncall-agent-runbooks"]
-    shipped = {path.name: path.read_text() for path in (ROOT / "runbooks").glob("*.md")}
+    shipped = {path.name: path.read_text() for path in (ROOT / "runbooks").rglob("*.md")}
     assert data == shipped
 
 
