@@ -14,6 +14,7 @@ from agent.adapters.store_journal import StoredJournal
 from agent.adapters.store_outbox import StoredOutbox
 from agent.adapters.store_people import StoredPeople
 from agent.adapters.store_presses import StoredPresses
+from agent.adapters.store_probes import StoredProbes
 from agent.adapters.store_queue import StoredQueue
 from agent.adapters.store_queue_report import StoredQueueReport
 from agent.adapters.store_sign_ins import StoredSignIns
@@ -40,6 +41,7 @@ class Store(
     StoredOutbox,
     StoredAutonomy,
     StoredPresses,
+    StoredProbes,
     StoredViews,
     StoredWaiting,
     StoredWatch,

@@ -18,6 +18,7 @@ from agent.config.escalation import BusinessHoursSection, Rules, SlaSection, one
 from agent.config.limits import Limits
 from agent.config.mail import Mail
 from agent.config.people import PersonSection, SlackGroups, problem_with
+from agent.config.prometheus import Prometheus
 from agent.config.secrets import Secret, SecretReference
 from agent.config.sources import SourcesSection
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
@@ -279,6 +280,7 @@ class Config(Section):
     matching: Matching = Matching()
     escalation: EscalationSection = EscalationSection()
     mail: Mail | None = None
+    prometheus: Prometheus | None = None
     approval: ApprovalSection = ApprovalSection()
     autonomy: AutonomySection = AutonomySection()
     intake: Intake = Intake()

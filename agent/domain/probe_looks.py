@@ -98,6 +98,21 @@ def after_look(probe: Probe, state: ProbeState, found: Reading | Unseen, now: da
     return _good(state, found)
 
 
+def unseen(state: ProbeState, why: str, now: datetime) -> ProbeState:
+    """As after a look that found no number, of a probe whose file cannot be read just now."""
+    return _not_seen(state, Unseen(why), now)
+
+
+def forgotten(state: ProbeState, now: datetime) -> tuple[Deed, ...]:
+    """What is left to be told of a probe that is not in its runbook any more.
+
+    Its alert is not over because nobody looks any more: only what was said about its own blindness is.
+    """
+    pending = tuple(deed for deed in state.untold if deed.kind in (DeedKind.CLEAR, DeedKind.SEES))
+    blind = () if state.blind is None else _cleared(state.blind, now, "it is not watched", DeedKind.SEES)
+    return (*pending, *blind)
+
+
 def words_of(stands: Standing, value: float) -> str:
     """Why it is an alert: `is 57 (critical > 50)`."""
     threshold = stands.threshold

@@ -169,11 +169,12 @@ class ProbeState:
 
     `readings`: within the trend's window, or the last few. `levels`: what the last looks found, newest last:
     a severity, `clear`, or `between`. `unseen`: looks in a row that found no number. `untold`: deeds that are
-    still to be told.
+    still to be told. `path`: the file it stands in.
     """
 
     runbook_id: str
     key: str
+    path: str = ""
     looked_at: datetime | None = None
     readings: tuple[Reading, ...] = ()
     levels: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.domain.advice import Advice
 from agent.domain.alert import Alert
 from agent.domain.decisions import Ambiguous, Candidate, Match, Matched, NoMatch
+from agent.domain.probe_alerts import is_blind
 from agent.domain.runbook import Runbook
 from agent.domain.trigger import AllOf, Condition, Expression, Not, Trigger
 from agent.library import Verdict, evaluate
@@ -82,6 +83,8 @@ def decide(context: Context, incident_id: str, alert: Alert) -> Match:
 
 def judge(context: Context, runbooks: Mapping[str, Runbook], alert: Alert) -> Judged:
     """Match, with all that led to it."""
+    if is_blind(alert):
+        return Judged(NoMatch(("a watch that cannot see is for a human, whatever conditions hold",)))
     standing = _standing(context, runbooks, alert)
     if not standing.eligible:
         return _without_rules(context, runbooks, alert, standing.ranked)

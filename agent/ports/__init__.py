@@ -3,6 +3,7 @@
 Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
 """
 
+from agent.ports.probes import Metrics, PendingEscalations, ProbeStore
 from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.ports.stores import (
     HistoryStore,
@@ -50,11 +51,14 @@ __all__ = [
     "Mail",
     "Mailer",
     "Malformed",
+    "Metrics",
     "NotGenuine",
     "Notices",
     "OutboxStore",
     "Page",
     "Pager",
+    "PendingEscalations",
+    "ProbeStore",
     "QuestionCard",
     "QueueStore",
     "Read",
