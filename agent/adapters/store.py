@@ -6,6 +6,7 @@ from agent.adapters.database import Database
 from agent.adapters.store_autonomy import StoredAutonomy
 from agent.adapters.store_console import StoredConsole
 from agent.adapters.store_counters import StoredCounters
+from agent.adapters.store_events import StoredDecisionEvents
 from agent.adapters.store_executors import StoredExecutors
 from agent.adapters.store_history import StoredHistory
 from agent.adapters.store_incidents import StoredIncidents
@@ -51,6 +52,7 @@ class Store(
     StoredStarts,
     StoredConsole,
     StoredStatistics,
+    StoredDecisionEvents,
 ):
     """Everything the agent must not forget; implements every store of the ports."""
 

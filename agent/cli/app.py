@@ -16,6 +16,7 @@ from agent.cli import (
     keeping,
     matching,
     people,
+    postmortem,
     rights,
     run,
     runbooks,
@@ -48,6 +49,7 @@ autonomy.register(app)
 stops.register(app)
 people.register(app)
 audit.register(app)
+postmortem.register(app)
 keeping.register(app)
 rights.register(app)
 doctor.register(app)

@@ -29,6 +29,7 @@ from agent.web import (
     api,
     api_autonomy,
     api_changes,
+    api_postmortems,
     api_queue,
     console,
     headers,
@@ -85,6 +86,7 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(api_changes.blueprint(parts))
         app.register_blueprint(api_queue.blueprint(parts))
         app.register_blueprint(api_autonomy.blueprint(parts))
+        app.register_blueprint(api_postmortems.blueprint(parts))
         app.register_blueprint(sign_in.blueprint(parts))
         app.register_blueprint(account.blueprint(parts))
         app.register_blueprint(console.blueprint(parts))

@@ -7,6 +7,7 @@ from typing import Any, Final
 from agent.domain.incident import Status
 from agent.web.openapi_autonomy import AUTONOMY
 from agent.web.openapi_changes import CHANGES, PUT_STOP, STOP, answer, failures
+from agent.web.openapi_postmortems import POSTMORTEMS
 from agent.web.openapi_queue import LIST_PARAMETERS, QUEUE, RECEIVE
 
 _INCIDENT: Final[dict[str, Any]] = {
@@ -142,6 +143,7 @@ OPENAPI: Final[dict[str, Any]] = {
         },
         **CHANGES,
         **AUTONOMY,
+        **POSTMORTEMS,
         "/api/v1/runbooks": {
             "get": {
                 "summary": "The runbooks in force",

@@ -17,7 +17,8 @@ from agent.pipeline.answers import NotTaken, Taken
 from agent.pipeline.asked import NotStarted, RunAsked
 from agent.pipeline.meant import unclear
 from agent.pipeline.telling import Teller
-from agent.reports.summary import summary
+from agent.reports.postmortem_text import in_short
+from agent.web import postmortems
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -36,7 +37,7 @@ HELP = """This agent understands:
                                    start nothing more; with `now` end what runs too
     /oncall resume [ID]            lift a stop
     /oncall claim ID               an escalation is yours
-    /oncall postmortem ID          what happened, in order
+    /oncall postmortem ID          what it was, what may have caused it, what is to be done
     /oncall who                    who you are here, and who may do what
     /oncall run RUNBOOK [TITLE]    start it: its plan is shown and waits for a yes
 IDs may be the agent's own or the source's."""
@@ -202,9 +203,9 @@ class Commands:
     def _postmortem(self, rest: Sequence[str], who: WhoMay) -> str:
         _may(who, Deed.VIEW)
         incident = self._incident(rest)
-        now = incident.ended_at or self._now()
-        told = self._store.timeline(incident.id)
-        return summary(incident, told, result=incident.result or incident.status.value, now=now)
+        parts = self._parts
+        made = postmortems.postmortem_of(self._store, parts.config, parts.redactor, incident)
+        return in_short(made, f"{parts.config.pages_url}/incidents/{incident.id}/postmortem")
 
     def _incident(self, rest: Sequence[str]) -> Incident:
         if not rest:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from agent.domain.errors import StoreError
 from agent.domain.people import Actor, Deed, Via
 from agent.web import identity
-from agent.web.console import analytics, audit, events, incident, now, queue, runbooks, settings
+from agent.web.console import analytics, audit, events, incident, now, postmortem, queue, runbooks, settings
 from agent.web.console.frame import Frame
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def blueprint(parts: WebParts) -> Blueprint:
         why = "The database cannot be used right now. Work goes on as soon as it is back; reload in a moment."
         return frame.problem(None, 503, "The database is away", why)
 
-    for page in (now, incident, queue, runbooks, analytics, audit, settings):
+    for page in (now, incident, postmortem, queue, runbooks, analytics, audit, settings):
         page.add_routes(routes, parts, frame)
     events.add_routes(routes, parts)
 

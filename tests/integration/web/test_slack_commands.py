@@ -169,11 +169,13 @@ def test_run_of_what_there_is_not_starts_nothing(place: Workplace) -> None:
     assert place.site.store.incidents() == []
 
 
-def test_a_postmortem_tells_what_happened_in_order(place: Workplace) -> None:
+def test_a_postmortem_says_what_it_was_and_what_is_to_be_done(place: Workplace) -> None:
     incident_id = place.waiting(lambda each: place.type(ALICE, f"approve {each}"))
     told = place.type(VERA, f"postmortem {incident_id}")
-    assert "Incident Summary: Redis" in told
-    assert "👍 Approved by alice (by Slack)" in told
+    assert f"Post-mortem of {incident_id}: Redis" in told
+    assert "alice approved the plan" in told
+    assert "☐ Give " in told
+    assert f"/console/incidents/{incident_id}/postmortem" in told
 
 
 def test_an_escalation_is_claimed(place: Workplace) -> None:
