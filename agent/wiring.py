@@ -11,23 +11,34 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.bell import bell_of
 from agent.adapters.clock import SystemClock
 from agent.adapters.courtesy import Courtesy
+from agent.adapters.handoff_http import HandoffHttp
 from agent.adapters.http import VendorHttp
+from agent.adapters.keeptrusts_api import KeeptrustsApi
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
+from agent.adapters.sight import sight_of
 from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.slack_notices import SlackNotices
 from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.smtp_mail import SmtpMail, SmtpServer
 from agent.adapters.store import Store
+from agent.adapters.teams import Teams
+from agent.adapters.webhook_out import WebhookOut
 from agent.config import Config, SecretReference
 from agent.config import known_secrets as known_secrets
+from agent.config.hooks import HookSection
+from agent.config.secrets import checked_url
 from agent.daemon import Daemon, Wakeup
 from agent.delivery.alarms import Alarms
 from agent.delivery.chat import ChatSender
 from agent.delivery.desk import DeskSender
+from agent.delivery.handoffs import Agents, HandoffSender
+from agent.delivery.hooks import HookSender
+from agent.delivery.keeptrusts import KeeptrustsSender
 from agent.delivery.notices import MailSender, NoticeSender
 from agent.delivery.pager import PagerSender
 from agent.delivery.sending import Sender
+from agent.delivery.tickets import TicketSender
 from agent.dispatcher import Dispatcher
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.executor import Role
@@ -43,20 +54,22 @@ from agent.pipeline.context import Context
 from agent.pipeline.gate import Gate
 from agent.pipeline.handle import handle
 from agent.pipeline.priced_alone import priced_alone
+from agent.pipeline.probing import Prober
 from agent.pipeline.queueing import QueueDesk
 from agent.pipeline.sla_clock import SlaClock
 from agent.pipeline.stops import StopsClerk
-from agent.ports import Chat, IncidentDesk, Notices, Pager, Run
+from agent.ports import Chat, IncidentDesk, Notifier, Pager, Run
+from agent.ports.tracker import Tracker
 from agent.pulse import Pulse
 from agent.replicas import Presence, own_executor_id
 from agent.safety.redaction import Redactor
-from agent.surroundings import actions_of, advisor_of, counter_of, sandbox_of, tables_of
+from agent.surroundings import actions_of, advisor_of, bypass_clock_of, counter_of, sandbox_of, tables_of
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 from agent.web.slack_face import SlackFace
 
 #: Ways that only routing rules use.
-RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE})
+RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE, Channel.HOOK, Channel.HANDOFF, Channel.TICKET})
 
 
 def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
@@ -116,6 +129,8 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         stops=clerk,
         slack_socket=_slack_socket(config, web) if role.serves_web else None,
         sla=SlaClock(QueueDesk(store, context.redactor, store.queueing), clock),
+        prober=Prober(context, store, sight_of(config), notify=wakeup.notify),
+        bypasses=bypass_clock_of(config, store, channels=channels),
         role=role,
     )
 
@@ -142,7 +157,7 @@ def context_of(
         channels=channels,
         gate=Gate(),
         counter=counter_of(config),
-        actions=actions_of(config),
+        actions=actions_of(config, store, channels=channels),
     )
 
 
@@ -195,11 +210,22 @@ def _senders(
         senders.append(DeskSender(context, store, desk))
     if pager is not None:
         senders.append(PagerSender(context, store, pager, targets=_pager_targets(context.config)))
+    keeptrusts = keeptrusts_of(context.config)
+    if keeptrusts is not None:
+        senders.append(KeeptrustsSender(context, store, keeptrusts))
     mailer, notices = mailer_of(context.config), notices_of(context.config)
     if mailer is not None:
         senders.append(MailSender(context, store, mailer))
     if notices is not None:
         senders.append(NoticeSender(context, store, notices))
+    tracker = tracker_of(context.config)
+    if tracker is not None:
+        senders.append(_ticket_sender(context, store, tracker))
+    if context.config.handoff.targets or context.config.handoff.accept_from:
+        senders.append(HandoffSender(context, store, agents_of(context.config)))
+    hooks = hooks_of(context.config)
+    if hooks:
+        senders.append(HookSender(context, store, hooks))
     return tuple(senders)
 
 
@@ -212,6 +238,14 @@ def _pager_targets(config: Config) -> dict[str, Pager]:
         name: PagerDutyEvents(section.events_url, _reveal(key), timeout_s=section.timeout_s)
         for name, key in section.routing_keys.items()
     }
+
+
+def keeptrusts_of(config: Config) -> KeeptrustsApi | None:
+    """Keeptrusts' API, if there is a token for it."""
+    section = config.keeptrusts
+    if section is None or section.api_token is None:
+        return None
+    return KeeptrustsApi(section.api_url, _reveal(section.api_token), timeout_s=section.timeout_s)
 
 
 def mailer_of(config: Config) -> SmtpMail | None:
@@ -232,12 +266,63 @@ def mailer_of(config: Config) -> SmtpMail | None:
     return SmtpMail(server, SystemClock())
 
 
-def notices_of(config: Config) -> Notices | None:
+def notices_of(config: Config) -> Notifier | None:
     """Further channels of Slack; an incoming webhook alone has but its own."""
     section = config.slack
     if section is None or section.bot_token is None:
         return None
     return SlackNotices(section.api_url, _reveal(section.bot_token), timeout_s=section.timeout_s)
+
+
+def agents_of(config: Config) -> Agents:
+    """Whom incidents are handed to, and who handed some to us."""
+    handoff, clock = config.handoff, SystemClock()
+    targets = {
+        name: HandoffHttp(
+            name,
+            checked_url(f"handoff.targets.{name}.url", section.url),
+            _reveal(section.secret),
+            clock,
+            own=handoff.name,
+            token=_reveal(section.token) if section.token is not None else "",
+            timeout_s=section.timeout_s,
+        )
+        for name, section in handoff.targets.items()
+    }
+    senders = {
+        name: HandoffHttp(
+            name, each.url, _reveal(each.secret), clock, own=handoff.name, timeout_s=each.timeout_s
+        )
+        for name, each in handoff.accept_from.items()
+    }
+    return Agents(targets, senders)
+
+
+def hooks_of(config: Config) -> dict[str, Notifier]:
+    """Further places that routing rules tell, by name."""
+    return {name: _hook(name, section) for name, section in config.hooks.items()}
+
+
+def _hook(name: str, section: HookSection) -> Notifier:
+    url = checked_url(f"hooks.{name}.url", section.url)
+    if section.kind == "teams" or section.secret is None:
+        return Teams(name, url, timeout_s=section.timeout_s)
+    return WebhookOut(name, url, _reveal(section.secret), SystemClock(), timeout_s=section.timeout_s)
+
+
+def tracker_of(config: Config) -> Tracker | None:
+    """Jira, if it is configured; its client is loaded only then."""
+    if config.jira is None:
+        return None
+    from agent.adapters.jira_setup import tracker_from
+
+    return tracker_from(config.jira)
+
+
+def _ticket_sender(context: Context, store: Store, tracker: Tracker) -> TicketSender:
+    section = context.config.jira
+    lag_s = section.search_lag_s if section is not None else 0.0
+    return TicketSender(context, store, tracker, store, search_lag_s=lag_s)
 
 
 def _slack_socket(config: Config, web: WebParts) -> SlackSocket | None:

@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from agent.adapters.http import Answer, VendorHttp, json_bytes
@@ -81,15 +82,27 @@ def _trigger(page: Page) -> dict[str, object]:
         "severity": page.severity.value,
         "source": _cut(clean(page.source).strip(), _FIELD_MAX) or "oncall-agent",
         "component": _cut(clean(page.component).strip(), _FIELD_MAX),
+        "group": _cut(clean(page.group).strip(), _FIELD_MAX),
+        "class": _cut(clean(page.kind).strip(), _FIELD_MAX),
+        "timestamp": _time(page.at),
     }
     event: dict[str, object] = {
         "event_action": "trigger",
         "dedup_key": sent_dedup_key(page.dedup_key),
-        "client": "oncall-agent",
+        "client": _cut(clean(page.client).strip(), _FIELD_MAX),
         "payload": {key: value for key, value in payload.items() if value},
         "links": [link for pair in page.links[:_LINKS_MAX] for link in _link(pair)],
     }
     return {key: value for key, value in event.items() if value}
+
+
+def _time(text: str) -> str:
+    """A time as it was given, if it is one: anything else would have the whole page refused."""
+    given = clean(text).strip()
+    try:
+        return given if datetime.fromisoformat(given).tzinfo is not None else ""
+    except ValueError:
+        return ""
 
 
 def _link(pair: tuple[str, str]) -> list[dict[str, str]]:

@@ -218,7 +218,7 @@ class StoredIncidents:
                 "message": codec.dump(message, Message),
                 "created_at": now,
                 "due_at": "",  # at once, whatever the clock does
-                "summary": message.summary if isinstance(message, PageHuman) else "",
+                "summary": _own_summary(message),
             }
             for message in messages
         ]
@@ -323,6 +323,11 @@ class StoredIncidents:
         with self.database.reading() as connection:
             row = _DECISION.first(connection, {"incident": incident_id, "plan": plan_hash})
         return Decision(row.plan_hash, row.approved, row.by, moment(row.at), row.choice) if row else None
+
+
+def _own_summary(message: Message) -> str:
+    """By what a page of the agent's own is known when it comes back as a webhook."""
+    return message.summary if isinstance(message, PageHuman) and not message.client else ""
 
 
 def incident_of_row(row: Any) -> Incident:

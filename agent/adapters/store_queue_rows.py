@@ -36,7 +36,7 @@ _COLUMNS = ("reason", "dedup_key")
 #: What a human or the clock changes; a change holds only if these are still as they were read.
 MUTABLE = (
     "status", "assignee", "claimed_at", "target", "channel", "rule", "level", "amber_at", "deadline",
-    "warned_at", "breached_at",
+    "warned_at", "breached_at", "respond_by", "unanswered_at",
 )  # fmt: skip
 
 
@@ -46,7 +46,11 @@ def next_at(item: Escalated) -> datetime | None:
         return None
     if item.breached_at is not None and item.breached_at >= item.deadline:
         return None
-    return item.amber_at if item.warned_at is None and item.amber_at < item.deadline else item.deadline
+    is_warned = item.warned_at is not None or item.amber_at >= item.deadline
+    then = item.deadline if is_warned else item.amber_at
+    if item.respond_by is not None and item.waits_for_an_answer:
+        return min(then, item.respond_by)
+    return then
 
 
 def changing(item: Escalated) -> dict[str, Any]:
@@ -63,6 +67,8 @@ def changing(item: Escalated) -> dict[str, Any]:
         "deadline": stamp(item.deadline),
         "warned_at": _stamp_or_none(item.warned_at),
         "breached_at": _stamp_or_none(item.breached_at),
+        "respond_by": _stamp_or_none(item.respond_by),
+        "unanswered_at": _stamp_or_none(item.unanswered_at),
     }
 
 
@@ -134,6 +140,9 @@ def item_of(row: Any) -> Escalated:
         claimed_at=moment_or_none(row.claimed_at),
         warned_at=moment_or_none(row.warned_at),
         breached_at=moment_or_none(row.breached_at),
+        respond_by=moment_or_none(row.respond_by),
+        answered_at=moment_or_none(row.acknowledged_at),
+        unanswered_at=moment_or_none(row.unanswered_at),
         level=row.level,
         incident_id="" if queue_id(row.incident_id) == row.incident_id else row.incident_id,
         runbook=row.runbook,

@@ -238,6 +238,8 @@ escalations = sa.Table(
     sa.Column("acknowledged_at", sa.Text),
     sa.Column("warned_at", sa.Text),
     sa.Column("breached_at", sa.Text),
+    sa.Column("respond_by", sa.Text),
+    sa.Column("unanswered_at", sa.Text),
     sa.Column("level", sa.Integer, nullable=False, server_default="0"),
     sa.Column("runbook", sa.Text, nullable=False, server_default=""),
     sa.Column("policy_rule", sa.Text, nullable=False, server_default=""),

@@ -15,6 +15,10 @@ from agent.config.base import Positive, Seconds, Section
 from agent.config.calendar import FreezeSection
 from agent.config.console import ConsoleSection
 from agent.config.escalation import BusinessHoursSection, Rules, SlaSection, one_spelling, reaches_nobody
+from agent.config.handoff import Handoff
+from agent.config.hooks import Hooks
+from agent.config.jira import Jira
+from agent.config.keeptrusts import Keeptrusts
 from agent.config.limits import Limits
 from agent.config.mail import Mail
 from agent.config.people import PersonSection, SlackGroups, problem_with
@@ -281,6 +285,8 @@ class Config(Section):
     escalation: EscalationSection = EscalationSection()
     mail: Mail | None = None
     prometheus: Prometheus | None = None
+    hooks: Hooks = Field(default_factory=dict)
+    handoff: Handoff = Handoff()
     approval: ApprovalSection = ApprovalSection()
     autonomy: AutonomySection = AutonomySection()
     intake: Intake = Intake()
@@ -291,6 +297,8 @@ class Config(Section):
     people: tuple[PersonSection, ...] = ()
     console: ConsoleSection = ConsoleSection()
     sources: SourcesSection = SourcesSection()
+    keeptrusts: Keeptrusts | None = None
+    jira: Jira | None = None
 
     @model_validator(mode="after")
     def _each_person_is_one(self) -> Config:
@@ -305,8 +313,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _routing_reaches_somebody(self) -> Config:
-        known = self.pagerduty.routing_keys if self.pagerduty is not None else {}
-        if problem := reaches_nobody(self.escalation.routing, frozenset(known)):
+        services = self.pagerduty.routing_keys if self.pagerduty is not None else {}
+        known = {
+            "pagerduty": (services, "pagerduty.routing_keys"),
+            "hook": (self.hooks, "hooks"),
+            "handoff": (self.handoff.targets, "handoff.targets"),
+        }
+        if self.jira is not None:
+            known["jira"] = ({}, "")
+        if problem := reaches_nobody(self.escalation.routing, known):
+            raise ValueError(problem)
+        if self.keeptrusts is not None and (problem := self.keeptrusts.pages_nobody(frozenset(services))):
             raise ValueError(problem)
         return self
 
@@ -318,7 +335,11 @@ class Config(Section):
             Channel.DESK: pagerduty is not None and pagerduty.api_token is not None,
             Channel.PAGER: pagerduty is not None and pagerduty.routing_key is not None,
             Channel.MAIL: self.mail is not None,
+            Channel.HOOK: bool(self.hooks),
+            Channel.HANDOFF: bool(self.handoff.targets or self.handoff.accept_from),
             Channel.NOTICE: slack is not None and slack.bot_token is not None,
+            Channel.TICKET: self.jira is not None,
+            Channel.KEEPTRUSTS: self.keeptrusts is not None and self.keeptrusts.api_token is not None,
         }
         return frozenset(channel for channel, is_there in has.items() if is_there)
 

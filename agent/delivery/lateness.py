@@ -44,6 +44,10 @@ _WHERE = {
     Channel.DESK: "PagerDuty's REST API",
     Channel.MAIL: "the mail server",
     Channel.NOTICE: "further channels of Slack",
+    Channel.TICKET: "the tracker",
+    Channel.KEEPTRUSTS: "Keeptrusts",
+    Channel.HOOK: "hooks",
+    Channel.HANDOFF: "other agents",
 }
 
 

@@ -9,8 +9,9 @@ import structlog
 from agent.delivery.sending import Backoff, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, ClearPage, Letter, PageHuman
+from agent.domain.outbox import NO_CLIENT, Channel, ClearPage, Letter, PageHuman
 from agent.pipeline.context import Context
+from agent.pipeline.intake import OWN_CLIENT
 from agent.pipeline.telling import tell
 from agent.ports import OutboxStore, Page, Pager
 
@@ -104,4 +105,8 @@ def _page(message: PageHuman) -> Page:
         component=message.component,
         details=message.details,
         links=message.links,
+        group=message.group,
+        kind=message.kind,
+        at=message.at,
+        client="" if message.client == NO_CLIENT else message.client or OWN_CLIENT,
     )

@@ -83,11 +83,16 @@ class DeskResolve:
     same_as: Mapping[str, str] | None = None
 
 
+#: A page that names no client.
+NO_CLIENT = "-"
+
+
 @dataclass(frozen=True, slots=True)
 class PageHuman:
     """Wake a human with the evidence; `target` names the service of PagerDuty ("": the agent's own).
 
-    `kind` is PagerDuty's `class`, `at` its `timestamp` (ISO 8601), `client` who says it ("": the agent).
+    `kind` is PagerDuty's `class`, `at` its `timestamp` (ISO 8601), `client` who says it ("": the agent,
+    NO_CLIENT: nobody is named; what is not the agent's own word comes back as anybody's incident).
     """
 
     dedup_key: str
@@ -115,12 +120,17 @@ class ClearPage:
 
 @dataclass(frozen=True, slots=True)
 class MailHuman:
-    """An e-mail about an escalation. `key` names it: sent twice after a crash, a mailbox shows it once."""
+    """An e-mail about an escalation. `key` names it: sent twice after a crash, a mailbox shows it once.
+
+    The text says it all; `facts` and `links` are for those who see more than text.
+    """
 
     to: tuple[str, ...]
     subject: str
     text: str
     key: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,16 @@ class HandOver:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerHandOver:
+    """What became of an incident that another agent handed to us: `resolved` or `escalate`, and why."""
+
+    to: str
+    key: str
+    outcome: str
+    words: str
+
+
 Message = (
     ChatCard
     | ChatLine
@@ -217,6 +237,7 @@ Message = (
     | AnswerKeeptrusts
     | HookNotice
     | HandOver
+    | AnswerHandOver
 )
 
 
@@ -239,7 +260,7 @@ def channel_of(message: Message) -> Channel:
             return Channel.KEEPTRUSTS
         case HookNotice():
             return Channel.HOOK
-        case HandOver():
+        case HandOver() | AnswerHandOver():
             return Channel.HANDOFF
         case _ as never:
             assert_never(never)

@@ -94,7 +94,9 @@ class Escalated:
 
     `trigger` is why a human is needed: an EscalationTrigger of ours, or Keeptrusts' word. `target` is whose
     it is by the routing rule named `rule`: a person, `team:x`, `pagerduty:key`, `slack:#channel`, an address.
-    `assignee` is who claimed it. `deadline` is the end of the SLA, `amber_at` when half of it is left.
+    `assignee` is who claimed it. `deadline` is the end of the SLA, `amber_at` when half of it is left;
+    `respond_by` is until when somebody has to have begun to look, where that is asked for, `answered_at` when
+    somebody first did, as it is stored.
     """
 
     id: str
@@ -113,6 +115,9 @@ class Escalated:
     claimed_at: datetime | None = None
     warned_at: datetime | None = None
     breached_at: datetime | None = None
+    respond_by: datetime | None = None
+    answered_at: datetime | None = field(default=None, compare=False)
+    unanswered_at: datetime | None = None
     level: int = 0
     incident_id: str = ""
     runbook: str = ""
@@ -123,6 +128,12 @@ class Escalated:
     consumer_group: str = ""
     resolution: Resolution | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def waits_for_an_answer(self) -> bool:
+        """Whether nobody has begun to look yet, and nobody was told so."""
+        answered = self.answered_at or self.claimed_at or self.unanswered_at
+        return self.respond_by is not None and answered is None and not self.status.is_over
 
     @property
     def story(self) -> str:

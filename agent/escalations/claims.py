@@ -73,6 +73,9 @@ def escalate_further(
         amber_at=sla.amber_at(item.rank, now),
         deadline=sla.deadline(item.rank, now),
         warned_at=None,
+        respond_by=sla.respond_by(item.rank, now),
+        answered_at=None,
+        unanswered_at=None,
     )
 
 
@@ -97,6 +100,11 @@ def resolve(item: Escalated, resolution: Resolution) -> Changed:
 def warn(item: Escalated, now: datetime) -> Escalated:
     """Half of its time is over: its people were told."""
     return replace(item, warned_at=now)
+
+
+def unanswered(item: Escalated, now: datetime) -> Escalated:
+    """Nobody began to look in time: its people were told."""
+    return replace(item, unanswered_at=now)
 
 
 def breach(item: Escalated, rule: Rule, now: datetime) -> Escalated:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.domain.alert import Alert
+from agent.domain.handoffs import HANDOFF_SOURCE
 from agent.domain.incident import MANUAL_SOURCE
 from agent.domain.outbox import Channel
 from agent.domain.people import Person
@@ -18,14 +19,19 @@ from agent.domain.queue import RECEIVED_PREFIX, Escalated, Origin, Rank, queue_i
 from agent.domain.records import Escalation
 from agent.escalations.routing import Criteria, Passed, Route, Rule, Subject, route
 from agent.escalations.sla import Sla
+from agent.escalations.tickets import WAY, Ticketing
 
 #: Whose an escalation is where no rule is configured.
 CATCH_ALL = Rule("built-in", Criteria(), "team:on-call")
 
-#: Says of an escalation that somebody ran the runbook by hand and saw how it ended: nobody else is told.
+#: Says of an escalation that somebody ran the runbook by hand and saw how it ended, or that the agent which
+#: handed it over calls its own human: nobody else is told.
 BY_HAND = "by_hand"
 
 _PERSON_LIKE = ("team:", "pagerduty:", "slack:")
+
+#: How targets begin that are other agents: they are asked before anybody has a place in the queue.
+HANDOFF_PREFIX = "handoff:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,19 @@ class Queueing:
     """What the configuration says about the queue.
 
     `channels` are the ways on which anybody can be told anything, `pager_targets` the names of the services
-    of PagerDuty that have a routing key of their own.
+    of PagerDuty that have a routing key of their own, `hooks` and `handoffs` those of other systems and
+    agents. `slas` are the times of origins that have their own.
     """
 
     sla: Sla = field(default_factory=Sla)
+    slas: Mapping[Origin, Sla] = field(default_factory=dict)
     rules: tuple[Rule, ...] = (CATCH_ALL,)
     people: tuple[Person, ...] = ()
     channels: frozenset[Channel] = frozenset()
     pager_targets: frozenset[str] = frozenset()
+    hooks: frozenset[str] = frozenset()
+    handoffs: frozenset[str] = frozenset()
+    tickets: Ticketing | None = None
     pages_url: str = ""
 
     def entered(
@@ -50,7 +61,7 @@ class Queueing:
         rank = escalation.rank or rank_of(alert.severity, alert.urgency)
         subject = Subject(escalation.trigger.value, rank, runbook, "", alert.service, alert.team)
         facts = {"reason": escalation.reason, "dedup_key": escalation.dedup_key}
-        if alert.source == MANUAL_SOURCE:
+        if alert.source in (MANUAL_SOURCE, HANDOFF_SOURCE):
             facts[BY_HAND] = "yes"
         if escalation.message:
             facts["message"] = escalation.message
@@ -72,6 +83,13 @@ class Queueing:
             facts=facts,
         )
         return self._placed(item, self.route_of(subject, escalation.routing, now).rule)
+
+    def rule_of(
+        self, alert: Alert, trigger: str, rank: Rank, *, runbook: str, wanted: str, now: datetime
+    ) -> Rule:
+        """The rule by which an incident of ours would have its place, other agents included."""
+        subject = Subject(trigger, rank, runbook, "", alert.service, alert.team)
+        return self.route_of(subject, wanted, now).rule
 
     def received(self, item: Escalated) -> Escalated:
         """The same for one that came from elsewhere; its own times and its target are set here."""
@@ -99,11 +117,18 @@ class Queueing:
         why = Passed("(runbook)", f"Routing: {wanted} is neither a rule's name nor a target that is known")
         return Route(found.rule, (why, *found.passed))
 
+    def sla_of(self, origin: Origin) -> Sla:
+        """The times for escalations from there."""
+        return self.slas.get(origin, self.sla)
+
     def is_target(self, text: str) -> bool:
-        """Whether a text names somebody: a person, `team:x`, `pagerduty:x`, `slack:#x`, an address."""
+        """Whether a text names somebody: a person, `team:x`, `pagerduty:x`, `slack:#x`, an address, …"""
         kind, _, name = text.partition(":")
-        if kind == "pagerduty" and name:
-            return name in self.pager_targets
+        named = {"pagerduty": self.pager_targets, "hook": self.hooks, "handoff": self.handoffs}
+        if kind in named and name:
+            return name in named[kind]
+        if kind == WAY:
+            return self.tickets is not None
         return text.startswith(_PERSON_LIKE) or "@" in text or self.person(text) is not None
 
     def rule_named(self, name: str) -> Rule:
@@ -128,14 +153,23 @@ class Queueing:
         return (target,) if "@" in target else ()
 
     def _placed(self, item: Escalated, rule: Rule) -> Escalated:
+        sla = self.sla_of(item.origin)
         return replace(
             item,
-            amber_at=self.sla.amber_at(item.rank, item.created_at),
-            deadline=self.sla.deadline(item.rank, item.created_at),
+            amber_at=sla.amber_at(item.rank, item.created_at),
+            deadline=sla.deadline(item.rank, item.created_at),
+            respond_by=sla.respond_by(item.rank, item.created_at),
             rule=rule.name,
-            target=rule.route_to,
-            channel=rule.channel,
+            target=_whose(rule),
+            channel="" if rule.channel.startswith(HANDOFF_PREFIX) else rule.channel,
         )
+
+
+def _whose(rule: Rule) -> str:
+    """The queue holds what people have to do: what an agent was asked for before is not that agent's here."""
+    if not rule.route_to.startswith(HANDOFF_PREFIX):
+        return rule.route_to
+    return rule.on_breach or CATCH_ALL.route_to
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from agent.domain.outbox import (
     Channel,
     ChannelNotice,
     ClearPage,
+    HookNotice,
     MailHuman,
     Message,
     PageHuman,
@@ -23,6 +24,8 @@ from agent.domain.outbox import (
 )
 from agent.domain.queue import Escalated, Origin, Rank
 from agent.escalations.entering import BY_HAND, Queueing
+from agent.escalations.tickets import WAY as TICKET_WAY
+from agent.escalations.tickets import told_by_ticket, with_ticket
 
 #: The beginning of every page's key that is ours: so it is known when it comes back as a webhook.
 _KEY_PREFIX = "oncall-agent-"
@@ -50,6 +53,7 @@ class Occasion(StrEnum):
     AMBER = "amber"
     BREACHED = "breached"
     MOVED = "moved"
+    UNANSWERED = "unanswered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def told(queueing: Queueing, item: Escalated, occasion: Occasion) -> tuple[Escal
         message = _message(queueing, item, occasion, way)
         if message is not None and channel_of(message) in queueing.channels:
             messages.append(message)
+            item = with_ticket(item, message)
     if not messages and not _is_paged(item, occasion) and Channel.PAGER in queueing.channels:
         messages.append(_page(queueing, item, occasion, ""))  # rather than tell nobody
     pages = [[each.dedup_key, each.target] for each in messages if isinstance(each, PageHuman)]
@@ -98,6 +103,10 @@ def _ways(item: Escalated, occasion: Occasion) -> Sequence[_Way]:
             found.append(_Way(Channel.PAGER, name))
         elif kind == "slack" and name:
             found.append(_Way(Channel.NOTICE, name))
+        elif kind == "hook" and name:
+            found.append(_Way(Channel.HOOK, name))
+        elif kind == TICKET_WAY:
+            found.append(_Way(Channel.TICKET, name))
         elif text == "email" or ("@" in text and not name):
             found.append(_Way(Channel.MAIL, item.target if text == "email" else text))
     found = found or [_Way(Channel.PAGER)]
@@ -107,8 +116,8 @@ def _ways(item: Escalated, occasion: Occasion) -> Sequence[_Way]:
 
 
 def _is_paged(item: Escalated, occasion: Occasion) -> bool:
-    """By its incident's own page."""
-    return item.origin is Origin.AGENT and occasion is Occasion.CREATED
+    """By its incident's own page, or by the one that it came with."""
+    return occasion is Occasion.CREATED and (item.origin is Origin.AGENT or PAGES in item.facts)
 
 
 def _message(queueing: Queueing, item: Escalated, occasion: Occasion, way: _Way) -> Message | None:
@@ -118,12 +127,30 @@ def _message(queueing: Queueing, item: Escalated, occasion: Occasion, way: _Way)
         return _page(queueing, item, occasion, way.name)
     if way.kind is Channel.NOTICE:
         return ChannelNotice(way.name, text_of(queueing, item, occasion))
-    to = queueing.addresses(way.name)
-    if not to:
-        return None
-    subject = f"[{item.rank.upper()}] {_headline(item, occasion)}: {item.title}"
+    if way.kind is Channel.TICKET:
+        return _ticket(queueing, item, occasion, way.name)
+    subject = f"[{item.rank.upper()}] {_headline(item, occasion)}: {item.title}"[:_MAX_SUBJECT]
     key = f"{item.id}-{occasion}-{item.level}"
-    return MailHuman(to, subject[:_MAX_SUBJECT], text_of(queueing, item, occasion), key)
+    text, facts = text_of(queueing, item, occasion), _facts(item)
+    links = ((link_of(queueing, item), "The escalation"),)
+    if way.kind is Channel.HOOK:
+        return HookNotice(way.name, key, subject, text, facts, links) if way.name in queueing.hooks else None
+    to = queueing.addresses(way.name)
+    return MailHuman(to, subject, text, key, facts, links) if to else None
+
+
+def _ticket(queueing: Queueing, item: Escalated, occasion: Occasion, project: str) -> Message | None:
+    """Or a comment on it, where it has one by now."""
+    if queueing.tickets is None:
+        return None
+    return told_by_ticket(
+        queueing.tickets,
+        item,
+        project=project,
+        headline=_headline(item, occasion),
+        text=text_of(queueing, item, occasion),
+        link=link_of(queueing, item),
+    )
 
 
 def _page(queueing: Queueing, item: Escalated, occasion: Occasion, target: str) -> PageHuman:
@@ -167,6 +194,24 @@ def text_of(queueing: Queueing, item: Escalated, occasion: Occasion) -> str:
     return "\n".join(line for line in lines if line)
 
 
+def _facts(item: Escalated) -> dict[str, str]:
+    """The same in parts, for whoever shows or reads more than text."""
+    parts = {
+        "escalation": item.id,
+        "severity": item.rank.value,
+        "trigger": item.trigger,
+        "why": item.reason,
+        "policy_rule": item.policy_rule,
+        "service": item.service,
+        "runbook": item.runbook,
+        "for": item.target,
+        "claimed_by": item.assignee,
+        "until": item.deadline.astimezone(UTC).isoformat(timespec="seconds"),
+        "incident": item.incident_id,
+    }
+    return {name: value for name, value in parts.items() if value}
+
+
 def link_of(queueing: Queueing, item: Escalated) -> str:
     """Where the escalation is looked at."""
     return f"{queueing.pages_url}/escalations/{item.id}"
@@ -182,3 +227,5 @@ def _headline(item: Escalated, occasion: Occasion) -> str:
             return f"SLA of {item.id} is breached"
         case Occasion.MOVED:
             return f"Escalation {item.id} is yours now"
+        case Occasion.UNANSWERED:
+            return f"Nobody has begun to look at {item.id}"

@@ -6,11 +6,14 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from agent.config import Config
-from agent.config.escalation import HoursSection, RuleSection, clock_time, weekdays
-from agent.domain.queue import Rank
+from agent.config.escalation import BusinessHoursSection, HoursSection, RuleSection, clock_time, weekdays
+from agent.config.keeptrusts import KeeptrustsTarget
+from agent.domain.alert import Severity
+from agent.domain.queue import Origin, Rank, rank_of
 from agent.escalations.entering import CATCH_ALL, Queueing
 from agent.escalations.routing import Criteria, Hours, Rule
-from agent.escalations.sla import BusinessHours, Sla
+from agent.escalations.sla import BusinessHours, NextBusinessDay, Sla
+from agent.escalations.tickets import Ticketing
 
 
 def queueing_of(config: Config) -> Queueing:
@@ -19,12 +22,24 @@ def queueing_of(config: Config) -> Queueing:
     pagerduty = config.pagerduty
     return Queueing(
         sla=_sla(config),
+        slas=_slas(config),
         rules=tuple(_rule(each) for each in rules) or (CATCH_ALL,),
         people=tuple(each.person() for each in config.people),
         channels=config.channels(),
         pager_targets=frozenset(pagerduty.routing_keys if pagerduty is not None else ()),
+        tickets=_ticketing(config),
         pages_url=config.pages_url,
+        hooks=frozenset(config.hooks),
+        handoffs=frozenset(config.handoff.targets),
     )
+
+
+def _ticketing(config: Config) -> Ticketing | None:
+    section = config.jira
+    if section is None:
+        return None
+    priorities = {rank: section.priorities.of(rank) for rank in Rank}
+    return Ticketing(section.project, section.issue_types.escalation, priorities, section.labels)
 
 
 def _sla(config: Config) -> Sla:
@@ -32,10 +47,28 @@ def _sla(config: Config) -> Sla:
     targets: dict[Rank, timedelta] = {rank: getattr(section, rank.value) for rank in Rank}
     if hours is None:
         return Sla(targets)
-    working = BusinessHours(
-        weekdays(hours.days), clock_time(hours.opens), clock_time(hours.closes), ZoneInfo(hours.timezone)
-    )
-    return Sla(targets, working, frozenset(hours.severities))
+    return Sla(targets, _working(hours), frozenset(hours.severities))
+
+
+def _slas(config: Config) -> dict[Origin, Sla]:
+    """Keeptrusts' own table, by the clock; only its next business day asks for working hours."""
+    section = config.keeptrusts
+    if section is None:
+        return {}
+    hours = config.escalation.business_hours or BusinessHoursSection()
+    next_day = NextBusinessDay(_working(hours))
+    targets, responses = {}, dict[Rank, timedelta | NextBusinessDay]()
+    for severity in Severity:
+        target: KeeptrustsTarget = getattr(section.sla, severity.value)
+        rank = rank_of(severity, None)
+        targets[rank] = target.resolution
+        responses[rank] = target.response if isinstance(target.response, timedelta) else next_day
+    return {Origin.KEEPTRUSTS: Sla(targets, responses=responses)}
+
+
+def _working(hours: BusinessHoursSection) -> BusinessHours:
+    opens, closes = clock_time(hours.opens), clock_time(hours.closes)
+    return BusinessHours(weekdays(hours.days), opens, closes, ZoneInfo(hours.timezone))
 
 
 def _rule(section: RuleSection) -> Rule:

@@ -51,12 +51,31 @@ class BusinessHours:
 
 
 @dataclass(frozen=True, slots=True)
+class NextBusinessDay:
+    """Until the end of the working day after this one."""
+
+    hours: BusinessHours
+
+    def after(self, start: datetime) -> datetime:
+        """When that day closes."""
+        today = start.astimezone(self.hours.zone).date()
+        for opens, closes in self.hours.shifts(start):
+            if opens.astimezone(self.hours.zone).date() > today:
+                return datetime.fromtimestamp(closes.timestamp(), tz=start.tzinfo)
+        raise ValueError("business hours without a single working day")
+
+
+@dataclass(frozen=True, slots=True)
 class Sla:
-    """The time to settle an escalation of each rank; ranks in `in_hours` count working time alone."""
+    """The time to settle an escalation of each rank; ranks in `in_hours` count working time alone.
+
+    `responses`: the time until somebody has to have begun to look, for ranks where that is asked for.
+    """
 
     targets: Mapping[Rank, timedelta] = field(default_factory=lambda: dict(DEFAULT_TARGETS))
     hours: BusinessHours | None = None
     in_hours: frozenset[Rank] = frozenset()
+    responses: Mapping[Rank, timedelta | NextBusinessDay] = field(default_factory=dict)
 
     def deadline(self, rank: Rank, created_at: datetime) -> datetime:
         """When the time is over."""
@@ -65,6 +84,13 @@ class Sla:
     def amber_at(self, rank: Rank, created_at: datetime) -> datetime:
         """When half of the time is left."""
         return self._after(rank, created_at, self.targets[rank] * (1 - _AMBER_SHARE))
+
+    def respond_by(self, rank: Rank, created_at: datetime) -> datetime | None:
+        """When somebody has to have begun to look; None if nobody asks that."""
+        wanted = self.responses.get(rank)
+        if isinstance(wanted, NextBusinessDay):
+            return wanted.after(created_at)
+        return None if wanted is None else created_at + wanted
 
     def _after(self, rank: Rank, start: datetime, span: timedelta) -> datetime:
         if self.hours is None or rank not in self.in_hours:

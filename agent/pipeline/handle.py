@@ -22,9 +22,12 @@ from agent.domain.incident import is_asked
 from agent.pipeline import (
     asked,
     choice,
+    clearing,
     closing,
     freezes,
+    handing_over,
     intake,
+    keeptrusts,
     matching,
     planning,
     recurring,
@@ -34,6 +37,7 @@ from agent.pipeline import (
 from agent.pipeline.agreement import Agreed, agree
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, execute
+from agent.pipeline.handing_over import Mended
 from agent.pipeline.kept import kept_runbook
 from agent.pipeline.terms import deadline_of, settled_terms
 from agent.pipeline.verification import verify
@@ -44,10 +48,19 @@ _CLOSING_STEP = {Completed: "resolve", Stopped: "escalate", StandDown: "stand-do
 
 
 def handle(run: Run, context: Context, incident_id: str) -> None:
-    """Receive, learn, look back, match, plan, approve, execute, verify, close."""
-    end = _work(run, context, incident_id)
+    """Receive, learn, look back, match, plan, approve, execute, verify, hear the source, hand over, close."""
+    end: Completed | Stopped | StandDown | Mended | None = _work(run, context, incident_id)
+    if isinstance(end, Stopped):
+        end = handing_over.ask(run, context, incident_id, end)
+    if isinstance(end, Mended):
+        mended = end
+        run.step("resolve", lambda: closing.resolve_mended(context, incident_id, mended), returns=bool)
+        return
     if end is not None:
-        run.step(_CLOSING_STEP[type(end)], lambda: closing.close(context, incident_id, end), returns=bool)
+        ended = end
+        run.step(
+            _CLOSING_STEP[type(ended)], lambda: closing.close(context, incident_id, ended), returns=bool
+        )
 
 
 def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped | StandDown | None:
@@ -72,6 +85,11 @@ def _answer(run: Run, context: Context, incident_id: str, alert: Alert) -> Compl
     found: Match = run.step("match", lambda: decide(context, incident_id, alert), returns=Match)
     match found:
         case NoMatch():
+            waits: StandDown | None = run.step(
+                "waits-in-queue", lambda: keeptrusts.waiting(context, alert), returns=StandDown | None
+            )
+            if waits is not None:
+                return waits
             return Stopped("No matching runbook found", EscalationTrigger.NO_MATCH)
         case Ambiguous():
             stopped = stops.ask(run, context, incident_id, before="choice")
@@ -141,6 +159,9 @@ def _carry_out(
     job = Job(incident_id, runbook, agreed.plan, deadline, agreed.terms)
     match execute(run, context, job):
         case Completed() as done:
-            return verify(run, context, job, done)
+            verified = verify(run, context, job, done)
+            if not isinstance(verified, Completed):
+                return verified
+            return clearing.await_word(run, context, incident_id, alert, verified)
         case Stopped() | StandDown() as end:
             return end

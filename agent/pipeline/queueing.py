@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 from agent.domain.decisions import StandDown
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, ChatCard, ChatLine, Message
+from agent.domain.keeptrusts import ESCALATION_ID
+from agent.domain.outbox import AnswerKeeptrusts, Channel, ChatCard, ChatLine, Message
 from agent.domain.people import Actor, Deed, refusal
-from agent.domain.queue import Action, Escalated, Origin, QueueStatus, Resolution
+from agent.domain.queue import RECEIVED_PREFIX, Action, Escalated, Origin, QueueStatus, Resolution
 from agent.domain.stops import words
 from agent.escalations import claims
 from agent.escalations.claims import Changed, NotPossible
 from agent.escalations.entering import Queueing, Received
 from agent.escalations.notices import Occasion, cleared, told
 from agent.escalations.settings import queueing_of
+from agent.escalations.tickets import ticket_closed
 from agent.library.draft import Fixed
 from agent.pipeline.telling import redacted
 from agent.ports.stores import QueueStore
@@ -128,7 +130,7 @@ def escalate_further(
             target,
             by=actor.person.name,
             now=now,
-            sla=desk.queueing.sla,
+            sla=desk.queueing.sla_of(item.origin),
             may_for_others=not as_reassigned,
         )
 
@@ -140,14 +142,25 @@ def escalate_further(
     return _change(desk, item_id, actor, Deed.SETTLE, change, told_as, now=now, occasion=Occasion.MOVED)
 
 
-def resolve(desk: QueueDesk, item_id: str, actor: Actor, settling: Settling, *, now: datetime) -> Changed:
-    """Settle it, with a note for the next one; its pages are cleared."""
+def resolve(
+    desk: QueueDesk,
+    item_id: str,
+    actor: Actor,
+    settling: Settling,
+    *,
+    now: datetime,
+    over_claims: bool = False,
+) -> Changed:
+    """Settle it, with a note for the next one; its pages are cleared, its ticket is closed.
+
+    `over_claims`: also what somebody else has claimed; it was settled elsewhere, where nobody knows of that.
+    """
     note = desk.redactor.text(_lines(settling.note))
     done = desk.redactor.text(_lines(settling.what_was_done))
 
     def change(item: Escalated) -> Changed:
         by = Resolution(settling.action, actor.person.name, now, note, words(settling.runbook))
-        after = claims.resolve(item, by)
+        after = claims.resolve(replace(item, assignee="") if over_claims else item, by)
         if isinstance(after, NotPossible) or not done:
             return after
         return replace(after, facts={**after.facts, "what_was_done": done})
@@ -207,8 +220,9 @@ def closed_at_source(desk: QueueDesk, incident_id: str, how: StandDown, *, now: 
         data = {"escalation": item.id, "deed": "closed at its source", "by": how.by, **_took(item, now)}
         entry = Entry(_key("closed", now), EventKind.QUEUE, f"✅ {item.id} is over: {what}", data, how.by)
         entry = redacted_entry(desk, entry)
-        messages = _shown(desk, item, entry, cleared(desk.queueing, item, what))
-        if desk.store.queue_change(item, _closed(item, how, now), entry, messages):
+        after = _closed(item, how, now)
+        ended = [*cleared(desk.queueing, item, what), *_ticket_closed(desk, after, what)]
+        if desk.store.queue_change(item, after, entry, _shown(desk, item, entry, ended)):
             return True
     return False
 
@@ -256,7 +270,8 @@ def _change(
             after, messages = told(desk.queueing, after, occasion)
         if after.status.is_over:
             messages += cleared(desk.queueing, before, f"{actor} settled {before.id}")
-            messages += _answer_to_source(after)
+            messages += _ticket_closed(desk, after, f"{actor} settled {before.id}")
+            messages += _answer_to_source(desk, after)
         entry = _entry(desk, before, told_as(after), actor, now)
         if desk.store.queue_change(before, after, entry, _shown(desk, before, entry, messages)):
             return after
@@ -281,11 +296,18 @@ def _shown(desk: QueueDesk, item: Escalated, entry: Entry, messages: Sequence[Me
     return [ChatLine(entry.text), ChatCard(), *messages]
 
 
-def _answer_to_source(item: Escalated) -> list[Message]:
-    """Where the answer to whoever sent it will be posted: Keeptrusts waits for allow, block or redact."""
-    if item.origin is Origin.KEEPTRUSTS:
-        return []  # its adapter posts the letter from here, in the transaction that settles it
-    return []
+def _answer_to_source(desk: QueueDesk, item: Escalated) -> list[Message]:
+    """The answer to whoever sent it: Keeptrusts holds a response until allow, block or redact."""
+    by = item.resolution
+    if item.origin is not Origin.KEEPTRUSTS or by is None or Channel.KEEPTRUSTS not in desk.queueing.channels:
+        return []
+    given = str(item.facts.get(ESCALATION_ID) or item.id.removeprefix(RECEIVED_PREFIX))
+    return [AnswerKeeptrusts(given, by.action.value, f"{by.note} ({by.by})")]
+
+
+def _ticket_closed(desk: QueueDesk, item: Escalated, why: str) -> list[Message]:
+    """Its ticket's end, where it has one."""
+    return ticket_closed(item, why) if Channel.TICKET in desk.queueing.channels else []
 
 
 def _redacted_item(desk: QueueDesk, item: Escalated) -> Escalated:

@@ -41,6 +41,8 @@ class SlaClock:
         for item in due:
             if now >= item.deadline:
                 self._breach(item, now)
+            elif item.waits_for_an_answer and item.respond_by is not None and now >= item.respond_by:
+                self._unanswered(item, now)
             else:
                 self._warn(item, now)
         return _AT_ONCE_S if len(due) == _MOST else _EVERY_S
@@ -50,6 +52,11 @@ class SlaClock:
         who = item.assignee or item.target
         text = f"🟠 {item.id}: half of its time is over, {left} left; it is with {who}"
         self._change(item, claims.warn(item, now), Occasion.AMBER, text)
+
+    def _unanswered(self, item: Escalated, now: datetime) -> None:
+        text = f"🟠 {item.id}: nobody has begun to look in time; it is for {item.target}"
+        log.warning("sla_unanswered", escalation=item.id, rank=item.rank.value, target=item.target)
+        self._change(item, claims.unanswered(item, now), Occasion.UNANSWERED, text)
 
     def _breach(self, item: Escalated, now: datetime) -> None:
         after = claims.breach(item, self._desk.queueing.rule_named(item.rule), now)

@@ -92,7 +92,8 @@ class IncidentDesk(Protocol):
 class Page:
     """A human is needed: what they see at once.
 
-    `summary` at most 1,024 characters and `dedup_key` at most 255 (PagerDuty Events API v2).
+    `summary` at most 1,024 characters and `dedup_key` at most 255 (PagerDuty Events API v2). `kind` is its
+    `class`, `at` its `timestamp`; a `client` of "" is not sent.
     """
 
     dedup_key: str
@@ -102,6 +103,10 @@ class Page:
     component: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    kind: str = ""
+    at: str = ""
+    client: str = "oncall-agent"
 
 
 class Pager(Protocol):
@@ -113,32 +118,6 @@ class Pager(Protocol):
 
     def clear(self, dedup_key: str) -> None:
         """Resolve what was triggered with this key."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """One e-mail. `key` names it: the same key is the same mail."""
-
-    to: tuple[str, ...]
-    subject: str
-    text: str
-    key: str
-
-
-class Mailer(Protocol):
-    """Sends e-mail: SMTP. ServiceError if nobody of those it is for gets it."""
-
-    def send(self, mail: Mail) -> None:
-        """Hand it to the server."""
-        ...
-
-
-class Notices(Protocol):
-    """Tells a channel of the chat that is not the incidents' own: Slack. Raises ServiceError."""
-
-    def post_notice(self, channel: str, text: str) -> None:
-        """One message there."""
         ...
 
 

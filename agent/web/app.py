@@ -32,8 +32,11 @@ from agent.web import (
     api_postmortems,
     api_queue,
     console,
+    handoffs,
     headers,
     health,
+    jira,
+    keeptrusts,
     sign_in,
     slack,
     webhooks,
@@ -81,10 +84,13 @@ def create_app(parts: WebParts) -> Flask:
     app.register_blueprint(health.blueprint(parts))
     if parts.serves_web:
         app.register_blueprint(webhooks.blueprint(parts))
+        app.register_blueprint(keeptrusts.blueprint(parts))
+        app.register_blueprint(jira.blueprint(parts))
         app.register_blueprint(slack.blueprint(parts))
         app.register_blueprint(api.blueprint(parts))
         app.register_blueprint(api_changes.blueprint(parts))
         app.register_blueprint(api_queue.blueprint(parts))
+        app.register_blueprint(handoffs.blueprint(parts))
         app.register_blueprint(api_autonomy.blueprint(parts))
         app.register_blueprint(api_postmortems.blueprint(parts))
         app.register_blueprint(sign_in.blueprint(parts))

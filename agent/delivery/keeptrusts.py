@@ -1,0 +1,75 @@
+"""Brings a human's answer to Keeptrusts, and tries until it has it: a response is held there."""
+
+from __future__ import annotations
+
+import structlog
+
+from agent.delivery.sending import Backoff, deliver_singly
+from agent.domain.errors import Reason, ServiceError
+from agent.domain.incident import Entry, EventKind
+from agent.domain.outbox import AnswerKeeptrusts, Channel, Letter
+from agent.pipeline.context import Context
+from agent.pipeline.telling import tell
+from agent.ports import OutboxStore
+from agent.ports.keeptrusts import Keeptrusts
+
+log = structlog.get_logger()
+
+#: What it will say again however often it is asked.
+_FOR_GOOD = (Reason.REJECTED, Reason.NOT_FOUND)
+
+
+class KeeptrustsSender:
+    """Implements Sender; an answer that arrived and is sent again changes nothing there."""
+
+    channel = Channel.KEEPTRUSTS
+
+    def __init__(self, context: Context, outbox: OutboxStore, keeptrusts: Keeptrusts) -> None:
+        self._context = context
+        self._outbox = outbox
+        self._keeptrusts = keeptrusts
+        self._backoff = Backoff()
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        return deliver_singly(
+            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
+        )
+
+    def _send(self, letter: Letter) -> None:
+        match letter.message:
+            case AnswerKeeptrusts(escalation_id, resolution, notes):
+                is_new = self._keeptrusts.resolve(escalation_id, resolution, notes)
+                if not is_new:
+                    text = f"📮 {escalation_id} was settled in Keeptrusts before our {resolution} came"
+                    self._tell(letter, "answered-before", text)
+            case _:
+                raise TypeError(f"{type(letter.message).__name__} is no answer for Keeptrusts")
+
+    def _sent(self, letter: Letter) -> None:
+        self._backoff.succeeded()
+        match letter.message:
+            case AnswerKeeptrusts(escalation_id, resolution):
+                self._tell(
+                    letter, "answered", f"📮 Keeptrusts has the answer to {escalation_id}: {resolution}"
+                )
+
+    def _failed(self, letter: Letter, error: ServiceError) -> float:
+        words = self._context.redactor.text(str(error))
+        if error.reason in _FOR_GOOD:
+            log.error("answer_rejected", story=letter.incident_id, error=words)
+            self._tell(
+                letter, "not-answered", f"⚠️ Keeptrusts does not take the answer: {words}; settle it there"
+            )
+            self._outbox.undeliverable([letter.id], error=words)
+            return 0.0
+        delay_s = self._backoff.failed(error)
+        log.warning("answer_not_taken", story=letter.incident_id, error=words, again_in_s=round(delay_s, 1))
+        self._tell(
+            letter, "answer-waits", f"⚠️ The answer is not in Keeptrusts yet ({words}); it is tried again"
+        )
+        self._outbox.postpone([letter.id], delay_s=delay_s, error=words)
+        return delay_s
+
+    def _tell(self, letter: Letter, key: str, text: str) -> None:
+        tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text))

@@ -1,0 +1,104 @@
+"""`POST /webhook/keeptrusts`: proved by its token, stored with all that follows, then answered 202."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Blueprint, Response, jsonify, request
+
+from agent.adapters import keeptrusts_webhook as webhook
+from agent.config.keeptrusts import Keeptrusts
+from agent.domain.errors import StoreError
+from agent.domain.keeptrusts import KeeptrustsResolution
+from agent.pipeline import keeptrusts, queueing
+from agent.pipeline.keeptrusts import KeeptrustsDesk, Taken
+from agent.ports.sources import Malformed
+
+if TYPE_CHECKING:
+    from agent.web.app import WebParts
+
+log = structlog.get_logger()
+
+#: The last part of the address says what a body without an `event_type` is.
+_POSTED_AS = {"": "", "created": webhook.CREATED, "resolved": webhook.RESOLVED}
+
+_AGAIN_S = "2"
+
+
+def blueprint(parts: WebParts) -> Blueprint:
+    """The route, with and without the event type in its address."""
+    routes = Blueprint("keeptrusts", __name__)
+    counter = _Counter(parts)
+    routes.post("/webhook/keeptrusts", endpoint="any")(lambda: counter.receive(""))
+    routes.post("/webhook/keeptrusts/<posted_as>", endpoint="one")(counter.receive)
+    return routes
+
+
+class _Counter:
+    """One webhook each, from its raw bytes to its answer."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._section = parts.config.keeptrusts
+        self._tokens = None if self._section is None else webhook.Tokens(self._section)
+
+    def receive(self, posted_as: str) -> tuple[Response, int]:
+        with self._parts.courtesy.answering():
+            return self._receive(posted_as)
+
+    def _receive(self, posted_as: str) -> tuple[Response, int]:
+        raw = request.get_data(cache=False)
+        if not self._parts.ready.is_set():
+            return self._again("not ready", "the agent is starting or stopping; send it again")
+        if self._section is None or self._tokens is None:
+            return self._no(404, "not configured", "config.yaml has no keeptrusts section")
+        if posted_as not in _POSTED_AS:
+            return self._no(404, "not found", "the address ends in /created, /resolved or neither")
+        token = request.args.get("token", "")
+        missing = self._tokens.missing(request.headers.get("Authorization", ""), token)
+        if missing is not None:
+            return self._no(401, "not genuine", missing.reason)
+        return self._take(self._section, raw, _POSTED_AS[posted_as])
+
+    def _take(self, section: Keeptrusts, raw: bytes, posted_as: str) -> tuple[Response, int]:
+        read = webhook.read(raw, posted_as)
+        if isinstance(read, Malformed):
+            return self._no(400, "malformed", read.reason)
+        if isinstance(read, webhook.Unwanted):
+            return self._yes(f"nothing to do for {read.event_type}", "", "unwanted")
+        desk, now = self._desk(section), self._parts.store.clock.now()
+        try:
+            if isinstance(read, KeeptrustsResolution):
+                escalation_id, taken = read.escalation_id, keeptrusts.resolved(desk, read, now=now)
+            else:
+                escalation_id = read[0].escalation_id
+                taken = keeptrusts.created(desk, *read, now=now)
+        except StoreError as error:
+            log.error("store_down", error=str(error))  # noqa: TRY400 - an operator needs no trace of it
+            return self._again("store down", "the store cannot be used right now; send it again")
+        if taken is Taken.CONTENDED:
+            return self._again("contended", f"{taken.value}; send it again")
+        self._parts.notify()
+        return self._yes(taken.value, escalation_id, taken.name.lower())
+
+    def _desk(self, section: Keeptrusts) -> KeeptrustsDesk:
+        parts = self._parts
+        desk = queueing.desk_of(parts.config, parts.store, parts.redactor)
+        return KeeptrustsDesk(parts.store, desk, parts.config, section)
+
+    def _yes(self, outcome: str, escalation_id: str, label: str) -> tuple[Response, int]:
+        log.info("webhook_stored", source="keeptrusts", escalation=escalation_id, outcome=outcome)
+        self._parts.metrics.webhooks.labels("keeptrusts", label).inc()
+        return jsonify({"received": True, "outcome": outcome, "escalation": escalation_id or None}), 202
+
+    def _again(self, outcome: str, why: str) -> tuple[Response, int]:
+        """A 503: Keeptrusts still has it, and sends it again."""
+        response, status = self._no(503, outcome, why)
+        response.headers["Retry-After"] = _AGAIN_S
+        return response, status
+
+    def _no(self, status: int, outcome: str, why: str) -> tuple[Response, int]:
+        log.info("webhook_not_stored", source="keeptrusts", status=status, outcome=outcome, why=why)
+        self._parts.metrics.webhooks.labels("keeptrusts", outcome.replace(" ", "_")).inc()
+        return jsonify({"received": False, "outcome": outcome, "error": why}), status
