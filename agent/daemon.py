@@ -25,7 +25,10 @@ from agent.domain.errors import AgentError
 from agent.domain.executor import Role
 from agent.durable import Durable
 from agent.heartbeat import Heartbeat
+from agent.pipeline.bypass_clock import BypassClock
 from agent.pipeline.context import Context
+from agent.pipeline.handed_in import HandedInDesk
+from agent.pipeline.probing import Prober
 from agent.pipeline.sla_clock import SlaClock
 from agent.pipeline.stops import StopsClerk
 from agent.pulse import Pulse
@@ -77,8 +80,10 @@ class Daemon:
     heartbeat: Heartbeat
     stops: StopsClerk
     sla: SlaClock
+    prober: Prober
     role: Role = Role.ALL
     slack_socket: SlackSocket | None = None
+    bypasses: BypassClock | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
     _server: WebServer = field(init=False)
@@ -142,6 +147,12 @@ class Daemon:
             if isinstance(sender, DeskSender):
                 self._add_led("introduce", sender.introduce, duty, every_s=60.0)
         self._add_led("sla", self.sla.tick, self._duty("sla"), every_s=1.0)
+        if self.context.config.handoff.accept_from:
+            answers = HandedInDesk(self.context)
+            self._add_led("handoffs", answers.tick, self._duty("handoffs"), every_s=1.0)
+        self._add_led("watch-sections", self.prober.tick, self._duty("watch-sections"), every_s=1.0)
+        if self.bypasses is not None:
+            self._add_led("bypasses", self.bypasses.tick, self._duty("bypasses"), every_s=5.0)
         self._add_led("audit-log", self._write_audit_log, self._duty("audit-log"), every_s=0.5)
         archiver = Archiver(self.store, self.context.config, should_stop=self._stopping.is_set)
         self._add_led("retention", archiver.tick, self._duty("retention"), every_s=3_600.0)

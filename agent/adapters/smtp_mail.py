@@ -16,7 +16,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from agent.domain.errors import Reason, ServiceError
-from agent.ports import Clock, Mail
+from agent.ports import Clock, Notification
 
 _SERVICE = "mail"
 
@@ -43,7 +43,7 @@ class SmtpServer:
 
 
 class SmtpMail:
-    """Implements ports.Mailer."""
+    """Implements ports.Notifier."""
 
     def __init__(self, server: SmtpServer, clock: Clock, *, trust: ssl.SSLContext | None = None) -> None:
         self._server = server
@@ -53,14 +53,14 @@ class SmtpMail:
     def __repr__(self) -> str:
         return f"SmtpMail({self._server!r})"
 
-    def send(self, mail: Mail) -> None:
+    def notify(self, notification: Notification) -> None:
         """Hand it to the server; ServiceError if it does not take it for anybody."""
-        to = [each for each in mail.to if _ADDRESS.fullmatch(each)]
+        to = [each for each in notification.to if _ADDRESS.fullmatch(each)]
         if not to:
             raise ServiceError(
-                _SERVICE, Reason.REJECTED, f"{', '.join(mail.to)} is no address", retryable=False
+                _SERVICE, Reason.REJECTED, f"{', '.join(notification.to)} is no address", retryable=False
             )
-        message = self._message(mail, to)
+        message = self._message(notification, to)
         with self._speaking() as connection:
             refused = connection.send_message(message, self._server.sender, to)
             if refused and len(refused) == len(to):
@@ -71,7 +71,7 @@ class SmtpMail:
         with self._speaking() as connection:
             connection.noop()
 
-    def _message(self, mail: Mail, to: list[str]) -> EmailMessage:
+    def _message(self, mail: Notification, to: list[str]) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._server.sender
         message["To"] = ", ".join(to)

@@ -19,7 +19,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _vendor_url(value: str) -> str:
+def vendor_url(value: str) -> str:
+    """The address, if it is https beyond this machine; ValueError in words."""
     parts = urlsplit(value)
     if parts.scheme == "https" and parts.hostname:
         return value
@@ -28,4 +29,15 @@ def _vendor_url(value: str) -> str:
     raise ValueError("must be an https:// URL (plain http:// only for a loopback host)")
 
 
-VendorUrl = Annotated[str, AfterValidator(_vendor_url)]
+VendorUrl = Annotated[str, AfterValidator(vendor_url)]
+
+
+def _probe_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc:
+        return value
+    raise ValueError("must be an http:// or https:// URL without a user")
+
+
+#: Where only health is asked for, inside the own network, with no key that could be read on the way.
+ProbeUrl = Annotated[str, AfterValidator(_probe_url)]

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Mapping
 from datetime import time, timedelta
 from typing import Annotated, Literal
 
@@ -144,7 +145,7 @@ class MatchSection(Section):
 
 def _target(text: str) -> str:
     kind, colon, name = text.partition(":")
-    if kind in ("team", "pagerduty") and colon:
+    if kind in ("team", "pagerduty", "hook", "handoff", "jira") and colon:
         if not name:
             raise ValueError(f"{text!r} names nobody; write {kind}:NAME")
     elif kind == "slack" and colon:
@@ -152,16 +153,25 @@ def _target(text: str) -> str:
             raise ValueError(f"{text!r} is no channel; write slack:#channel")
     elif colon:
         raise ValueError(
-            f"{text!r} is no target; write a person of `people`, team:NAME, pagerduty:NAME, slack:#channel "
-            "or an address"
+            f"{text!r} is no target; write a person of `people`, team:NAME, pagerduty:NAME, slack:#channel, "
+            "hook:NAME, handoff:NAME, jira:PROJECT or an address"
         )
     return text
 
 
+_NAMED_WAYS = ("pagerduty:", "slack:", "hook:", "handoff:", "jira:")
+
+
+_NAMED_WAYS = ("pagerduty:", "slack:", "hook:", "handoff:", "jira:")
+
+
 def _channel(text: str) -> str:
-    if text in ("", "pagerduty", "email") or text.startswith(("pagerduty:", "slack:")):
+    if text in ("", "pagerduty", "email", "jira") or text.startswith(_NAMED_WAYS):
         return _target(text) if ":" in text else text
-    raise ValueError(f"{text!r} is no way to tell anybody; write pagerduty, slack:#channel or email")
+    raise ValueError(
+        f"{text!r} is no way to tell anybody; write pagerduty, slack:#channel, hook:NAME, "
+        "handoff:NAME, jira:PROJECT or email"
+    )
 
 
 Target = Annotated[Text, AfterValidator(_target)]
@@ -175,6 +185,14 @@ class RuleSection(Section):
     route_to: Target
     notification_channel: Annotated[str, AfterValidator(_channel)] = ""
     on_breach: Annotated[str, AfterValidator(_target)] = ""
+
+    @model_validator(mode="after")
+    def _breaches_call_people(self) -> RuleSection:
+        if self.on_breach.startswith("handoff:"):
+            raise ValueError(
+                f"on_breach: {self.on_breach} would give what is late to a machine; name people, team:NAME"
+            )
+        return self
 
 
 def checked_rules(rules: tuple[RuleSection, ...]) -> tuple[RuleSection, ...]:
@@ -212,11 +230,17 @@ def one_spelling(data: object) -> object:
     return rest | {"escalation": {**section, "routing": given["rules"]}}
 
 
-def reaches_nobody(rules: tuple[RuleSection, ...], pager_targets: frozenset[str]) -> str:
-    """Which rule names a service of PagerDuty that has no key, in words; "" if none does."""
+def reaches_nobody(rules: tuple[RuleSection, ...], known: Mapping[str, tuple[Container[str], str]]) -> str:
+    """Which rule names what is not configured, in words; "" if none does.
+
+    `known`: of each kind of target the names that there are, and where they are written.
+    """
     for rule in rules:
         for text in (rule.route_to, rule.notification_channel, rule.on_breach):
             kind, _, name = text.partition(":")
-            if kind == "pagerduty" and name and name not in pager_targets:
-                return f"the rule {rule.name} names {text}: add {name} to pagerduty.routing_keys"
+            if kind == "jira" and "jira" not in known:
+                return f"the rule {rule.name} names {text}: add a jira section"
+            names, where = known.get(kind, ((), ""))
+            if where and name and name not in names:
+                return f"the rule {rule.name} names {text}: add {name} to {where}"
     return ""

@@ -104,7 +104,7 @@ def _path_part(part: int | str) -> str:
 
 
 #: pydantic names the branch of a union that it tried; the operator did not write it.
-_UNION_BRANCHES = ("SecretReference", "function-after[_vendor_url(), str]")
+_UNION_BRANCHES = ("SecretReference", "function-after[vendor_url(), str]")
 
 
 _SECRET_WORDS = ("token", "secret", "routing_key", "api_key", "webhook_url", "authorization", "password")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.config.addresses import vendor_url
+from agent.domain.errors import ConfigError, ConfigProblem
+
 #: Fetches what is kept outside of this machine; ValueError in words if it cannot.
 Vault = Callable[["SecretReference"], str]
 _vaults: list[Vault] = []
@@ -69,6 +72,17 @@ class SecretReference(BaseModel):
         if not value:
             raise ValueError(f"{self.place()} is empty")
         return Secret(value)
+
+
+def checked_url(key_path: str, url: SecretReference | str) -> str:
+    """The address, wherever it is kept; ConfigError, which does not show it, if it is not to be spoken to."""
+    if isinstance(url, str):
+        return url
+    value = url.resolve().reveal()
+    try:
+        return vendor_url(value)
+    except ValueError as error:
+        raise ConfigError("config.yaml", [ConfigProblem(key_path, f"{url.place()}: {error}")]) from error
 
 
 class Secret:

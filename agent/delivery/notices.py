@@ -13,10 +13,10 @@ import structlog
 from agent.delivery.sending import Backoff, Pace, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import Channel, ChannelNotice, Letter, MailHuman
+from agent.domain.outbox import Channel, ChannelNotice, HookNotice, Letter, MailHuman
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
-from agent.ports import Mail, Mailer, Notices, OutboxStore
+from agent.ports import Notification, Notifier, OutboxStore
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _BURST, _EVERY_S = 4, 1.0
 
 
-class _Singly:
+class Singly:
     """One letter at a time; what will never be taken is told and given up, anything else is tried again."""
 
     channel: Channel
@@ -61,35 +61,35 @@ class _Singly:
         tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text))
 
 
-class MailSender(_Singly):
+class MailSender(Singly):
     """Implements Sender for e-mail."""
 
     channel = Channel.MAIL
 
-    def __init__(self, context: Context, outbox: OutboxStore, mailer: Mailer) -> None:
+    def __init__(self, context: Context, outbox: OutboxStore, mailer: Notifier) -> None:
         def send(letter: Letter) -> None:
             match letter.message:
-                case MailHuman(to, subject, text, key):
-                    mailer.send(Mail(to, subject, text, key))
+                case MailHuman(to, subject, text, key, facts, links):
+                    mailer.notify(Notification(to, subject, text, key, facts, links))
                 case _:
                     raise TypeError(f"{type(letter.message).__name__} is no e-mail")
 
         super().__init__(context, outbox, send)
 
 
-class NoticeSender(_Singly):
+class NoticeSender(Singly):
     """Implements Sender for further channels of the chat."""
 
     channel = Channel.NOTICE
 
-    def __init__(self, context: Context, outbox: OutboxStore, notices: Notices) -> None:
+    def __init__(self, context: Context, outbox: OutboxStore, notices: Notifier) -> None:
         pace = Pace(context.clock, burst=_BURST, every_s=_EVERY_S)
 
         def send(letter: Letter) -> None:
             match letter.message:
                 case ChannelNotice(channel, text):
                     context.clock.sleep(pace.wait_s())
-                    notices.post_notice(channel, text)
+                    notices.notify(Notification((channel,), "", text, f"{letter.incident_id}-{letter.id}"))
                 case _:
                     raise TypeError(f"{type(letter.message).__name__} is no message for a channel")
 
@@ -102,5 +102,7 @@ def _whom(letter: Letter) -> str:
             return ", ".join(to)
         case ChannelNotice(channel):
             return channel
+        case HookNotice(hook):
+            return f"hook:{hook}"
         case _:
             return "somebody"

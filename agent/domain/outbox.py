@@ -146,7 +146,8 @@ class OpenTicket:
     """A ticket for people to work on, one for each `key` whatever is sent again.
 
     `issue_type`, `priority` and the names of `fields` are words of the tracker's project, as configured.
-    `facts` are shown as a table, `steps` as a numbered list, `links` as (address, words).
+    `facts`, (name, value), are shown as a table in this order, `steps` as a numbered list, `links` as
+    (address, words).
     """
 
     key: str
@@ -157,7 +158,7 @@ class OpenTicket:
     priority: str = ""
     labels: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: tuple[tuple[str, str], ...] = ()
     text: str = ""
     steps: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import structlog
 
 from agent.domain.alert import Severity
 from agent.domain.decisions import NOBODY, Completed, Execution, StandDown, Stopped
-from agent.domain.incident import MANUAL_SOURCE, Entry, EventKind, Incident, Status, TimelineEvent
+from agent.domain.handoffs import HANDED_OVER, HANDOFF_SOURCE
+from agent.domain.incident import (
+    DESK_SOURCE,
+    MANUAL_SOURCE,
+    Entry,
+    EventKind,
+    Incident,
+    Status,
+    TimelineEvent,
+)
 from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskResolve, Message, PageHuman
 from agent.domain.queue import rank_of
 from agent.domain.records import Changes, Escalation, FoldedEnd
 from agent.pipeline import earned
+from agent.pipeline.clearing import is_cleared
 from agent.pipeline.context import Context
 from agent.pipeline.escalation_notes import escalation_notes, with_runbooks_word
 from agent.pipeline.intake import OWN_KEY_PREFIX
@@ -39,6 +49,9 @@ CLEARS = "clears_page"
 #: The key of the entry that tells that what was fixed could not be closed at its source.
 _UNRESOLVED = "unresolved"
 
+if TYPE_CHECKING:
+    from agent.pipeline.handing_over import Mended
+
 log = structlog.get_logger()
 
 
@@ -62,6 +75,8 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
         return stand_down(context, incident_id, taken)
     incident = context.store.incident(incident_id)
     text = "✅ Incident resolved automatically"
+    if is_cleared(context, incident_id):
+        text += f": {incident.alert.source} says that it is over"
     resolution = f"Resolved automatically by runbook {incident.runbook_id}"
     return _end(
         context,
@@ -80,6 +95,30 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
     )
 
 
+def resolve_mended(context: Context, incident_id: str, mended: Mended) -> bool:
+    """Another agent mended it: closed at its source as well; the runbook has earned nothing by it.
+
+    Not closing it there would be the greater risk: what we acknowledged pages nobody when it fires again,
+    and what we closed does.
+    """
+    taken = context.store.stand_down_of(incident_id)
+    if taken is not None:
+        return stand_down(context, incident_id, taken)
+    incident = context.store.incident(incident_id)
+    how = "and our own verification holds" if mended.is_verified else "by its own word"
+    result = f"Resolved by {mended.by}, {how}" + (f": {mended.words}" if mended.words else "")
+    return _end(
+        context,
+        incident,
+        Entry("end", EventKind.RESOLVED, f"✅ {result}", {"by": mended.by, "verified": mended.is_verified}),
+        Changes(status=Status.RESOLVED, result=result, folded=_resolved_with(context, incident)),
+        (
+            DeskResolve(incident.alert.source_id, result),
+            *_clear_question(context, incident_id, f"{mended.by} resolved it"),
+        ),
+    )
+
+
 def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
     """A human is needed: page them with the alert, what was tried, the output and the reason.
 
@@ -89,7 +128,8 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
     if taken is not None:
         return stand_down(context, incident_id, taken, left=stopped.reason)
     incident = context.store.incident(incident_id)
-    reason = context.redactor.text(stopped.reason)
+    over = f"; meanwhile {incident.alert.source} says that it is over" * is_cleared(context, incident_id)
+    reason = context.redactor.text(stopped.reason) + over
     notes = escalation_notes(context, incident)
     page = with_runbooks_word(_page(context, incident, reason), notes)
     unpaged = nobody_can_be_paged(context, incident)
@@ -120,7 +160,7 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
             folded=FoldedEnd(f"Given to a human with {incident_id}, the same alert"),
             earned=earned.by_stopping(context, incident, stopped, reason),
         ),
-        (page,),
+        () if incident.alert.source == HANDOFF_SOURCE else (page,),
     )
 
 
@@ -146,7 +186,9 @@ def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: st
 def _resolved_with(context: Context, incident: Incident) -> FoldedEnd:
     """What the source opened for the same alert meanwhile is closed there too."""
     words = f"Resolved with {incident.id}, the same alert"
-    if Channel.DESK not in context.channels:
+    if context.config.sources.clear_within_s(incident.alert.source) is not None:
+        return FoldedEnd(words, released=True)  # of what fired since then it has not said that it is over
+    if Channel.DESK not in context.channels or incident.alert.source != DESK_SOURCE:
         return FoldedEnd(words)
     return FoldedEnd(words, DeskResolve("", words, same_as=dict(incident.alert.labels)))
 
@@ -156,14 +198,21 @@ def page_for_choice(context: Context, incident: Incident, reason: str) -> PageHu
     return _page(context, incident, context.redactor.text(reason))
 
 
+def page_ahead(context: Context, incident: Incident, reason: str) -> PageHuman:
+    """The page at once, while another agent is asked; escalating later wakes nobody again."""
+    return with_runbooks_word(_page(context, incident, reason), escalation_notes(context, incident))
+
+
 def clear_choice(incident_id: str, why: str) -> ClearPage:
     """The page that asked for a choice is answered; the entry that tells so says `CLEARS`."""
     return ClearPage(f"{OWN_KEY_PREFIX}{incident_id}", why)
 
 
 def _clear_question(context: Context, incident_id: str, why: str) -> tuple[Message, ...]:
-    """Ends the page that asked for a choice, if that was not done when it was made."""
+    """Ends the page that asked for a choice, if that was not done when it was made; and one sent ahead."""
     timeline = context.store.timeline(incident_id)
+    if any(event.key == HANDED_OVER and event.data.get("paged") for event in timeline):
+        return (ClearPage(_page_key(incident_id, timeline), why),)
     asked = any(event.kind is EventKind.AMBIGUOUS for event in timeline)
     cleared = any(event.data.get(CLEARS) for event in timeline if event.kind is EventKind.CHOSEN)
     return (clear_choice(incident_id, why),) if asked and not cleared else ()
@@ -171,7 +220,8 @@ def _clear_question(context: Context, incident_id: str, why: str) -> tuple[Messa
 
 def nobody_can_be_paged(context: Context, incident: Incident) -> bool:
     """Whether a page that is due has no way to anybody."""
-    return Channel.PAGER not in context.channels and incident.alert.source != MANUAL_SOURCE
+    has_a_human_elsewhere = incident.alert.source in (MANUAL_SOURCE, HANDOFF_SOURCE)
+    return Channel.PAGER not in context.channels and not has_a_human_elsewhere
 
 
 def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
@@ -241,7 +291,7 @@ def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
     details |= _more_of_it(context, incident)
     redacted = context.redactor.value(details)
     return PageHuman(
-        dedup_key=f"{OWN_KEY_PREFIX}{incident.id}" + ("-chosen" if _was_chosen(timeline) else ""),
+        dedup_key=_page_key(incident.id, timeline),
         summary=context.redactor.text(f"AI agent escalation: {reason} [{titled(incident)}]")[:_MAX_SUMMARY],
         severity=incident.alert.severity or Severity.CRITICAL,
         source="incident-agent",
@@ -257,6 +307,10 @@ def _more_of_it(context: Context, incident: Incident) -> dict[str, object]:
         return {}
     folded = list(context.store.folded(incident.id, limit=_FOLDED_SHOWN))
     return {"same_alert_count": incident.alert_count, "same_alert_source_ids": folded}
+
+
+def _page_key(incident_id: str, timeline: Sequence[TimelineEvent]) -> str:
+    return f"{OWN_KEY_PREFIX}{incident_id}" + ("-chosen" if _was_chosen(timeline) else "")
 
 
 def _was_chosen(timeline: Sequence[TimelineEvent]) -> bool:

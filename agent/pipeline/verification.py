@@ -33,20 +33,27 @@ _LOOKS = 10
 _LOOK_AGAIN_S = 5.0
 
 
-def verify(run: Run, context: Context, job: Job, done: Completed) -> Completed | Stopped | StandDown:
-    """Look until it has held for its time; a look that fails calls a human, after one more try."""
+def verify(
+    run: Run, context: Context, job: Job, done: Completed, *, again: bool = False
+) -> Completed | Stopped | StandDown:
+    """Look until it has held for its time; a look that fails calls a human, after one more try.
+
+    `again`: after another agent says that it has mended it; what was looked at before counts no more.
+    """
     verification = job.runbook.verification
     if verification is None:
         return done
-    run.step("verifying", lambda: _tell_verifying(context, job, verification), returns=bool)
+    name = "-again" if again else ""
+    run.step(f"verifying{name}", lambda: _tell_verifying(context, job, verification, name), returns=bool)
     looks = _LOOKS if verification.hold_for_s else 1
-    for look in range(1, looks + 1):
-        if look > 1:
+    first = _LOOKS + 1 if again else 1
+    for look in range(first, first + looks):
+        if look > first:
             run.sleep(verification.hold_for_s / (looks - 1))
         ended = _look(run, context, job, verification, look)
         if ended is not None:
             return ended
-    run.step("verified", lambda: _tell_verified(context, job), returns=bool)
+    run.step(f"verified{name}", lambda: _tell_verified(context, job, name), returns=bool)
     return done
 
 
@@ -96,13 +103,14 @@ def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, numbe
     return attempt.end.value
 
 
-def _tell_verifying(context: Context, job: Job, verification: Verification) -> bool:
+def _tell_verifying(context: Context, job: Job, verification: Verification, name: str) -> bool:
     hold = f", for {verification.hold_for_s:g} s" if verification.hold_for_s else ""
-    entry = Entry("verifying", EventKind.VERIFYING, f"🔎 Verifying: is it really fixed{hold}?")
+    entry = Entry(f"verifying{name}", EventKind.VERIFYING, f"🔎 Verifying: is it really fixed{hold}?")
     until = context.clock.now() + timedelta(seconds=verification.hold_for_s)
     changes = Changes(status=Status.VERIFYING, waits_until=until)
     return tell(context, job.incident_id, entry, changes=changes)
 
 
-def _tell_verified(context: Context, job: Job) -> bool:
-    return tell(context, job.incident_id, Entry("verified", EventKind.VERIFIED, "🔎 Verified: it is fixed"))
+def _tell_verified(context: Context, job: Job, name: str) -> bool:
+    entry = Entry(f"verified{name}", EventKind.VERIFIED, "🔎 Verified: it is fixed")
+    return tell(context, job.incident_id, entry)

@@ -3,6 +3,7 @@
 Values that cross a port are defined here or in `domain`; nothing of a vendor's shape passes it.
 """
 
+from agent.ports.notifier import Notification, Notifier
 from agent.ports.probes import Metrics, PendingEscalations, ProbeStore
 from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.ports.stores import (
@@ -23,9 +24,6 @@ from agent.ports.world import (
     CommandResult,
     Counter,
     IncidentDesk,
-    Mail,
-    Mailer,
-    Notices,
     Page,
     Pager,
     QuestionCard,
@@ -48,12 +46,11 @@ __all__ = [
     "IncidentDesk",
     "IncidentStore",
     "IntakeStore",
-    "Mail",
-    "Mailer",
     "Malformed",
     "Metrics",
     "NotGenuine",
-    "Notices",
+    "Notification",
+    "Notifier",
     "OutboxStore",
     "Page",
     "Pager",

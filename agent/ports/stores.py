@@ -28,6 +28,7 @@ from agent.domain.runbook import Runbook
 from agent.domain.source_event import Accepted, SourceEvent
 from agent.domain.stops import Stop
 from agent.domain.stuck import LateEvents, LateLetter
+from agent.ports.handoffs import HandoffStore
 
 T = TypeVar("T")
 
@@ -392,6 +393,6 @@ class OutboxStore(Protocol):
 
 
 class Records(
-    IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, CounterStore, Protocol
+    IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, HandoffStore, CounterStore, Protocol
 ):
     """What the pipeline needs of the store."""

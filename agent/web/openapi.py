@@ -8,6 +8,7 @@ from agent.domain.incident import Status
 from agent.web.openapi_autonomy import AUTONOMY
 from agent.web.openapi_changes import CHANGES, PUT_STOP, STOP, answer, failures
 from agent.web.openapi_postmortems import POSTMORTEMS
+from agent.web.openapi_handoffs import HANDOFF_PARTS, HANDOFFS
 from agent.web.openapi_queue import LIST_PARAMETERS, QUEUE, RECEIVE
 
 _INCIDENT: Final[dict[str, Any]] = {
@@ -143,6 +144,7 @@ OPENAPI: Final[dict[str, Any]] = {
         },
         **CHANGES,
         **AUTONOMY,
+        **HANDOFFS,
         **POSTMORTEMS,
         "/api/v1/runbooks": {
             "get": {
@@ -151,6 +153,6 @@ OPENAPI: Final[dict[str, Any]] = {
             }
         },
     },
-    "components": {"securitySchemes": {"token": _TOKEN}},
+    "components": {"securitySchemes": {"token": _TOKEN}, "schemas": HANDOFF_PARTS},
     "security": [{"token": []}, {}],
 }

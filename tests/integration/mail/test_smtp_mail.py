@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from agent.adapters.clock import SystemClock
 from agent.adapters.smtp_mail import SmtpMail, SmtpServer
 from agent.domain.errors import Reason, ServiceError
-from agent.ports import Mail
+from agent.ports import Notification
 from agent.simulators.kubernetes.tls import make_certificate
 from tests.postgres import free_port
 
@@ -26,7 +26,7 @@ from tests.postgres import free_port
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
 SECRET = "canary-password-000"
-MAIL = Mail(("ops@example.com",), "[HIGH] Redis", "Why: no runbook\nFor: team:sre", "esc-1-created-0")
+MAIL = Notification(("ops@example.com",), "[HIGH] Redis", "Why: no runbook\nFor: team:sre", "esc-1-created-0")
 
 
 @dataclass
@@ -88,11 +88,11 @@ def _running(controller: Controller, security: str, **more: str) -> Iterator[Smt
         controller.stop()
 
 
-def send(server: SmtpServer, mail: Mail = MAIL, trust: ssl.SSLContext | None = None) -> None:
-    SmtpMail(server, SystemClock(), trust=trust).send(mail)
+def send(server: SmtpServer, mail: Notification = MAIL, trust: ssl.SSLContext | None = None) -> None:
+    SmtpMail(server, SystemClock(), trust=trust).notify(mail)
 
 
-def failure(server: SmtpServer, mail: Mail = MAIL) -> ServiceError:
+def failure(server: SmtpServer, mail: Notification = MAIL) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         send(server, mail)
     return caught.value
@@ -115,7 +115,7 @@ def test_sent_again_it_is_the_same_mail(plain: SmtpServer, mailbox: Mailbox) -> 
 
 
 def test_a_title_cannot_add_a_header_or_a_recipient(plain: SmtpServer, mailbox: Mailbox) -> None:
-    hostile = Mail(
+    hostile = Notification(
         ("ops@example.com", "x@example.com>\r\nRCPT TO:<thief@example.com"),
         "Redis\r\nBcc: thief@example.com",
         "text\r\n.\r\nMAIL FROM:<x@example.com>",
@@ -129,13 +129,13 @@ def test_a_title_cannot_add_a_header_or_a_recipient(plain: SmtpServer, mailbox: 
 
 
 def test_an_unknown_recipient_beside_a_known_one_holds_up_nobody(plain: SmtpServer, mailbox: Mailbox) -> None:
-    send(plain, Mail(("nobody@example.com", "ops@example.com"), "s", "t", "k"))
+    send(plain, Notification(("nobody@example.com", "ops@example.com"), "s", "t", "k"))
     assert [to for to, _ in mailbox.got] == [["ops@example.com"]]
 
 
 def test_a_mail_for_nobody_at_all_is_refused_for_good(plain: SmtpServer) -> None:
     for to in (("nobody@example.com",), ("no address",)):
-        error = failure(plain, Mail(to, "s", "t", "k"))
+        error = failure(plain, Notification(to, "s", "t", "k"))
         assert (error.reason, error.retryable) == (Reason.REJECTED, False)
 
 

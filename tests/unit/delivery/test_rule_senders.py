@@ -14,7 +14,7 @@ from agent.domain.queue import Rank
 from agent.escalations.entering import Queueing, Received
 from agent.pipeline import queueing
 from agent.pipeline.queueing import QueueDesk
-from agent.ports import Mail
+from agent.ports import Notification
 from agent.safety.redaction import Redactor
 from tests.unit.delivery.conftest import DOWN, REFUSED, Post
 
@@ -23,24 +23,16 @@ NOTICE = ChannelNotice("#payments", "Escalation")
 
 
 class Taker:
-    """Takes mails and notices, after it has failed as often as it was told to."""
+    """Takes what it is told, after it has failed as often as it was told to."""
 
     def __init__(self, *failures: ServiceError) -> None:
         self.failures = list(failures)
-        self.mails: list[Mail] = []
-        self.notices: list[tuple[str, str]] = []
+        self.told: list[Notification] = []
 
-    def send(self, mail: Mail) -> None:
-        self._fail()
-        self.mails.append(mail)
-
-    def post_notice(self, channel: str, text: str) -> None:
-        self._fail()
-        self.notices.append((channel, text))
-
-    def _fail(self) -> None:
+    def notify(self, notification: Notification) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        self.told.append(notification)
 
 
 def mail_sender(post: Post, taker: Taker) -> MailSender:
@@ -51,7 +43,7 @@ def test_a_mail_is_sent_and_told_in_the_timeline(post: Post) -> None:
     taker, incident_id = Taker(), post.incident()
     post.put(incident_id, MAIL)
     assert mail_sender(post, taker).deliver() == 0
-    assert taker.mails == [Mail(MAIL.to, MAIL.subject, MAIL.text, MAIL.key)]
+    assert taker.told == [Notification(MAIL.to, MAIL.subject, MAIL.text, MAIL.key)]
     assert post.world.told(incident_id)[-1] == "📨 ops@example.com was told"
 
 
@@ -64,7 +56,7 @@ def test_a_server_that_is_down_is_tried_until_it_takes_it(post: Post) -> None:
         waits.append(sender.deliver())
         post.world.clock.sleep(waits[-1])
     assert waits == [1, 2, 0]
-    assert len(taker.mails) == 1
+    assert len(taker.told) == 1
 
 
 @pytest.mark.parametrize("error", [REFUSED, ServiceError("mail", Reason.NOT_FOUND, "gone", retryable=False)])
@@ -75,7 +67,7 @@ def test_what_is_never_taken_is_told_and_holds_up_nothing(post: Post, error: Ser
     sender = mail_sender(post, taker)
     sender.deliver()
     sender.deliver()
-    assert len(taker.mails) == 1
+    assert len(taker.told) == 1
     assert "could not be told" in post.world.told(first)[-1]
     assert not post.world.store.next_letters(Channel.MAIL, 10)
 
@@ -84,7 +76,7 @@ def test_a_channel_is_told(post: Post) -> None:
     taker, incident_id = Taker(), post.incident()
     post.put(incident_id, NOTICE)
     NoticeSender(post.world.context, post.world.store, taker).deliver()
-    assert taker.notices == [("#payments", "Escalation")]
+    assert [(each.to, each.text) for each in taker.told] == [(("#payments",), "Escalation")]
 
 
 def test_a_page_goes_to_the_service_that_is_named_and_is_cleared_there(post: Post) -> None:
