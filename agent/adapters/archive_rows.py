@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters import codec
+from agent.adapters import store_schema_tickets as store_schema_tickets  # its table goes with incidents too
 from agent.adapters.packing import unpack
 from agent.adapters.store_schema import (
     attempts,

@@ -67,7 +67,7 @@ def wiki(ticket: OpenTicket) -> str:
     if ticket.heading:
         parts.append(f"h2. {_escaped(one_line(ticket.heading))}")
     if ticket.facts:
-        rows = [f"|{_cell(name)}|{_cell(value)}|" for name, value in ticket.facts.items()]
+        rows = [f"|{_cell(name)}|{_cell(value)}|" for name, value in ticket.facts]
         parts.append("\n".join(["||Field||Value||", *rows]))
     if ticket.text.strip():
         parts.append(wiki_text(ticket.text))
@@ -131,9 +131,9 @@ def _link(url: str, words: str) -> Node:
     return {**_text(words or url), "marks": [{"type": "link", "attrs": {"href": clean(url)}}]}
 
 
-def _table(facts: Mapping[str, str]) -> Node:
+def _table(facts: Sequence[tuple[str, str]]) -> Node:
     head = _row("tableHeader", "Field", "Value")
-    return {"type": "table", "content": [head, *(_row("tableCell", *each) for each in facts.items())]}
+    return {"type": "table", "content": [head, *(_row("tableCell", *each) for each in facts)]}
 
 
 def _row(kind: str, *texts: str) -> Node:

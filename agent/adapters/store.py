@@ -15,6 +15,7 @@ from agent.adapters.store_incidents import StoredIncidents
 from agent.adapters.store_intake import StoredIntake
 from agent.adapters.store_journal import StoredJournal
 from agent.adapters.store_keeptrusts import StoredKeeptrusts
+from agent.adapters.store_meter import StoredMeter
 from agent.adapters.store_outbox import StoredOutbox
 from agent.adapters.store_people import StoredPeople
 from agent.adapters.store_presses import StoredPresses
@@ -58,6 +59,7 @@ class Store(
     StoredStarts,
     StoredConsole,
     StoredStatistics,
+    StoredMeter,
     StoredDecisionEvents,
 ):
     """Everything the agent must not forget; implements every store of the ports."""

@@ -64,6 +64,7 @@ class Via(StrEnum):
     CONSOLE = "console"
     API = "API"
     CLI = "CLI"
+    JIRA = "Jira"
 
 
 @dataclass(frozen=True, slots=True)

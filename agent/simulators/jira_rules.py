@@ -58,8 +58,9 @@ def text_problem(value: object, *, is_cloud: bool) -> str:
     """What is wrong with a description or a comment: v3 wants a document, v2 a text."""
     if not is_cloud:
         return "" if isinstance(value, str) and len(value) <= _TEXT_MAX else _TEXT_WANTED
-    is_document = isinstance(value, dict) and value.get("type") == "doc" and value.get("version") == 1
-    return "" if is_document and _node_holds(value) else _DOCUMENT_WANTED
+    if not isinstance(value, dict) or value.get("type") != "doc" or value.get("version") != 1:
+        return _DOCUMENT_WANTED
+    return "" if _node_holds(value) else _DOCUMENT_WANTED
 
 
 def _node_holds(node: Mapping[str, Any]) -> bool:

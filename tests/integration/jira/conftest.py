@@ -35,7 +35,7 @@ TICKET = OpenTicket(
         "Model": "gpt-4o",
         "Console URL": "https://console.example.com/e/esc_1",
     },
-    facts={"Policy": "phi-detection", "Action": "escalate"},
+    facts=(("Policy", "phi-detection"), ("Action", "escalate")),
     text="What is known.",
     steps=("Open the console link above", "Update this ticket with findings"),
     links=(("https://console.example.com/e/esc_1", "View in Keeptrusts Console"),),

@@ -68,7 +68,7 @@ def test_data_center_gets_the_published_wiki_markup() -> None:
 
 def test_values_from_outside_are_text_and_nothing_else(jira: JiraSimulator) -> None:
     ticket = replace(
-        TICKET, summary=f"{NASTY} {'x' * 300}", facts={"User": NASTY}, text=NASTY, labels=(NASTY,)
+        TICKET, summary=f"{NASTY} {'x' * 300}", facts=(("User", NASTY),), text=NASTY, labels=(NASTY,)
     )
     ref = tracker_at(jira).open(ticket, mark="oncall-1").ref
     tracker_at(jira).comment(ref, NASTY)
@@ -82,7 +82,7 @@ def test_values_from_outside_are_text_and_nothing_else(jira: JiraSimulator) -> N
 
 
 def test_an_empty_ticket_is_taken_too(jira: JiraSimulator) -> None:
-    bare = OpenTicket("k", "OPS", "Bug", "Something", facts={"Model": ""}, links=(("javascript:x", "no"),))
+    bare = OpenTicket("k", "OPS", "Bug", "Something", facts=(("Model", ""),), links=(("javascript:x", "no"),))
     assert tracker_at(jira).open(bare, mark="oncall-1").ref.name == "OPS-1"
 
 
