@@ -1,9 +1,14 @@
-"""The page that holds the published queue against ours: its quotes are quotes, its tests are tests."""
+"""The page that holds the published documents against what is here: its quotes are quotes, its tests tests.
+
+Each document has a part of the page under a heading of the first level. Its rows quote all of it, but for
+titles and the frame of listings.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -11,25 +16,59 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "seed-coverage.md"
-SEED = ROOT.parent / "shared" / "seeds" / "003_85f9a806c20de2a5.txt"
-ROWS = [
-    tuple(cell.strip() for cell in line.strip("|").split(" | "))
-    for line in PAGE.read_text(encoding="utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith("| it says")
-]
+SEEDS = ROOT.parent / "shared" / "seeds"
 
-#: Lines of the document that are titles, heads of tables or of examples, and claim nothing.
-TITLES = {
-    "Use this page when", "Primary audience", "What You'll Accomplish", "The Escalation Queue",
-    "FieldDescription", "Claim-Review-Resolve Workflow", "Step 1: Claim", "Step 2: Review", "Step 3: Resolve",
-    "ActionEffect", "SLA Tracking", "SeverityDefault SLADescription", "SLA Reporting", "Routing Rules",
-    "Rule Criteria", "Rule Priority", "Notification Channels", "Escalation Analytics",
-    "Turning Insights into Action", "Business Outcomes", "OutcomeHow Escalation Management Delivers It",
-    "Next steps", "For AI systems", "For engineers", "For leaders",
-}  # fmt: skip
+Row = tuple[str, ...]
 
-#: Of the page it stood on: where else to read.
-ELSEWHERE = ("Best next pages:",)
+
+@dataclass(frozen=True)
+class Document:
+    """A published document: the heading of its part of the page, its file, and where its text begins.
+
+    `titles` are lines that are titles, heads of tables or frames of listings, and claim nothing; `elsewhere`
+    begins lines that say where else to read.
+    """
+
+    heading: str
+    file: str
+    begins: str
+    titles: frozenset[str]
+    elsewhere: tuple[str, ...] = ("Best next pages:",)
+
+    @property
+    def path(self) -> Path:
+        return SEEDS / self.file
+
+    @property
+    def rows(self) -> list[Row]:
+        _, _, part = PAGE.read_text(encoding="utf-8").partition(f"# {self.heading}\n")
+        part = re.split(r"^# ", part, maxsplit=1, flags=re.MULTILINE)[0]
+        lines = [line for line in part.splitlines() if line.startswith("| ")]
+        return [
+            tuple(cell.strip().replace(r"\|", "|") for cell in line.strip("|").split(" | "))
+            for line in lines
+            if not line.startswith("| it says")
+        ]
+
+
+QUEUE = Document(
+    "The published queue, sentence by sentence",
+    "003_85f9a806c20de2a5.txt",
+    "Not every AI decision",
+    frozenset({
+        "Use this page when", "Primary audience", "What You'll Accomplish", "The Escalation Queue",
+        "FieldDescription", "Claim-Review-Resolve Workflow", "Step 1: Claim", "Step 2: Review",
+        "Step 3: Resolve", "ActionEffect", "SLA Tracking", "SeverityDefault SLADescription", "SLA Reporting",
+        "Routing Rules", "Rule Criteria", "Rule Priority", "Notification Channels", "Escalation Analytics",
+        "Turning Insights into Action", "Business Outcomes", "OutcomeHow Escalation Management Delivers It",
+        "Next steps", "For AI systems", "For engineers", "For leaders",
+    }),
+)  # fmt: skip
+
+DOCUMENTS = [QUEUE]
+
+ROWS = [(document, row) for document in DOCUMENTS for row in document.rows]
+EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=[each.file[:3] for each in DOCUMENTS])
 
 
 @cache
@@ -38,12 +77,25 @@ def names_in(path: str) -> list[str]:
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 
 
-def quotes(row: tuple[str, ...]) -> list[str]:
+def quotes(row: Row) -> list[str]:
     return [piece.strip() for piece in row[0].split(" … ")]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row[0][:50] for row in ROWS])
-def test_every_sentence_has_a_place_and_tests_that_are_there(row: tuple[str, ...]) -> None:
+def needs(document: Document) -> None:
+    if not document.path.exists():
+        pytest.skip("the document is not beside this checkout")
+
+
+def test_every_part_of_the_page_is_of_a_document() -> None:
+    headings = re.findall(r"^# (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sorted(headings) == sorted(document.heading for document in DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("document", "row"), ROWS, ids=[f"{document.file[:3]} {row[0][:50]}" for document, row in ROWS]
+)
+def test_every_sentence_has_a_place_and_tests_that_are_there(document: Document, row: Row) -> None:
+    assert document.rows
     _, where, proved = row
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", proved)
     assert where
@@ -51,18 +103,21 @@ def test_every_sentence_has_a_place_and_tests_that_are_there(row: tuple[str, ...
     assert [f"{path}::{name}" for path, name in named if names_in(path).count(name) != 1] == []
 
 
-@pytest.mark.skipif(not SEED.exists(), reason="the document is not beside this checkout")
-def test_every_quote_stands_in_the_document() -> None:
-    text = " ".join(SEED.read_text(encoding="utf-8").split())
-    assert [quote for row in ROWS for quote in quotes(row) if quote not in text] == []
+@EACH
+def test_every_quote_stands_in_the_document(document: Document) -> None:
+    needs(document)
+    text = " ".join(document.path.read_text(encoding="utf-8").split())
+    assert [quote for row in document.rows for quote in quotes(row) if quote not in text] == []
 
 
-@pytest.mark.skipif(not SEED.exists(), reason="the document is not beside this checkout")
-def test_every_word_of_the_document_is_quoted() -> None:
-    lines = [" ".join(line.split()) for line in SEED.read_text(encoding="utf-8").splitlines()]
-    told = lines[next(at for at, line in enumerate(lines) if line.startswith("Not every AI decision")) :]
-    quoted = sorted((quote for row in ROWS for quote in quotes(row)), key=len, reverse=True)
-    claims = [line for line in told if line and line not in TITLES and not any(e in line for e in ELSEWHERE)]
+@EACH
+def test_every_word_of_the_document_is_quoted(document: Document) -> None:
+    needs(document)
+    lines = [" ".join(line.split()) for line in document.path.read_text(encoding="utf-8").splitlines()]
+    told = lines[next(at for at, line in enumerate(lines) if line.startswith(document.begins)) :]
+    quoted = sorted((quote for row in document.rows for quote in quotes(row)), key=len, reverse=True)
+    claims = [line for line in told if line and line not in document.titles]
+    claims = [line for line in claims if not any(each in line for each in document.elsewhere)]
     left = [without(line, quoted) for line in claims]
     assert [words for words in left if re.search(r"\w", words)] == []
 
