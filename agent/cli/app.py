@@ -17,6 +17,7 @@ from agent.cli import (
     matching,
     people,
     postmortem,
+    probes,
     rights,
     run,
     runbooks,
@@ -39,6 +40,7 @@ watch.register(app)
 demo.register(app)
 simulate.register(app)
 runbooks.register(app)
+probes.register(app)
 matching.register(app)
 backtest.register(app)
 run.register(app)

@@ -34,6 +34,7 @@ from agent.library.lint import Finding, Level, lint
 from agent.library.load import read_file
 from agent.pipeline import planning
 from agent.pipeline.context import Context
+from agent.pipeline.probe_remarks import probe_remarks
 from agent.safety.least_rights import in_words
 
 RunbookArgument = Annotated[str, typer.Argument(help="A Markdown file, or the id of a runbook.")]
@@ -65,6 +66,7 @@ def lint_command(
             case Parsed(runbook):
                 runbooks += 1
                 findings += [*lint(runbook), *_unplannable(context, runbook)]
+                findings += probe_remarks(context, runbook)
             case Broken(problems):
                 findings += [
                     Finding(each.path, each.line, Level.ERROR, each.message, each.fix) for each in problems

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from agent.domain.alert import Alert
 from agent.domain.probing import (
@@ -23,6 +23,8 @@ from agent.domain.source_event import ActorKind, EventType, SourceEvent
 _SHOWN = 10
 
 _TITLE_MAX = 1_000
+
+_SOMETIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def dedup_key(runbook_id: str, key: str) -> str:
@@ -115,24 +117,23 @@ def cleared_event(deed: Deed) -> SourceEvent:
         name="watch.cleared",
         source_id=deed.source_id,
         actor_kind=ActorKind.MACHINE,
-        actor_name=f"the watch itself: it {deed.why}" if deed.kind is DeedKind.CLEAR else "the watch itself",
+        actor_name="the watch",
         occurred_at=deed.at,
     )
 
 
-def example_deed(probe: Probe, at: datetime) -> tuple[Deed, ...]:
-    """One deed for each severity that the item can raise: what lint asks the Trigger Conditions about."""
-    severities = dict.fromkeys(each.severity for each in probe.thresholds)
-    worst = {each.severity: each for each in reversed(probe.thresholds)}
+def example_deeds(probe: Probe) -> tuple[Deed, ...]:
+    """One for each severity that the item can raise: what lint asks the Trigger Conditions about."""
+    shown = {each.severity: each for each in reversed(probe.thresholds)}
     return tuple(
         Deed(
             DeedKind.RAISE,
             "example",
-            at,
-            f"is {number(worst[each].bound.limit)} ({worst[each]})",
-            each,
-            worst[each].bound.limit,
-            str(worst[each]),
+            _SOMETIME,
+            f"is {number(each.bound.limit)} ({each})",
+            severity,
+            each.bound.limit,
+            str(each),
         )
-        for each in severities
+        for severity, each in shown.items()
     )

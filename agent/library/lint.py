@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.domain.probe_alerts import alert_of, example_deeds
 from agent.domain.runbook import Autonomy, FailureAction, Runbook
 from agent.domain.trigger import AllOf, AnyOf, Contains, Expression, FieldIs, Matches, Not, SeverityIs
 from agent.library.parameters import uses_in
 from agent.library.results import Broken, Documentation, Parsed, ParseResult
 from agent.library.steps import texts_of
+from agent.library.trigger_verdicts import evaluate
 from agent.library.values import shown
 
 
@@ -40,7 +42,7 @@ def lint(runbook: Runbook) -> tuple[Finding, ...]:
     """Warnings on a runbook that was understood."""
     found = (
         Finding(runbook.path, line, Level.WARNING, message, fix)
-        for check in (_ownership, _trigger, _steps, _limits, _parameters, _examples)
+        for check in (_ownership, _trigger, _steps, _limits, _parameters, _examples, _watch)
         for line, message, fix in check(runbook)
     )
     return tuple(sorted(found, key=lambda finding: finding.line))
@@ -155,3 +157,17 @@ def _examples(runbook: Runbook) -> Iterator[_Remark]:
             "no examples of alerts that must match, and of alerts that must not",
             "add `## Examples` with `- Matches: …` and `- Does not match: …`",
         )
+
+
+def _watch(runbook: Runbook) -> Iterator[_Remark]:
+    """What it raises itself should be answered by itself."""
+    for probe in runbook.watch:
+        for deed in example_deeds(probe):
+            verdict = evaluate(runbook.trigger, alert_of(runbook, probe, deed))
+            if not verdict.holds:
+                yield (
+                    probe.line,
+                    f"what it watches would not meet its own conditions at {deed.severity}: "
+                    f"{'; '.join(verdict.missing)}",
+                    "widen Trigger Conditions, add `service NAME` to the item, or leave it to a human",
+                )

@@ -29,10 +29,18 @@ class Sight:
     metrics: Metrics | None = None
     pending: PendingEscalations | None = None
 
+    def off(self, probe: Probe) -> str:
+        """Why this is not watched at all: what it asks is switched off; "" if it is watched."""
+        if probe.kind is ProbeKind.PROMQL and self.metrics is None:
+            return "not watched: config.yaml has no prometheus section"
+        if probe.kind is ProbeKind.PENDING and self.pending is None:
+            return "not watched: config.yaml has no keeptrusts section with an api_token"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """It was not looked: a human's stop is in force."""
+    """It was not looked: a human's stop is in force, or what would be asked is switched off."""
 
     why: str
 
@@ -44,17 +52,14 @@ def look(context: Context, sight: Sight, runbook: Runbook, probe: Probe) -> Seen
     """The number that it has now, or why there is none; nothing is charged, and nothing is changed."""
     seen: Seen
     try:
-        match probe.kind:
-            case ProbeKind.PROMQL:
-                if sight.metrics is None:
-                    return Unseen("config.yaml has no prometheus section")
-                seen = sight.metrics.value(probe.query, timeout_s=probe.timeout_s)
-            case ProbeKind.PENDING:
-                if sight.pending is None:
-                    return Unseen("config.yaml has no keeptrusts section with an api_token")
-                seen = float(sight.pending.pending())
-            case ProbeKind.COMMAND:
-                seen = _output_of(context, runbook, probe)
+        if probe.kind is ProbeKind.PROMQL and sight.metrics is not None:
+            seen = sight.metrics.value(probe.query, timeout_s=probe.timeout_s)
+        elif probe.kind is ProbeKind.PENDING and sight.pending is not None:
+            seen = float(sight.pending.pending())
+        elif off := sight.off(probe):
+            return Held(off)
+        else:
+            seen = _output_of(context, runbook, probe)
     except ServiceError as error:
         seen = Unseen(str(error))
     return Unseen(context.redactor.text(seen.why)) if isinstance(seen, Unseen) else seen

@@ -65,6 +65,7 @@ class Prober:
         self._sight = sight
         self._notify = notify
         self._orphans_ended = False
+        self._off: frozenset[_Key] = frozenset()
 
     def tick(self) -> float:
         """Tell what is still to be told, look at what is due; gives the seconds before the next round."""
@@ -75,11 +76,12 @@ class Prober:
         if not watched:
             return _NOTHING_TO_WATCH_S
         self._end_orphans(watched)
+        self._say_off(watched)
         for key, state in states.items():
             if state.untold and key in watched:
                 states[key] = self._told(watched[key], state)
         now = self._context.clock.now()
-        due = _due(watched, states, now)
+        due = [each for each in _due(watched, states, now) if each.key not in self._off]
         for each, seen in self._looked(due[:IN_ONE_ROUND]):
             self._took_in(each, states.get(each.key), seen)
         return _AT_ONCE_S if len(due) > IN_ONE_ROUND else _EVERY_S
@@ -92,6 +94,12 @@ class Prober:
         if ended:
             log.warning("orphans_ended", processes=ended)
         self._orphans_ended = True
+
+    def _say_off(self, watched: Mapping[_Key, Watched]) -> None:
+        off = {key: why for key, each in watched.items() if (why := self._sight.off(each.probe))}
+        for key in off.keys() - self._off:
+            log.warning("watch_is_off", runbook=key[0], watch=watched[key].probe.name, why=off[key])
+        self._off = frozenset(off)
 
     def _looked(self, due: Sequence[Watched]) -> Sequence[tuple[Watched, Seen]]:
         """A few at once: one that hangs until its timeout holds up no more than its round."""

@@ -14,11 +14,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from agent.domain.decisions import PlannedStep
 from agent.domain.people import Actor, Deed
+from agent.domain.probing import Probe, ProbeState
 from agent.domain.runbook import Autonomy, Runbook, Step
 from agent.domain.search import IncidentsAsked
 from agent.domain.stops import words
 from agent.library.lint import lint
 from agent.pipeline import earned
+from agent.pipeline.probe_views import rules_of, stands_as
 from agent.pipeline.telling import Teller
 from agent.reports.statistics import RunbookRecord
 from agent.web import identity
@@ -100,10 +102,23 @@ class _Shelf:
             rendered=rendered(parts.redactor.text(runbook.text)),
             findings=lint(runbook),
             priced=_priced(parts.priced(runbook), runbook),
+            watched=self._watched(runbook),
             standing=earned.listed(parts.store, parts.config, [runbook])[0],
             record=self._records().get(runbook.id),
             runs=parts.store.incidents_found(IncidentsAsked(runbook=runbook.id, limit=_LAST_RUNS)),
         )
+
+    def _watched(self, runbook: Runbook) -> Sequence[tuple[Probe, str, str, ProbeState | None]]:
+        """What it watches by itself, by which rules, and what was seen."""
+        if not runbook.watch:
+            return ()
+        states = {
+            each.key: each for each in self._parts.store.probe_states() if each.runbook_id == runbook.id
+        }
+        return [
+            (each, rules_of(each), stands_as(each, states.get(each.key)), states.get(each.key))
+            for each in runbook.watch
+        ]
 
     def give(self, actor: Actor, runbook_id: str, *, is_more: bool) -> AnyResponse:
         """One level more or less, with a reason."""

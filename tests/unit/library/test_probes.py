@@ -7,6 +7,7 @@ import pytest
 from agent.domain.alert import Severity
 from agent.domain.probing import Bound, Probe, ProbeKind, Sign, Threshold
 from agent.library import Broken, Parsed, parse
+from agent.library.lint import lint
 
 HEAD = """---
 owner: team
@@ -191,3 +192,20 @@ def test_a_misspelt_section_is_told_and_not_passed_over() -> None:
 
     assert isinstance(result, Broken)
     assert "did you mean `Watch`?" in str(result.problems[0])
+
+
+def remarks(text: str, *, severity: str = "") -> list[str]:
+    head = HEAD.replace("- Service: keeptrusts\n", f"- Service: keeptrusts\n{severity}")
+    result = parse(head + text + TAIL, path="backlog.md")
+    assert isinstance(result, Parsed), result
+    return [each.message for each in lint(result.runbook) if "would not meet" in each.message]
+
+
+def test_lint_says_where_an_alert_of_its_own_would_not_be_answered_by_its_own_runbook() -> None:
+    both = '- promql "up"; every 60s; warning > 20; critical > 50\n'
+
+    assert remarks(both) == []
+    (told,) = remarks(both, severity="- Severity: high or critical\n")
+    assert told.startswith("what it watches would not meet its own conditions at warning: ")
+    (told, _) = remarks(both.replace("60s;", "60s; service billing;"))
+    assert "billing" in told

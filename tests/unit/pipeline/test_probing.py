@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.adapters.leading import leading
 from agent.domain.alert import Severity
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.errors import Reason, ServiceError, StoreAwayError
@@ -172,6 +173,25 @@ def test_a_store_that_is_away_at_any_moment_makes_no_second_alert_and_loses_none
     assert watch.incident_id()
 
 
+def test_who_leads_no_longer_raises_nothing_and_whoever_leads_next_knows_what_is_raised(world: World) -> None:
+    watch = watching(world)
+    watch.gauge.now = 30
+
+    def lost() -> None:
+        raise StoreAwayError("another process may be doing this now")
+
+    with leading(lost), pytest.raises(StoreAwayError):
+        watch.prober.tick()
+    assert watch.alerts() == []
+    assert watch.woken == 0
+
+    watch.see(30)
+    other = Watch(world)
+    other.see(31, 32)
+    assert len(other.alerts()) == 1
+    assert other.incident_id() == watch.incident_id()
+
+
 def test_worse_is_told_in_the_incident_that_is_worked_on(world: World) -> None:
     watch = watching(world)
     watch.see(30, 60)
@@ -220,10 +240,6 @@ def test_a_watch_that_cannot_see_raises_a_warning_that_no_runbook_answers(world:
 @pytest.mark.parametrize(
     ("items", "why"),
     [
-        (
-            "- keeptrusts pending escalations; every 60s; warning > 20",
-            "config.yaml has no keeptrusts section",
-        ),
         ("- command; every 60s; warning > 20\n  ```bash\n  rm -rf /tmp/x\n  ```", "refused: "),
         (
             "- command; every 60s; warning > 20\n  ```bash\n  redis-cli FLUSHDB\n  ```",
@@ -239,6 +255,14 @@ def test_what_cannot_be_looked_at_is_told_with_its_reason(world: World, items: s
     (state,) = world.store.probe_states()
     assert state.unseen == 1
     assert state.unseen_why.startswith(why), state.unseen_why
+
+
+def test_what_config_switches_off_is_not_watched_and_not_blind(world: World) -> None:
+    watch = watching(world, "- keeptrusts pending escalations; every 60s; warning > 20")
+    watch.see(*[30] * 4)
+
+    assert world.store.probe_states() == []
+    assert watch.alerts() == []
 
 
 DISK = """- free space: command; every 60s; critical < 10; timeout 5s
