@@ -27,7 +27,6 @@ from agent.durable import Durable
 from agent.heartbeat import Heartbeat
 from agent.pipeline.bypass_clock import BypassClock
 from agent.pipeline.context import Context
-from agent.pipeline.probing import Prober
 from agent.pipeline.handed_in import HandedInDesk
 from agent.pipeline.probing import Prober
 from agent.pipeline.sla_clock import SlaClock
@@ -148,7 +147,6 @@ class Daemon:
             if isinstance(sender, DeskSender):
                 self._add_led("introduce", sender.introduce, duty, every_s=60.0)
         self._add_led("sla", self.sla.tick, self._duty("sla"), every_s=1.0)
-        self._add_led("watch-sections", self.prober.tick, self._duty("watch-sections"), every_s=1.0)
         if self.context.config.handoff.accept_from:
             answers = HandedInDesk(self.context)
             self._add_led("handoffs", answers.tick, self._duty("handoffs"), every_s=1.0)
