@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.adapters import pagerduty_webhook
+from agent.adapters import alertmanager_webhook, grafana_webhook, opsgenie_webhook, pagerduty_webhook
+from agent.config.sources import Alertmanager
 from agent.domain.alert import Alert, Severity, Urgency
 from agent.domain.errors import AgentError
-from agent.ports.sources import Malformed
+from agent.domain.source_event import EventType
+from agent.ports.sources import AlertSource, Malformed, Read
 
 _KNOWN = frozenset(
     {"source", "source_id", "title", "body", "severity", "urgency", "service", "labels", "priority", "team",
@@ -35,14 +37,31 @@ def read_alert(path: Path) -> Alert:
     return parse_alert(data, raw, where=str(path))
 
 
+def read_alert_of(path: Path, source: AlertSource) -> Alert:
+    """The alert in a file that holds what this source posts, as the daemon reads it."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise AlertFileError(f"{path} cannot be read: {error.strerror}") from error
+    return _posted(source.read(raw, {}), source.name, str(path))
+
+
 def parse_alert(data: object, raw: bytes, *, where: str) -> Alert:
     """The alert in parsed JSON."""
     if not isinstance(data, dict):
         raise AlertFileError(f"{where} must hold a JSON object")
     if "event" in data or isinstance(data.get("incident"), dict):
         return _pagerduty(raw, where)
+    if isinstance(data.get("action"), str) and isinstance(data.get("alert"), dict):
+        return _posted(opsgenie_webhook.read(raw), "opsgenie", where)
+    if "TopicArn" in data and "Type" in data:
+        return _posted(_sns(raw), "sns", where)
+    if isinstance(data.get("alerts"), list) and (data.get("version") == "1" or "orgId" in data):
+        return _posted(grafana_webhook.read(raw), "grafana", where)
     if isinstance(data.get("alerts"), list) and data["alerts"]:
-        return _alertmanager(data["alerts"][0], where)
+        read = alertmanager_webhook.read(raw, Alertmanager())
+        whole = _posted(read, "alertmanager", where) if isinstance(read, Read) else None
+        return whole or _alertmanager(data["alerts"][0], where)
     return _normal(data, where)
 
 
@@ -55,7 +74,30 @@ def _pagerduty(raw: bytes, where: str) -> Alert:
     return alert
 
 
+def _sns(raw: bytes) -> Read | Malformed:
+    """Its libraries for certificates take a while to load, and only it needs them."""
+    from agent.adapters.cloudwatch_alarm import event_in
+    from agent.adapters.sns_message import NOTIFICATION, message_in
+
+    message = message_in(raw)
+    if isinstance(message, Malformed):
+        return message
+    return event_in(message) if message.type == NOTIFICATION else Read((), why_none="a subscription")
+
+
+def _posted(read: Read | Malformed, source: str, where: str) -> Alert:
+    """The first alert that fires, else the first at all."""
+    if isinstance(read, Malformed):
+        raise AlertFileError(f"{where} is read as a webhook of {source}, but {read.reason}")
+    by_firing = sorted(read.events, key=lambda event: event.type is not EventType.TRIGGERED)
+    alert = next((event.alert for event in by_firing if event.alert is not None), None)
+    if alert is None:
+        raise AlertFileError(f"{where} is a webhook of {source} without an alert: {read.why_none}")
+    return alert
+
+
 def _alertmanager(alert: object, where: str) -> Alert:
+    """One that somebody wrote or cut: it need not say all that Alertmanager says."""
     if not isinstance(alert, dict):
         raise AlertFileError(f"{where}: alerts[0] must be an object")
     labels, annotations = _texts(alert.get("labels")), _texts(alert.get("annotations"))

@@ -74,6 +74,21 @@ _WAITING = Prepared(
         .subquery()
     )
 )
+_OPEN_OF_SAME = Prepared(
+    sa.select(incidents.c.id, incidents.c.alert)
+    .where(
+        incidents.c.identity == sa.bindparam("same", type_=sa.Text), ~is_one_of(incidents.c.status, TERMINAL)
+    )
+    .order_by(incidents.c.received_at.desc(), incidents.c.id)
+    .limit(1)
+)
+_IS_AWAITED = Prepared(
+    sa.select(deliveries.c.id)
+    .where(
+        deliveries.c.incident_id == sa.bindparam("incident", type_=sa.Text), deliveries.c.handled_at.is_(None)
+    )
+    .limit(1)
+)
 _OWN_WRITES = Prepared(sa.select(own_writes).where(own_writes.c.source_id == sa.bindparam("source_id")))
 _SUMMARY = sa.bindparam("summary", type_=sa.Text)
 _ESCALATED = Prepared(sa.select(escalations.c.incident_id).where(escalations.c.summary == _SUMMARY).limit(1))
@@ -125,6 +140,8 @@ class StoredIntake(StoredFolds):
         asked = {"delivery": event.delivery_id, "at_source": event.source, "source_id": event.source_id}
         (seen,) = _SEEN.all(connection, asked)
         known_id = seen.incident if event.source_id else None
+        if event.known_by_key and not (known_id or seen.delivery):
+            known_id = _open_of_the_same(connection, event)
         if seen.delivery:
             return Accepted(Acceptance.DUPLICATE, known_id or "")
         if event.type is EventType.TRIGGERED and event.alert is not None and not known_id:
@@ -238,6 +255,23 @@ class StoredIntake(StoredFolds):
             return False
         with self.database.reading() as connection:
             return any(own.first(connection, {"summary": text}) is not None for own in (_ESCALATED, _PAGED))
+
+
+def _open_of_the_same(connection: sa.Connection, event: SourceEvent) -> str | None:
+    """The open incident of the same alert that the event is about; none that fired after what it tells of.
+
+    While nobody has looked at what came before, such as that it is over, what fires may be new.
+    """
+    if event.alert is None:
+        return None
+    found = _OPEN_OF_SAME.first(connection, {"same": event.alert.identity})
+    if found is None:
+        return None
+    if event.type is EventType.TRIGGERED:
+        return None if _IS_AWAITED.first(connection, {"incident": found.id}) else str(found.id)
+    fired_at = codec.load(found.alert, Alert).fired_at
+    is_later = fired_at is not None and event.occurred_at is not None and fired_at > event.occurred_at
+    return None if is_later else str(found.id)
 
 
 def _row(event: SourceEvent, raw: str) -> dict[str, str]:

@@ -50,6 +50,8 @@ class Alertmanager(ProvedBySecret):
 class Opsgenie(ProvedBySecret):
     """Opsgenie's outgoing webhook; what is closed there is over."""
 
+    clear_within: Duration | None = None
+
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 
@@ -98,7 +100,9 @@ class Generic(ProvedBySecret):
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]{1,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 #: Webhooks and origins of alerts that are not somebody's own JSON.
-_TAKEN = frozenset({"pagerduty", "keeptrusts", "jira", "slack", "manual", "asked"})
+_TAKEN = frozenset(
+    {"pagerduty", "keeptrusts", "jira", "slack", "manual", "asked", "handoff", "watch", "hooks", "agent"}
+)
 
 
 class SourcesSection(Section):

@@ -19,6 +19,11 @@ ASKED_SOURCE = "asked"
 ASKED_PREFIX = "inc-asked-"
 
 
+#: The one source with a desk of its own (PagerDuty's REST API): what its alert is about is asked there, and
+#: there it is acknowledged, noted and resolved. Every other source says by itself when an alert is over.
+DESK_SOURCE = "pagerduty"
+
+
 def is_asked(incident_id: str) -> bool:
     """Whether somebody asked for this run, and no alert of any source did."""
     return incident_id.startswith(ASKED_PREFIX)

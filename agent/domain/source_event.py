@@ -30,7 +30,10 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceEvent:
-    """One webhook. `delivery_id` is the same for every attempt of the source to deliver it."""
+    """One event. `delivery_id` is the same for every attempt of the source to deliver it.
+
+    `known_by_key`: where no incident has its `source_id`, it is about the open one of the same alert.
+    """
 
     source: str
     delivery_id: str
@@ -43,6 +46,7 @@ class SourceEvent:
     client: str = ""
     alert: Alert | None = None
     occurred_at: datetime | None = None
+    known_by_key: bool = False
 
 
 class Acceptance(StrEnum):

@@ -7,11 +7,11 @@ from dataclasses import replace
 from agent.domain.alert import Alert
 from agent.domain.decisions import HAD_RESOLVED, StandDown
 from agent.domain.errors import ServiceError
-from agent.domain.incident import Entry, EventKind, Incident, Status, is_asked
+from agent.domain.incident import DESK_SOURCE, Entry, EventKind, Incident, Status, is_asked
 from agent.domain.outbox import Channel, DeskAcknowledge, Message
 from agent.domain.records import Changes, FoldedEnd
 from agent.pipeline.context import Context
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import preformatted, tell
 from agent.ports import SourceFacts
 from agent.safety.redaction_alert import redacted_alert
 
@@ -20,6 +20,9 @@ OWN_KEY_PREFIX = "oncall-agent-"
 
 #: The client name that the agent triggers with.
 OWN_CLIENT = "oncall-agent"
+
+#: Of what an alert says in its body a thread shows so many lines.
+_BODY_LINES = 6
 
 
 def receive(context: Context, incident: Incident) -> None:
@@ -41,6 +44,9 @@ def receive(context: Context, incident: Incident) -> None:
 def learn(context: Context, incident: Incident) -> Alert:
     """The alert with what its source knows beyond the webhook; the webhook's own facts if it is down."""
     alert = incident.alert
+    if alert.source != DESK_SOURCE:
+        _tell_said(context, incident)
+        return alert
     if context.desk is None:
         return alert
     try:
@@ -62,6 +68,17 @@ def learn(context: Context, incident: Incident) -> Alert:
         changes=Changes(alert=learned),
     )
     return learned
+
+
+def _tell_said(context: Context, incident: Incident) -> None:
+    """What a source without a desk has said with the alert is all that there is to learn."""
+    alert = incident.alert
+    text = f"ℹ️ {alert.source} says: {_in_words(alert)}{preformatted(alert.body, max_lines=_BODY_LINES)}"
+    tell(
+        context,
+        incident.id,
+        Entry("learned", EventKind.LEARNED, text, {"labels": dict(alert.labels), "own": False}),
+    )
 
 
 def _leave_to_whoever_has_it(context: Context, incident: Incident, facts: SourceFacts) -> None:
@@ -107,7 +124,7 @@ def take_up(context: Context, incident_id: str) -> StandDown | None:
         return taken
     alert = context.store.incident(incident_id).alert
     acknowledge: tuple[Message, ...] = ()
-    if is_asked(incident_id):
+    if is_asked(incident_id) or alert.source != DESK_SOURCE:  # nowhere to acknowledge it
         text = "👋 Taking it"
     elif Channel.PAGER in context.channels:
         text = f"👋 Taking it: acknowledging at {alert.source}"

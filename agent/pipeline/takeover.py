@@ -17,7 +17,7 @@ from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import DeskResolve, Message
 from agent.domain.records import OwnWrite
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
-from agent.pipeline import closing, unrun
+from agent.pipeline import clearing, closing, keeptrusts, unrun
 from agent.pipeline.context import Context
 from agent.pipeline.queueing import closed_at_source, desk_of
 from agent.pipeline.telling import tell
@@ -54,7 +54,12 @@ class Later:
     """Our own write is still under way: ask again."""
 
 
-Reading = TakenOver | Irrelevant | Later
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The source says by itself that it is over, while the agent works on it: what the run goes by."""
+
+
+Reading = TakenOver | Irrelevant | Later | Over
 
 
 def read_event(context: Context, event: SourceEvent) -> Reading:
@@ -108,12 +113,18 @@ def handle_event(
 
     The event is marked last: whatever a crash leaves undone before that is done at the next look.
     """
-    reading = read_event(context, event)
+    is_word = clearing.is_word(context, incident_id, event)
+    reading = Over() if is_word else read_event(context, event)
     match reading:
         case Later():
             return False
         case Irrelevant(why):
             context.store.event_handled(event.delivery_id, why)
+            return False
+        case Over():
+            clearing.keep_word(context, incident_id, event)
+            wake(incident_id)
+            context.store.event_handled(event.delivery_id, "the source's word that it is over")
             return False
         case TakenOver(stand_down):
             incident_id, stand_down = _meant(context, incident_id, event, stand_down)
@@ -122,6 +133,7 @@ def handle_event(
                 desk = desk_of(context.config, context.store, context.redactor)
                 closed_at_source(desk, incident_id, stand_down, now=context.clock.now())
                 unrun.followed(context, incident_id, stand_down)
+            keeptrusts.answered(context, incident_id, stand_down)
             in_time = context.store.stand_down(incident_id, stand_down)
             again = _resolve_again(context, event, stand_down)
             told = partial(_tell_human, context, incident_id, event, stand_down)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from agent.domain.incident import Entry, EventKind, is_asked
+from agent.domain.incident import DESK_SOURCE, Entry, EventKind, is_asked
 from agent.domain.outbox import Channel, ChatCard, ChatLine, ChatQuestion, Message, channel_of
 from agent.domain.queue import RECEIVED_PREFIX
 from agent.domain.records import Changes
@@ -44,10 +44,19 @@ def tell(
     lines: list[Message] = [_said(entry) for entry in shown if entry.kind not in _QUIET]
     wanted = [*lines, ChatCard(), *messages]
     channels = context.channels - ({Channel.CHAT} if has_no_thread(incident_id) else set())
-    if is_asked(incident_id):  # nothing is open at any source
-        channels -= {Channel.DESK}
     sendable = [message for message in wanted if channel_of(message) in channels]
+    if any(channel_of(message) is Channel.DESK for message in sendable) and not _is_at_desk(
+        context, incident_id
+    ):
+        sendable = [message for message in sendable if channel_of(message) is not Channel.DESK]
     return context.store.record(incident_id, shown, changes=changes, messages=sendable)
+
+
+def _is_at_desk(context: Context | Teller, incident_id: str) -> bool:
+    """Whether the incident is open at the desk: not if somebody asked for it, or another source sent it."""
+    if is_asked(incident_id):
+        return False
+    return context.store.incident(incident_id).alert.source == DESK_SOURCE
 
 
 def _said(entry: Entry) -> Message:
