@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,9 @@ import yaml
 
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.slack import SlackSimulator
+from tests import forked
 from tests.acceptance.outage_faults import Line, lines, untrusted
+from tests.forked import Forked
 
 #: Generous, because the machine may be busy; nothing waits this long when all is well.
 DEADLINE_S = 30.0
@@ -83,9 +84,9 @@ class Agent:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.webhook_url = f"{self.url}/webhook/pagerduty"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.overrides: dict[str, Any] = {}
-        self.program: tuple[str, ...] = ("-m", "agent")
+        self.script: Path | None = None
         self.arguments: tuple[str, ...] = ()
         self.variables: dict[str, str] = {}
         (directory / "runbooks").mkdir()
@@ -135,14 +136,13 @@ class Agent:
 
     def start(self, *, ready: bool = True) -> None:
         self.config_path.write_text(yaml.safe_dump(self.config()))
-        with (self.directory / "agent.log").open("ab") as log:
-            command = [*self.program, "serve", "--config", str(self.config_path), *self.arguments]
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
-                env=self.environment(),
-                cwd=self.directory,
-                stderr=log,
-            )
+        self.process = forked.start(
+            ["serve", "--config", str(self.config_path), *self.arguments],
+            env=self.environment(),
+            cwd=self.directory,
+            stderr=self.directory / "agent.log",
+            script=self.script,
+        )
         if ready:
             wait_until(self.is_ready, f"the agent is ready\n{self.log()[-2000:]}")
 
@@ -174,13 +174,8 @@ class Agent:
         return path.read_text() if path.exists() else ""
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "agent", *arguments, "--config", str(self.config_path)],
-            env=self.environment(),
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-        )
+        command = [*arguments, "--config", str(self.config_path)]
+        return forked.run(command, env=self.environment(), cwd=self.directory)
 
     def incident(self, source_id: str) -> dict[str, Any] | None:
         answer = httpx.get(f"{self.url}/api/v1/incidents", params={"source_id": source_id}).json()

@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,10 +26,10 @@ from agent.simulators.kubernetes.simulator import KubernetesSimulator
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.pagerduty_delivery import Deliverer
 from agent.simulators.slack import SlackSimulator
+from tests import forked
 from tests.acceptance.conftest import Agent, wait_until
 from tests.acceptance.crash_scenarios import Scenario
 
-ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("crashing_agent.py")
 TERMINAL = ("resolved", "escalated", "stood_down", "ignored")
 
@@ -81,14 +80,15 @@ class World:
     def start(self, **variables: str) -> None:
         """Start the daemon through the driver; it may die before it listens."""
         self.agent.config_path.write_text(yaml.safe_dump(self.agent.config()))
-        environment = {**self.agent.environment(), **self.secrets, **variables, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(DRIVER), "serve", "--config", str(self.agent.config_path)]
-        if not variables:
-            command[1:2] = ["-m", "agent"]
-        with (self.directory / "agent.log").open("ab") as log:
-            self.agent.process = subprocess.Popen(
-                command, env=environment, cwd=self.directory, stderr=log, stdout=log
-            )
+        log = self.directory / "agent.log"
+        self.agent.process = forked.start(
+            ["serve", "--config", str(self.agent.config_path)],
+            env={**self.agent.environment(), **self.secrets, **variables},
+            cwd=self.directory,
+            stderr=log,
+            stdout=log,
+            script=DRIVER if variables else None,
+        )
 
     def trigger(self) -> None:
         self.scenario.before(self)
@@ -148,10 +148,9 @@ class World:
 
     def cli(self, *arguments: str) -> bool:
         """As a human at a terminal; whether it was taken."""
-        environment = {**self.agent.environment(), **self.secrets, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "agent", *arguments, "--config", str(self.agent.config_path)]
-        done = subprocess.run(command, env=environment, cwd=self.directory, capture_output=True, text=True)
-        return done.returncode == 0
+        command = [*arguments, "--config", str(self.agent.config_path)]
+        environment = {**self.agent.environment(), **self.secrets}
+        return forked.run(command, env=environment, cwd=self.directory).returncode == 0
 
     def acknowledge(self) -> None:
         self.pagerduty.acknowledge_as_human(self.source_id)

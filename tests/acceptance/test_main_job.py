@@ -178,9 +178,11 @@ def test_every_step_of_the_way_is_in_an_audit_log_that_verifies(agent: Agent, re
     agent.start()
     page = agent.pagerduty.create_incident("Redis connection timeout", service="api-gateway")
     incident = agent.ended(page.id)
+    log = agent.directory / "audit.jsonl"
+    wait_until(lambda: log.exists() and '"kind": "summary"' in log.read_text(), "the log has its end")
     verified = agent.cli("audit", "verify", "--json")
     assert verified.returncode == 0, verified.stdout
-    entries = [json.loads(line) for line in (agent.directory / "audit.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
     (matched,) = [each for each in entries if each["kind"] == "matched"]
     assert matched["data"]["why"] != []
     run = next(each for each in entries if each["kind"] == "step_succeeded")

@@ -141,7 +141,7 @@ def test_a_later_version_goes_on_with_what_an_earlier_one_was_at(
     fleet.deliver(1, title="ask a human")
     wait_until(lambda: earlier.incident("P1")["status"] == "awaiting_approval", "it asks")  # type: ignore[index]
     later = fleet.add("worker-1", start=False)
-    later.program = (str(Path(__file__).with_name("newer_agent.py")),)
+    later.script = Path(__file__).with_name("newer_agent.py")
     later.variables |= {"NEW_STEP": str(tmp_path / "steps"), "PYTHONPATH": str(Path(__file__).parents[2])}
     later.start()
     fleet.deliver(2, title="redis is slow")
