@@ -20,9 +20,12 @@ from agent.adapters.slack import SlackChat, SlackWebhookChat
 from agent.adapters.store import Store
 from agent.cli.checks import Check, Grade
 from agent.cli.doctor_database import database_checks
+from agent.cli.doctor_jira import jira_checks
+from agent.cli.doctor_keeptrusts import keeptrusts_checks
 from agent.cli.doctor_people import people_checks
 from agent.cli.doctor_queue import queue_checks
 from agent.cli.doctor_slack import press_checks
+from agent.cli.doctor_sources import source_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -71,12 +74,16 @@ def examine(config: Config) -> Iterator[Check]:
     if not missing:
         yield from _pagerduty(config)
         yield from _slack(config)
+        yield from jira_checks(config)
+    yield from source_checks(config)
     yield from _kubernetes(config)
     yield from _programs()
     yield from _sandbox(config)
     yield from _server(config)
     yield from people_checks(config)
     yield from queue_checks(config)
+    if not missing:
+        yield from keeptrusts_checks(config)
     yield from _held(config)
     yield _dead_mans_switch(config)
 
