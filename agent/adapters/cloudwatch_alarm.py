@@ -45,11 +45,12 @@ def event_in(message: SnsMessage, *, severity: Severity | None = None) -> Read |
                 delivery_id=f"sns:{fingerprint(message.topic, message.message_id)}",
                 type=kind,
                 name=f"alarm.{state.lower()}",
-                # what became OK does not say since when it was not: its open incident is found by the alarm
-                source_id=alert.source_id if kind is EventType.TRIGGERED else "",
+                source_id=alert.source_id,
                 actor_kind=ActorKind.MACHINE,
                 alert=alert,
                 occurred_at=changed,
+                # an alarm is in one state: its OK does not say since when, and ALARM again is the open one
+                known_by_key=True,
             ),
         )
     )

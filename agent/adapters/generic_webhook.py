@@ -5,6 +5,7 @@ The expressions are the operator's; what they find is untrusted, bounded, and ne
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import jmespath
@@ -83,14 +84,17 @@ class Mapped:
             return Malformed("mapping.alerts finds no list in this body")
         if len(found) > ALERTS_MAX:
             return Malformed(f"{len(found)} alerts in one body; at most {ALERTS_MAX} are read")
-        events = []
+        events: list[SourceEvent] = []
+        kept: list[str] = []
         for place, item in enumerate(found):
             event = self._event(item)
             if isinstance(event, Malformed):
                 return event if self._section.alerts is None else Malformed(f"alert {place}: {event.reason}")
-            events.append(event)
-        some = tuple(event for event in events if event is not None)
-        return Read(some, why_none="" if some else "a status without work")
+            if event is not None:
+                events.append(event)
+                kept.append(json.dumps(item))
+        why_none = "" if events else "a status without work"
+        return Read(tuple(events), why_none=why_none, kept=() if self._section.alerts is None else kept)
 
     def _event(self, item: object) -> SourceEvent | Malformed | None:
         values = {name: self._found(name, item) for name in self._expressions if name != "alerts"}
@@ -108,7 +112,6 @@ class Mapped:
             return ids
         source_id, key = ids
         alert = self._alert(values, source_id, key)
-        is_known = kind is EventType.TRIGGERED or "id" in self._expressions
         said = fingerprint(
             self._source, source_id, kind.value, scalar(values.get("status")), _time_text(values)
         )
@@ -117,11 +120,12 @@ class Mapped:
             delivery_id=f"{self._source}:{said}",
             type=kind,
             name=f"alert.{kind.value}",
-            # without an id of its own, what is over is found by what stays the same
-            source_id=source_id if is_known else "",
+            source_id=source_id,
             actor_kind=ActorKind.MACHINE if kind is not EventType.ACKNOWLEDGED else ActorKind.UNKNOWN,
             alert=alert,
             occurred_at=time_of(values.get("fired_at")),
+            # without an id of its own, what is over is found by what stays the same
+            known_by_key=kind is not EventType.TRIGGERED and bool(key),
         )
 
     def _ids(self, values: Mapping[str, object]) -> tuple[str, str] | Malformed:

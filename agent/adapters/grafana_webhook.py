@@ -22,6 +22,7 @@ from agent.adapters.webhook_body import (
     fingerprint,
     labels_of,
     object_in,
+    one_of_many,
     severity_of,
     time_of,
     web_url,
@@ -101,7 +102,7 @@ def read(raw: bytes, *, service_label: str = "service") -> Read | Malformed:
         if isinstance(event, Malformed):
             return Malformed(f"alerts[{place}]: {event.reason}")
         events.append(event)
-    return Read(tuple(events))
+    return Read(tuple(events), kept=[one_of_many(body, "alerts", each) for each in alerts])
 
 
 def _is_test(alert: object) -> bool:
@@ -132,6 +133,8 @@ def _event(body: object, alert: object, service_label: str) -> SourceEvent | Mal
         actor_kind=ActorKind.MACHINE,
         alert=_alert(body, alert, labels, source_id, f"{org or '1'}/{key}", service_label),
         occurred_at=time_of(ended) or started,
+        # after a restart of Grafana the same firing may have begun at another time
+        known_by_key=kind is EventType.RESOLVED,
     )
 
 

@@ -19,6 +19,8 @@ _KEPT = 32
 _FETCHES, _IN_S = 10, 60.0
 #: A request waits for it: SNS gives 15 s for an answer (Developer Guide, "HTTP/HTTPS delivery").
 _TIMEOUT_S = 3.0
+#: Whoever comes while another one is fetched does not hold a thread for long: SNS sends it again.
+_WAIT_S = 0.5
 _MAX_BYTES = 64 * 1024
 
 #: Gets an https address once; the text, or why there is none.
@@ -68,7 +70,7 @@ class Certificates:
 
     def _looked_up(self, url: str) -> x509.Certificate | Unfetched | None:
         """One request fetches it, and those that come meanwhile wait for that one, but not for long."""
-        if not self._lock.acquire(timeout=_TIMEOUT_S):
+        if not self._lock.acquire(timeout=_WAIT_S):
             return Unfetched("another request is fetching one already")
         try:
             found = self._known.get(url)

@@ -59,6 +59,12 @@ def object_in(raw: bytes) -> Mapping[str, object] | Malformed:
     return Malformed("the body is not a JSON object")
 
 
+def one_of_many(body: Mapping[str, object], name: str, item: object) -> str:
+    """What is kept of the body with one of its alerts: all of it with each would be too much."""
+    around = {key: value for key, value in body.items() if key != name}
+    return json.dumps({**around, name: [item]})
+
+
 def time_of(value: object) -> datetime | None:
     """An aware time in UTC from ISO 8601 or a count since 1970; None if it says none, such as year 1."""
     try:

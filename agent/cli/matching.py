@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.adapters.alert_file import read_alert
+from agent.adapters.alert_file import read_alert, read_alert_of
+from agent.adapters.codec import to_data
 from agent.cli.approvals import actor_here
 from agent.cli.incidents import IncidentArgument, find, on_command_line, open_store
 from agent.cli.output import (
@@ -27,6 +28,7 @@ from agent.cli.output import (
     print_json_line,
 )
 from agent.cli.runbooks import offline_context
+from agent.config import Config
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
 from agent.domain.people import Deed
 from agent.pipeline import answers, matching
@@ -34,11 +36,15 @@ from agent.pipeline.answers import NotTaken
 from agent.pipeline.context import Context
 from agent.pipeline.learned import Learned
 from agent.pipeline.matching import Explained
+from agent.ports.sources import AlertSource
 from agent.ranking import Ranked, Ranker
 from agent.ranking import corpus as corpora
 
 _SHOWN = 10
 
+SourceOption = Annotated[
+    str, typer.Option("--source", help="The source that posts such a body, by its name in the configuration.")
+]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="Alerts to ask, one JSON object a line.")]
 
 
@@ -50,16 +56,20 @@ def register(app: typer.Typer) -> None:
 
 def match_command(
     alert: Annotated[Path | None, typer.Option("--alert", help="A webhook body, or our normal form.")] = None,
+    source: SourceOption = "",
     corpus: Annotated[Path | None, typer.Option("--corpus", help="A folder of Markdown files.")] = None,
     pairs: PairsOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Rank the runbooks for an alert; or, with --corpus and --pairs, plain documentation for many alerts."""
+    """Rank the runbooks for an alert; or, with --corpus and --pairs, plain documentation for many alerts.
+
+    With --source the file is read as that source's webhook, and what was read is shown: to try a mapping.
+    """
     if corpus is not None and pairs is not None and alert is None:
         _match_corpus(corpus, pairs, min_confidence=load_config(config).matching.min_confidence, as_json=json)
     elif alert is not None and corpus is None and pairs is None:
-        _match_alert(alert, config, as_json=json)
+        _match_alert(alert, config, source=source, as_json=json)
     else:
         fail("give either --alert FILE, or --corpus DIR with --pairs FILE", code=USAGE)
 
@@ -93,21 +103,36 @@ def choose(
         console.print(f"chosen: {plain(runbook)} for {found.id}")
 
 
-def _match_alert(alert: Path, config: Path, *, as_json: bool) -> None:
+def _match_alert(alert: Path, config: Path, *, source: str, as_json: bool) -> None:
     context = _context(config)
-    read = read_alert(alert)
+    read = read_alert_of(alert, _source(context.config, source)) if source else read_alert(alert)
+    shown = {name: value for name, value in to_data(read).items() if value} if source else {}
     decision = matching.match(context, read)
     explained = matching.explain(context, read)
     words = {Matched: "match", NoMatch: "none", Ambiguous: "ambiguous"}[type(decision)]
     if as_json:
-        print_json({"decision": words, "ranked": [_ranked_row(each) for each in explained]})
+        found = {"alert": shown} if source else {}
+        print_json({**found, "decision": words, "ranked": [_ranked_row(each) for each in explained]})
     else:
+        for name, value in shown.items():
+            console.print(f"{name}: {plain(str(value))}")
         console.print(f"decision: [bold]{words}[/bold]")
         for each in explained:
             mark = "[green]✔[/green]" if each.verdict.holds else "[red]✘[/red]"
             console.print(f"{mark} {each.runbook.id} ({each.probability:.2f}): {plain(_said(each))}")
     if not isinstance(decision, Matched):
         raise typer.Exit(FINDING)
+
+
+def _source(config: Config, name: str) -> AlertSource:
+    """A source as the daemon has it, but for what it would ask of anybody."""
+    from agent.web.sources import readers_of  # only this command reads as the daemon does
+
+    readers = readers_of(config)
+    if name not in readers:
+        known = ", ".join(sorted(readers)) or "none"
+        fail(f"{name} is no source in the configuration; configured are: {known}", code=USAGE)
+    return readers[name]
 
 
 def _context(config: Path) -> Context:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -125,14 +126,16 @@ def _suggestion(location: Sequence[int | str]) -> str:
 
 def _section_at(location: Sequence[int | str]) -> type[BaseModel] | None:
     section: type[BaseModel] = Config
+    is_name = False
     for part in location:
-        if isinstance(part, int):  # the place in a list
+        if isinstance(part, int) or is_name:  # the place in a list, or a name that the operator made up
+            is_name = False
             continue
         field = section.model_fields.get(str(part))
         found = _model_in(field.annotation) if field is not None else None
-        if found is None:
+        if field is None or found is None:
             return None
-        section = found
+        section, is_name = found, get_origin(field.annotation) is Mapping
     return section
 
 

@@ -50,7 +50,7 @@ def test_an_alarm_is_the_same_each_time_and_its_incident_is_another():
 def test_what_is_ok_again_is_found_by_its_alarm():
     over = event({"NewStateValue": "OK", "StateChangeTime": "2026-01-05T04:30:00.000+0000"})
     assert over.type is EventType.RESOLVED
-    assert over.source_id == ""
+    assert over.known_by_key
     assert over.alert.identity == event().alert.identity
 
 

@@ -96,7 +96,7 @@ def test_without_an_id_what_is_over_is_found_by_its_key():
     over = event({"state": "OK", "at": 1767589099000}, {"id": None})
     fired = event(mapping={"id": None})
     assert fired.source_id == "42@2026-01-05T04:57:23.123000+00:00"
-    assert over.source_id == ""
+    assert over.known_by_key
     assert over.alert.identity == fired.alert.identity
 
 
@@ -186,6 +186,12 @@ def test_every_wrong_expression_is_told_at_once():
     assert "mapping.colour: is not a known key" in words
 
 
+def test_a_misspelt_key_under_a_name_gets_a_suggestion():
+    assert "mapping.servise: is not a known key; did you mean service?" in told(
+        {"mapping": {**MAPPING, "servise": "b"}}
+    )
+
+
 def test_a_mapping_that_cannot_tell_one_alert_from_the_next_is_refused():
     words = told({"mapping": {"title": "t", "dedup_key": "k"}})
     assert "give id" in words
@@ -193,7 +199,21 @@ def test_a_mapping_that_cannot_tell_one_alert_from_the_next_is_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["pagerduty", "grafana", "generic", "jira", "Acme", "a/b", "", "-a", "a" * 41]
+    "name",
+    [
+        "pagerduty",
+        "grafana",
+        "generic",
+        "jira",
+        "asked",
+        "watch",
+        "handoff",
+        "Acme",
+        "a/b",
+        "",
+        "-a",
+        "a" * 41,
+    ],
 )
 def test_a_name_that_is_taken_or_is_none_is_refused(name):
     with pytest.raises(ConfigError, match="generic"):
