@@ -274,4 +274,4 @@ def _texts(value: object) -> dict[str, str]:
 def _kept(body: Mapping[str, object], alert: object) -> str:
     """What is kept of the body with one of its alerts: all of it with each would be too much."""
     around = {name: each for name, each in body.items() if name != "alerts"}
-    return json.dumps({**around, "alerts": [alert]}, ensure_ascii=False)
+    return json.dumps({**around, "alerts": [alert]})  # in ASCII: half a character cannot be kept

@@ -16,6 +16,7 @@ from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_folds import StoredFolds
 from agent.adapters.store_schema import (
+    OPEN,
     TERMINAL,
     deliveries,
     escalations,
@@ -78,6 +79,18 @@ _OPEN_OF_SAME = Prepared(
     sa.select(incidents.c.id, incidents.c.alert)
     .where(
         incidents.c.identity == sa.bindparam("same", type_=sa.Text), ~is_one_of(incidents.c.status, TERMINAL)
+    )
+    .order_by(incidents.c.received_at.desc(), incidents.c.id)
+    .limit(1)
+)
+_PAGED_OF_SAME = Prepared(
+    sa.select(incidents.c.id, incidents.c.alert)
+    .where(
+        incidents.c.identity == sa.bindparam("same", type_=sa.Text),
+        says(incidents.c.status, Status.ESCALATED.value),
+        sa.select(escalations.c.incident_id)
+        .where(escalations.c.incident_id == incidents.c.id, is_one_of(escalations.c.status, OPEN))
+        .exists(),
     )
     .order_by(incidents.c.received_at.desc(), incidents.c.id)
     .limit(1)
@@ -260,11 +273,15 @@ class StoredIntake(StoredFolds):
 def _open_of_the_same(connection: sa.Connection, event: SourceEvent) -> str | None:
     """The open incident of the same alert that the event is about; none that fired after what it tells of.
 
+    What is over is also news for a human who waits in the queue with one.
     While nobody has looked at what came before, such as that it is over, what fires may be new.
     """
     if event.alert is None:
         return None
-    found = _OPEN_OF_SAME.first(connection, {"same": event.alert.identity})
+    same = {"same": event.alert.identity}
+    found = _OPEN_OF_SAME.first(connection, same)
+    if found is None and event.type is not EventType.TRIGGERED:
+        found = _PAGED_OF_SAME.first(connection, same)
     if found is None:
         return None
     if event.type is EventType.TRIGGERED:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.adapters import sns_webhook
-from agent.domain.incident import Incident
+from agent.domain.incident import Incident, Status
+from agent.domain.queue import QueueFilter
 from agent.pipeline.takeover import handle_event
 from agent.web import sources as registry
 from tests.integration.web.conftest import Site
@@ -29,6 +30,7 @@ def listening(site: Site) -> Site:
     token = {"bearer_token": site.secret("source", TOKEN)}
     mapping = {"title": "name", "dedup_key": "key", "fired_at": "at", "service": "service", "status": "state"}
     site.settings["sources"] = {
+        "alertmanager": token,
         "opsgenie": token,
         "grafana": token,
         "generic": {"acme": {**token, "mapping": {**mapping, "alerts": "items"}}},
@@ -110,12 +112,24 @@ def test_what_is_over_without_an_id_of_its_own_ends_the_incident_that_is_open(li
     assert listening.store.stand_down_of(opened) is not None
 
 
+def test_what_is_over_settles_the_escalation_that_a_human_was_called_for(listening):
+    opened = post(listening, "acme", acme("firing", "2026-01-05T04:10:00Z"))[1]["incident"]
+    listening.store.begin_run(opened, "main")
+    assert listening.world.handle(opened).status is Status.ESCALATED  # there is no runbook for it
+    assert listening.store.queue_page(QueueFilter()).open == 1
+    assert post(listening, "acme", acme("resolved", "2026-01-05T04:15:00Z"))[1]["incident"] == opened
+    looked_at(listening)
+    assert listening.store.queue_page(QueueFilter()).open == 0
+    late = post(listening, "acme", acme("resolved", "2026-01-05T04:16:00Z"))[1]
+    assert late["incident"] is None
+
+
 def test_a_source_that_nobody_configured_is_not_listened_to(site):
     assert post(site, "grafana", b"{}")[0] == 404
     assert post(site, "acme", b"{}")[0] == 404
 
 
-@pytest.mark.parametrize("name", ["opsgenie", "grafana", "acme"])
+@pytest.mark.parametrize("name", ["alertmanager", "opsgenie", "grafana", "acme"])
 @pytest.mark.parametrize(
     "body",
     [
@@ -124,11 +138,12 @@ def test_a_source_that_nobody_configured_is_not_listened_to(site):
         b"[" * 50_000,
         b'{"alerts": 7}',
         json.dumps({"alerts": [{**GRAFANA, "labels": {"\ud800": "\x00\udfff"}, "extra": "\ud800"}]}).encode(),
+        json.dumps({"version": "4", "status": "firing", "alerts": [{**GRAFANA, "extra": "\ud800"}]}).encode(),
         json.dumps(opsgenie(alert_id="\ud800\x00")).encode(),
         json.dumps(acme("firing", "2026-01-05T04:10:00Z", name="\ud800\x00", extra="\udc00")).encode(),
         b'{"items": [{"name": "x", "key": 1e999, "at": 99999999999999999999999, "state": {}}]}',
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_hostile_body_is_never_an_error_of_ours(listening, name, body):
     assert post(listening, name, body)[0] in (202, 400)
@@ -147,7 +162,9 @@ def cloudwatch(site: Site, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> S
     monkeypatch.setattr(
         registry,
         "_sns",
-        lambda section, is_offline: sns_webhook.SnsSource(section, fetch=lambda url: signer.pem, now=lambda: now),
+        lambda section, is_offline: sns_webhook.SnsSource(
+            section, fetch=lambda url: signer.pem, now=lambda: now
+        ),
     )
     return site
 
