@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 
 # real programs that the demo and the tests run against
 PACKAGES := redis-server:redis-server redis-cli:redis-tools curl:curl jq:jq kubectl:kubernetes-client \
-  postgres:postgresql chromium:chromium chromedriver:chromium-driver
+  postgres:postgresql chromium:chromium chromedriver:chromium-driver \
+  prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
 
 .PHONY: demo test coverage check dev lint-runbooks soak crash-matrix outage-table bench packages clean
 

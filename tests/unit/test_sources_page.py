@@ -1,55 +1,46 @@
-"""What docs/sources-further.md shows is what the agent reads."""
+"""What docs/sources.md shows to be pasted is what the agent and Alertmanager take."""
 
 from __future__ import annotations
 
-import json
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from agent.adapters.generic_webhook import GenericSource
-from agent.config import Config, parse
-from agent.domain.alert import Severity
-from agent.ports.sources import Read
+from agent.config import parse
+from agent.web.sources import sources_of
 
-PAGE = Path(__file__).parent.parent.parent / "docs/sources-further.md"
+PAGE = Path(__file__).parent.parent.parent / "docs" / "sources.md"
 
 
-def fences(kind: str) -> list[str]:
-    return [
-        each.content
-        for each in MarkdownIt().parse(PAGE.read_text())
-        if each.type == "fence" and each.info == kind
-    ]
+def snippets() -> list[str]:
+    tokens = MarkdownIt().parse(PAGE.read_text())
+    return [token.content for token in tokens if token.type == "fence" and token.info == "yaml"]
 
 
-def configured() -> Config:
-    sources: dict[str, object] = {}
-    for text in fences("yaml"):
-        sources |= yaml.safe_load(text)["sources"]
-    return parse({"sources": sources}, path="config.yaml")
+def test_the_section_that_is_shown_is_one_and_is_listened_to() -> None:
+    config = parse(yaml.safe_load(snippets()[0]), path="config.yaml")
+    assert list(sources_of(config)) == ["alertmanager"]
+    assert config.sources.clear_within_s("alertmanager") == 600
 
 
-def test_the_sections_that_are_shown_are_sections() -> None:
-    names = {name for name, _ in configured().sources.each()}
-    assert names == {"grafana", "sns", "opsgenie", "uptime"}
+def test_the_receiver_that_is_shown_posts_to_a_source_and_tells_what_is_over() -> None:
+    shown = yaml.safe_load(snippets()[1])
+    hook = shown["receivers"][0]["webhook_configs"][0]
+    assert hook["url"].endswith("/webhook/alertmanager")
+    assert hook["send_resolved"]
 
 
-def test_the_mapping_that_is_shown_reads_the_body_that_is_shown() -> None:
-    (body,) = fences("json")
-    read = GenericSource("uptime", configured().sources.generic["uptime"]).read(body.encode(), {})
-    assert isinstance(read, Read)
-    alert = read.events[0].alert
-    assert alert is not None
-    assert (alert.title, alert.service, alert.severity) == ("checkout is down", "checkout", Severity.ERROR)
-    assert alert.dedup_key == str(json.loads(body)["checks"][0]["check"]["id"])
-    assert dict(alert.labels) == {"service": "checkout", "region": "eu"}
-
-
-def test_the_source_clears_by_itself_within_what_the_page_shows() -> None:
-    sources = configured().sources
-    assert sources.clear_within_s("grafana") == 600
-    assert sources.clear_within_s("sns") == 900
-    assert sources.clear_within_s("uptime") == 300
-    assert sources.clear_within_s("opsgenie") is None
+def test_alertmanager_takes_the_receiver_that_is_shown(tmp_path: Path) -> None:
+    amtool = shutil.which("amtool")
+    if amtool is None:
+        pytest.skip("amtool is not installed; `make packages` installs it")
+    token = tmp_path / "token"
+    token.write_text("x")
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(snippets()[1].replace("/etc/alertmanager/oncall-agent-token", str(token)))
+    checked = subprocess.run([amtool, "check-config", str(path)], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
