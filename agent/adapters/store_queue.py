@@ -135,7 +135,7 @@ class StoredQueue(StoredIncidents):
 
 def _acknowledged(after: Escalated, values: dict[str, Any]) -> dict[str, Any]:
     """The first claim, or its end without one, is when somebody began to look."""
-    at = after.claimed_at
+    at = after.claimed_at or after.answered_at
     if at is None and "settle_s" not in values:
         return {}
     took_s = max(0.0, (at - after.created_at).total_seconds()) if at is not None else values["settle_s"]

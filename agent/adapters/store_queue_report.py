@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from agent.adapters.database import Database, stamp
 from agent.adapters.store_schema import escalations
-from agent.domain.queue import Rank
+from agent.domain.queue import Origin, Rank
 from agent.reports.sla import Cause, Day, Reviewer, SlaReport, Tally
 
 #: A period this long is most of what there is.
@@ -22,18 +22,22 @@ _TOP = 20
 _COUNT = sa.func.count()
 _KEPT = sa.func.sum(sa.case((escalations.c.was_kept.is_(sa.true()), 1), else_=0))
 
+_IN_TIME = escalations.c.acknowledged_at < escalations.c.respond_by
+
 
 class StoredQueueReport:
     """One read model; nothing here decides."""
 
     database: Database
 
-    def queue_report(self, since: datetime, until: datetime) -> SlaReport:
-        """Escalations that were made in the period, as they stand now."""
+    def queue_report(self, since: datetime, until: datetime, *, origin: Origin | None = None) -> SlaReport:
+        """Escalations that were made in the period, as they stand now; of one origin, or all."""
         at: sa.ColumnElement[str] = escalations.c.created_at
         if until - since > _SCANNED_FROM:
             at = at.concat("")  # no index: row by row through one it takes twice as long as reading them all
         made = sa.and_(at >= stamp(since), at < stamp(until))
+        if origin is not None:
+            made = sa.and_(made, escalations.c.origin == origin.value)
         with self.database.reading() as connection:
             return SlaReport(
                 since,
@@ -65,9 +69,17 @@ def _days(connection: sa.Connection, made: sa.ColumnElement[bool], *, now: str) 
         sa.func.coalesce(sa.func.sum(escalations.c.ack_s), 0.0).label("ack_s"),
         sa.func.count(escalations.c.settle_s).label("timed"),
         sa.func.coalesce(sa.func.sum(escalations.c.settle_s), 0.0).label("settle_s"),
+        sa.func.sum(sa.case((_IN_TIME, 1), else_=0)).label("answered"),
+        sa.func.sum(sa.case((_late(now), 1), else_=0)).label("unanswered"),
     )
     query = sa.select(*columns).where(made).group_by(day, escalations.c.rank)
     return [_day(row) for row in connection.execute(query)]
+
+
+def _late(now: str) -> sa.ColumnElement[bool]:
+    """Somebody began to look after the time for it, or nobody has and it is over."""
+    began = sa.func.coalesce(escalations.c.acknowledged_at, now)
+    return sa.and_(escalations.c.respond_by.is_not(None), began >= escalations.c.respond_by)
 
 
 def _day(row: Any) -> Day:
@@ -80,6 +92,8 @@ def _day(row: Any) -> Day:
         ack_s=float(row.ack_s),
         timed=int(row.timed),
         settle_s=float(row.settle_s),
+        answered=int(row.answered),
+        unanswered=int(row.unanswered),
     )
     return Day(date.fromisoformat(row.day), Rank(row.rank), tally)
 

@@ -30,7 +30,7 @@ from agent.cli.output import (
 )
 from agent.config import Config, known_secrets
 from agent.domain.people import Actor, Deed, Person, Role, Via
-from agent.domain.queue import Action, Escalated, QueueFilter, QueueStatus, Rank, rank_of
+from agent.domain.queue import Action, Escalated, Origin, QueueFilter, QueueStatus, Rank, rank_of
 from agent.escalations.claims import Changed, NotPossible
 from agent.escalations.routing import Subject
 from agent.escalations.settings import queueing_of
@@ -240,6 +240,7 @@ def route(
 
 def report(
     since: Annotated[str, typer.Option("--since", help="So many days back: 30d.")] = "30d",
+    origin: Annotated[Origin | None, typer.Option("--origin", help="Who called a human.")] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
@@ -249,7 +250,7 @@ def report(
         fail(f"--since {since} is no time; write it in days, such as 30d")
     store = open_store(load_config(config))
     now = store.clock.now()
-    found = store.queue_report(now - timedelta(days=int(days[1])), now)
+    found = store.queue_report(now - timedelta(days=int(days[1])), now, origin=origin)
     if json:
         print_json(as_json(found))
     else:

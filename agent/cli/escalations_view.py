@@ -75,6 +75,9 @@ def print_report(found: SlaReport) -> None:
         table.add_row(rank.value, *_figures(tally))
     table.add_row("[bold]all[/bold]", *_figures(found.total))
     console.print(table)
+    total = found.total
+    if total.response_compliance is not None:
+        console.print(f"\nanswered in time: {total.answered}, late: {total.unanswered}")
     console.print(f"\ntrend: {found.trend}")
     for monday, tally in found.by_week.items():
         console.print(f"  week of {monday}: {tally.made} made, {_share(tally)} kept, {tally.broken} breaches")

@@ -17,6 +17,7 @@ from agent.cli.output import console, fail, plain
 
 if TYPE_CHECKING:
     from agent.simulators.anthropic import AnthropicSimulator
+    from agent.simulators.keeptrusts import KeeptrustsSimulator
     from agent.simulators.kubernetes.simulator import KubernetesSimulator
     from agent.simulators.pagerduty import PagerDutySimulator
     from agent.simulators.slack import SlackSimulator
@@ -47,6 +48,10 @@ def simulate(
     kubeconfig: Annotated[
         Path | None, typer.Option(help="Write the cluster's kubeconfig to this new file.")
     ] = None,
+    keeptrusts_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Also play Keeptrusts; 0 takes any free port."),
+    ] = None,
     anthropic_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Also play the Messages API; 0 takes any free port."),
@@ -69,6 +74,7 @@ def simulate(
         slack,
         _cluster(kubernetes_port) as cluster,
         _model(anthropic_port) as model,
+        _keeptrusts(keeptrusts_port, deliver_to),
         ended_by_signals(),
     ):
         pagerduty.subscribe(deliver_to)
@@ -117,6 +123,35 @@ def _model(port: int | None) -> Iterator[AnthropicSimulator | None]:
         fail(f"port {port} is in use; choose another with --anthropic-port")
     with model:
         yield model
+
+
+@contextmanager
+def _keeptrusts(port: int | None, deliver_to: str) -> Iterator[None]:
+    """An organisation of Keeptrusts whose webhooks go to the agent, if it was asked for."""
+    if port is None:
+        yield
+        return
+    from agent.simulators.keeptrusts import KeeptrustsSimulator
+
+    try:
+        keeptrusts = KeeptrustsSimulator(port=port)
+    except (OSError, SystemExit):
+        fail(f"port {port} is in use; choose another with --keeptrusts-port")
+    with keeptrusts:
+        keeptrusts.subscribe(f"{deliver_to.rpartition('/')[0]}/keeptrusts?token=simulated")
+        _explain_keeptrusts(keeptrusts)
+        yield
+
+
+def _explain_keeptrusts(keeptrusts: KeeptrustsSimulator) -> None:
+    _heading("0. Keeptrusts: add to config.yaml, and set its token and that of its webhooks")
+    tokens = "{env: KEEPTRUSTS_API_TOKEN}, webhook_tokens: [{env: KEEPTRUSTS_WEBHOOK_TOKEN}]"
+    console.print(plain(f"keeptrusts: {{api_url: {keeptrusts.url}, api_token: {tokens}}}"))
+    console.print(plain(f"export KEEPTRUSTS_API_TOKEN={keeptrusts.api_token}"))
+    console.print("export KEEPTRUSTS_WEBHOOK_TOKEN=simulated")
+    body = '{"policy_name": "phi-detection", "policy_type": "compliance", "action": "block"}'
+    console.print(plain(f"curl -X POST {keeptrusts.url}/_sim/escalations -d {shlex.quote(body)}"))
+    console.print(plain(f"curl -X POST {keeptrusts.url}/_sim/escalations/ID/resolve\n"))
 
 
 def _explain_model(model: AnthropicSimulator) -> None:

@@ -102,6 +102,11 @@ def warn(item: Escalated, now: datetime) -> Escalated:
     return replace(item, warned_at=now)
 
 
+def answered(item: Escalated, now: datetime) -> Escalated:
+    """Somebody has begun to look, wherever it was; whose it is does not change."""
+    return replace(item, answered_at=now)
+
+
 def unanswered(item: Escalated, now: datetime) -> Escalated:
     """Nobody began to look in time: its people were told."""
     return replace(item, unanswered_at=now)

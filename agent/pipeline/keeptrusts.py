@@ -31,11 +31,13 @@ from agent.domain.keeptrusts import (
 )
 from agent.domain.outbox import NO_CLIENT, Channel, Message, PageHuman
 from agent.domain.queue import Action, Escalated, Origin, QueueStatus, Resolution, rank_of
+from agent.escalations import claims
 from agent.escalations.entering import Received
 from agent.escalations.notices import PAGES, Occasion, cleared, told
 from agent.pipeline.context import Context
 from agent.pipeline.keeptrusts_tickets import ticket_closed, ticket_for
 from agent.pipeline.queueing import QueueDesk, redacted_entry
+from agent.pipeline.telling import redacted
 from agent.ports.keeptrusts import KeeptrustsStore
 
 log = structlog.get_logger()
@@ -80,6 +82,7 @@ def created(
     desk: KeeptrustsDesk, escalation: KeeptrustsEscalation, raw: Mapping[str, object], *, now: datetime
 ) -> Taken:
     """A policy wants a human: the queue, the page and the ticket at once; told again, nothing."""
+    escalation = _without_secrets(desk, escalation)
     for _ in range(_TRIES):
         if desk.store.queue_item(item_id(escalation.escalation_id)) is not None:
             return Taken.KNOWN
@@ -128,6 +131,22 @@ def waiting(context: Context, alert: Alert) -> StandDown | None:
     return StandDown(_THEY, f"called a human with it: {item.id} {state}")
 
 
+def answered(context: Context, incident_id: str, by: StandDown) -> bool:
+    """Whoever takes its page at PagerDuty has begun to look; False if nothing waited for that."""
+    escalation_id = paged_for(context.store.incident(incident_id).alert.dedup_key)
+    for _ in range(_TRIES):
+        item = context.store.queue_item(item_id(escalation_id)) if escalation_id else None
+        if item is None or by.is_by_itself or item.status.is_over or item.answered_at is not None:
+            return False
+        now = context.clock.now()
+        text = f"👀 {by.by} {by.how} of {item.id}"
+        data = {"escalation": item.id, "deed": "answered", "by": by.by}
+        entry = redacted(context, Entry("queue-answered", EventKind.QUEUE, text, data, by.by))
+        if context.store.queue_change(item, claims.answered(item, now), entry):
+            return True
+    return False
+
+
 def page_of(section: Keeptrusts, escalation: KeeptrustsEscalation) -> PageHuman:
     """The page as published, for the service of PagerDuty that the policy type belongs to."""
     url = page_url(section.console_url, escalation.escalation_id)
@@ -168,7 +187,7 @@ def _entering(
     given = Received(
         given_id(escalation.escalation_id),
         escalation.policy_name,
-        desk.queue.redactor.text(headline(escalation)),
+        headline(escalation),
         rank_of(escalation.severity, None),
         policy_rule=escalation.policy_name,
         service=escalation.gateway_id,
@@ -178,7 +197,7 @@ def _entering(
     item = queueing.received(given.item(now))
     messages: list[Message] = []
     if Channel.PAGER in queueing.channels:
-        page = _redacted_page(desk, page_of(desk.section, escalation))
+        page = page_of(desk.section, escalation)
         item = replace(item, facts={**item.facts, PAGES: [[page.dedup_key, page.target]]})
         messages.append(page)
     item, notices = told(queueing, item, Occasion.CREATED)
@@ -253,13 +272,17 @@ def _redacted(desk: KeeptrustsDesk, over: KeeptrustsResolution) -> KeeptrustsRes
     return replace(over, resolution=text(over.resolution), notes=text(over.notes), by=text(over.by))
 
 
-def _redacted_page(desk: KeeptrustsDesk, page: PageHuman) -> PageHuman:
-    text, details = desk.queue.redactor.text, desk.queue.redactor.value(dict(page.details))
+def _without_secrets(desk: KeeptrustsDesk, escalation: KeeptrustsEscalation) -> KeeptrustsEscalation:
+    """Redacted before it is kept, paged or told; its id is what it is found again by."""
+    text = desk.queue.redactor.text
     return replace(
-        page,
-        summary=text(page.summary),
-        source=text(page.source),
-        component=text(page.component),
-        group=text(page.group),
-        details=details if isinstance(details, dict) else {},
+        escalation,
+        policy_name=text(escalation.policy_name),
+        action=text(escalation.action),
+        event_id=text(escalation.event_id),
+        policy_type=text(escalation.policy_type),
+        model=text(escalation.model),
+        gateway_id=text(escalation.gateway_id),
+        org_id=text(escalation.org_id),
+        user_id=text(escalation.user_id),
     )

@@ -22,7 +22,10 @@ _LEAST, _EAGER_SHARE = 5, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Sums over some escalations; seconds are summed over those that have them."""
+    """Sums over some escalations; seconds are summed over those that have them.
+
+    `answered` and `unanswered`: those with a time to begin to look in, within which somebody did or did not.
+    """
 
     made: int = 0
     settled: int = 0
@@ -32,6 +35,8 @@ class Tally:
     ack_s: float = 0.0
     timed: int = 0
     settle_s: float = 0.0
+    answered: int = 0
+    unanswered: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
@@ -41,6 +46,12 @@ class Tally:
         """The share that was settled within its SLA; None where nothing counts yet."""
         counted = self.kept + self.broken
         return self.kept / counted if counted else None
+
+    @property
+    def response_compliance(self) -> float | None:
+        """The share that somebody began to look at in its time; None where none has such a time."""
+        counted = self.answered + self.unanswered
+        return self.answered / counted if counted else None
 
     @property
     def mean_to_acknowledge_s(self) -> float | None:
@@ -183,6 +194,9 @@ def _shown(tally: Tally) -> dict[str, Any]:
         "within_sla": tally.kept,
         "breaches": tally.broken,
         "compliance": _rounded(tally.compliance, 4),
+        "responses_within_sla": tally.answered,
+        "responses_late": tally.unanswered,
+        "response_compliance": _rounded(tally.response_compliance, 4),
         "mean_to_acknowledge_s": _rounded(tally.mean_to_acknowledge_s, 1),
         "mean_to_resolve_s": _rounded(tally.mean_to_resolve_s, 1),
     }

@@ -51,7 +51,8 @@ def blueprint(parts: WebParts) -> Blueprint:
         now = parts.store.clock.now()
         since = now - timedelta(days=_days())
         with parts.room.taken():
-            return counter.shown(as_json(parts.store.queue_report(since, now)))
+            found = parts.store.queue_report(since, now, origin=_one_of("origin", Origin))
+            return counter.shown(as_json(found))
 
     @routes.get("/<item_id>")
     def one(item_id: str) -> Response:

@@ -59,6 +59,8 @@ ITEM: Final[dict[str, Any]] = {
         "created_at": _TEXT,
         "amber_at": {"type": "string", "description": "when half of its time is left"},
         "deadline": {"type": "string", "description": "when its SLA is breached"},
+        "respond_by": {"type": ["string", "null"], "description": "until when somebody has to begin to look"},
+        "answered_at": {"type": ["string", "null"], "description": "when somebody did"},
         "light": _words(Light),
         "level": {"type": "integer", "description": "how often it went further up"},
         "rule": {"type": "string", "description": "the routing rule that decided whose it is"},
@@ -89,6 +91,9 @@ _TALLY: Final[dict[str, Any]] = {
         "within_sla": {"type": "integer"},
         "breaches": {"type": "integer"},
         "compliance": _NUMBER_OR_NULL,
+        "responses_within_sla": {"type": "integer"},
+        "responses_late": {"type": "integer"},
+        "response_compliance": _NUMBER_OR_NULL,
         "mean_to_acknowledge_s": _NUMBER_OR_NULL,
         "mean_to_resolve_s": _NUMBER_OR_NULL,
     },
@@ -145,7 +150,8 @@ QUEUE: Final[dict[str, Any]] = {
         "get": {
             "summary": "How the queue does: deadlines kept, times to settle, what calls humans",
             "parameters": [
-                _query("days", "So many days back", {"type": "integer", "minimum": 1, "maximum": 3660})
+                _query("days", "So many days back", {"type": "integer", "minimum": 1, "maximum": 3660}),
+                _query("origin", "Who called a human; everybody if left out", _words(Origin)),
             ],
             "responses": answer("200", "The report", _REPORT) | failures(),
         }

@@ -48,6 +48,8 @@ def item(found: Escalated, now: datetime) -> dict[str, Any]:
         "created_at": found.created_at.isoformat(),
         "amber_at": found.amber_at.isoformat(),
         "deadline": found.deadline.isoformat(),
+        "respond_by": found.respond_by.isoformat() if found.respond_by else None,
+        "answered_at": found.answered_at.isoformat() if found.answered_at else None,
         "light": light(found, now).value,
         "level": found.level,
         "rule": found.rule,

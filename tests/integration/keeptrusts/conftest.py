@@ -27,6 +27,7 @@ from agent.escalations.settings import queueing_of
 from agent.pipeline import queueing
 from agent.pipeline.handle import handle
 from agent.pipeline.queueing import QueueDesk, Settling
+from agent.pipeline.takeover import handle_event
 from agent.simulators.keeptrusts import KeeptrustsSimulator
 from agent.simulators.keeptrusts_delivery import Teller
 from agent.simulators.pagerduty import WEBHOOK_SECRET, PagerDutySimulator
@@ -141,6 +142,12 @@ class Between:
         context = replace(self.world.context, config=self.config, desk=self._desk())
         handle(InlineRun(self.world.clock), context, incident_id)
         return self.store.incident(incident_id)
+
+    def events(self) -> None:
+        """What happened at PagerDuty since is looked at."""
+        context = replace(self.world.context, config=self.config, desk=self._desk())
+        for incident_id, event in self.store.unhandled_events(50):
+            handle_event(context, incident_id, event)
 
     def close(self) -> None:
         if self._server is not None:
