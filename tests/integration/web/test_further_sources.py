@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.adapters import sns_webhook
+from agent.adapters.sns_certificates import Unfetched
 from agent.domain.incident import Incident, Status
 from agent.domain.queue import QueueFilter
 from agent.pipeline.takeover import handle_event
@@ -182,3 +183,13 @@ def test_an_alarm_opens_an_incident_and_its_ok_is_about_the_same_one(cloudwatch,
 def test_an_unsigned_message_is_refused(cloudwatch, signer):
     message = {**signer.sign(notification()), "Message": "{}"}
     assert post(cloudwatch, "sns", raw(message))[0] == 401
+
+
+def test_a_certificate_that_cannot_be_fetched_now_is_no_refusal(cloudwatch, signer, monkeypatch):
+    now = datetime(2026, 1, 5, 4, 20, tzinfo=UTC)
+    section = cloudwatch.config.sources.sns
+    gone = sns_webhook.SnsSource(section, fetch=lambda url: Unfetched("it is down"), now=lambda: now)
+    monkeypatch.setattr(registry, "_sns", lambda section, is_offline: gone)
+    cloudwatch.restart()
+    answer = cloudwatch.client.post("/webhook/sns", data=raw(signer.sign(notification())))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")

@@ -156,6 +156,18 @@ def test_a_certificate_that_cannot_be_had_now_is_asked_for_again(source, sns, si
     assert source.genuine(message, {}) is None
 
 
+def test_a_host_that_hangs_or_never_ends_is_given_up(sns):
+    url = f"{sns.simulator.url}/SimpleNotificationService-0a.pem"
+    sns.simulator.misbehave(Fault(0, delay_s=1.0))
+    slow = fetch(url, timeout_s=0.1)
+    assert isinstance(slow, Unfetched)
+    assert "0.1 s" in slow.why
+    sns.simulator.misbehave(Fault(200, body="x" * 70_000))
+    endless = fetch(url, timeout_s=WAIT_S)
+    assert isinstance(endless, Unfetched)
+    assert "endless" in endless.why
+
+
 def test_what_is_no_certificate_proves_nothing(sns, signer):
     for pem in (b"", b"not a certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         source = SnsSource(Sns(topics=(TOPIC,)), fetch=lambda url, pem=pem: pem, now=lambda: NOW)
