@@ -24,6 +24,11 @@ _SHOWN = 10
 
 _TITLE_MAX = 1_000
 
+#: What a watch is waited for: no less, and no more. A human who is called late is called too late.
+_LEAST_CLEAR_S, _MOST_CLEAR_S = 600.0, 7_200.0
+
+_CLEARS_WITHIN = "clears_within_s"
+
 _SOMETIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -44,6 +49,7 @@ def alert_of(runbook: Runbook, probe: Probe, deed: Deed, readings: tuple[Reading
         "value": "" if deed.value is None else number(deed.value),
         "threshold": deed.threshold,
         "trend": deed.trend,
+        _CLEARS_WITHIN: f"{_clears_within_s(probe):.0f}",
     }
     return Alert(
         source=PROBE_SOURCE,
@@ -71,6 +77,20 @@ def blind_alert(state: ProbeState, deed: Deed, *, title: str, name: str, service
         dedup_key=f"{dedup_key(state.runbook_id, state.key)}/blind",
         fired_at=deed.at,
     )
+
+
+def clears_within_s(alert: Alert) -> float:
+    """How long it is waited for the watch to say that it is over, once a runbook did all it had to."""
+    try:
+        return float(alert.labels.get(_CLEARS_WITHIN, ""))
+    except ValueError:
+        return _LEAST_CLEAR_S
+
+
+def _clears_within_s(probe: Probe) -> float:
+    """So many looks must see it; a line turns only with what is in its window."""
+    looks_s = (probe.looks + 2) * probe.every_s
+    return min(max(looks_s + (probe.trend_s or 0.0), _LEAST_CLEAR_S), _MOST_CLEAR_S)
 
 
 def is_blind(alert: Alert) -> bool:

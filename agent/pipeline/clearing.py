@@ -13,6 +13,8 @@ from itertools import count
 from agent.domain.alert import Alert
 from agent.domain.decisions import Completed, EscalationTrigger, StandDown, Stopped
 from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.probe_alerts import clears_within_s
+from agent.domain.probing import PROBE_SOURCE
 from agent.domain.records import Changes
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
 from agent.pipeline.context import Context
@@ -69,7 +71,7 @@ def await_word(
 
     The wait is the run's own: it holds no thread, and goes on after a restart.
     """
-    within_s = context.config.sources.clear_within_s(alert.source)
+    within_s = within_s_of(context, alert)
     if within_s is None:
         return done
     until = run.step(_WAITING, lambda: _tell_waiting(context, incident_id, alert, within_s), returns=str)
@@ -96,7 +98,14 @@ def await_word(
 def _says_so(context: Context, event: SourceEvent) -> bool:
     if event.type is not EventType.RESOLVED or event.actor_kind is ActorKind.HUMAN:
         return False
-    return context.config.sources.clear_within_s(event.source) is not None
+    return event.source == PROBE_SOURCE or context.config.sources.clear_within_s(event.source) is not None
+
+
+def within_s_of(context: Context, alert: Alert) -> float | None:
+    """How long its source is waited for; a watch of ours looks as often as it says itself."""
+    if alert.source == PROBE_SOURCE:
+        return clears_within_s(alert)
+    return context.config.sources.clear_within_s(alert.source)
 
 
 def _tell_waiting(context: Context, incident_id: str, alert: Alert, within_s: float) -> str:

@@ -96,3 +96,18 @@ def test_lint_refuses_a_command_that_changes_something_and_tells_what_is_not_wat
     lines = (HELLO + WATCH).splitlines()
     assert (refused["path"], refused["line"]) == (path, lines.index("  echo 12") + 1)
     assert refused["message"] == "refused: a watch may only read, and this does cache_operation"
+
+
+def test_the_documented_disk_is_looked_at_by_a_real_command_in_the_real_sandbox(shell: Shell) -> None:
+    section = (
+        "\n## Watch\n- free space: command; every 5m; trend 2h; warning < 1; "
+        "critical when < 0 within 4h; clears > 3000000\n"
+        "  ```bash\n  df --output=avail / | tail -n 1\n  ```\n"
+    )
+    shell.runbook("hello", HELLO + section)
+
+    result = shell("probes", "--json")
+    (row,) = result.json["probes"]
+    assert row["value"] > 0, row["now"]
+    assert row["now"].startswith("nothing: it is ")
+    assert result.code == 0

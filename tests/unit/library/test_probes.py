@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.domain.alert import Severity
@@ -209,3 +211,25 @@ def test_lint_says_where_an_alert_of_its_own_would_not_be_answered_by_its_own_ru
     assert told.startswith("what it watches would not meet its own conditions at warning: ")
     (told, _) = remarks(both.replace("60s;", "60s; service billing;"))
     assert "billing" in told
+
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+def test_the_documented_section_is_understood_as_it_says() -> None:
+    page = (ROOT / "docs" / "watch-sections.md").read_text()
+    section = page.split("````markdown\n## Watch\n", 1)[1].split("\n````", 1)[0]
+
+    pending, share, free = watched(section + "\n")
+    assert (pending.kind, pending.looks) == (ProbeKind.PENDING, 2)
+    assert (share.name, share.kind) == ("error share", ProbeKind.PROMQL)
+    assert [str(each) for each in free.thresholds] == ["critical when < 0 within 4h", "warning < 2000000"]
+
+
+def test_the_shipped_backlog_is_watched_with_the_published_thresholds() -> None:
+    result = parse((ROOT / "runbooks" / "ai" / "ai-escalation-backlog.md").read_text(), path="backlog.md")
+
+    assert isinstance(result, Parsed), result
+    (probe,) = result.runbook.watch
+    assert [str(each) for each in probe.thresholds] == ["critical > 50", "warning > 20"]
+    assert [each for each in lint(result.runbook) if "would not meet" in each.message] == []
