@@ -65,7 +65,25 @@ QUEUE = Document(
     }),
 )  # fmt: skip
 
-DOCUMENTS = [QUEUE]
+JIRA = Document(
+    "Tickets in Jira, sentence by sentence",
+    "002_e81c951932b3abcb.txt",
+    "Connecting Keeptrusts escalations to Jira",
+    frozenset({
+        "Use this page when", "Primary audience", "Architecture overview", "Prerequisites",
+        "Jira project setup", "Create an AI governance project", "Issue types", "TypeUsage",
+        "Webhook-to-Jira middleware", "AWS Lambda implementation", "Configure Keeptrusts webhook",
+        "Priority mapping", "Keeptrusts ActionPolicy CategoryJira PrioritySLA", "SLA tracking",
+        "Jira SLA configuration", "Automation rules", "Action:", "Resolution workflow", "Status transitions",
+        "Resolution automation", "Reporting dashboard", "Jira JQL queries", "Dashboard gadgets",
+        "GadgetConfiguration", "Troubleshooting", "IssueCauseFix", "Next steps", "For AI systems",
+        "For engineers", "For leaders", "export async function handler(event) {",
+        "const body = JSON.parse(event.body);", "const issuePayload = {", "fields: {", "headers: {",
+        "return {", "body: JSON.stringify({", "-d '{",
+    }),
+)  # fmt: skip
+
+DOCUMENTS = [QUEUE, JIRA]
 
 ROWS = [(document, row) for document in DOCUMENTS for row in document.rows]
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=[each.file[:3] for each in DOCUMENTS])
