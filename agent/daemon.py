@@ -15,6 +15,7 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.bell import Bell
 from agent.adapters.executor_lock import ExecutorLock
 from agent.adapters.locks import Locks
+from agent.adapters.meter import Meter
 from agent.adapters.slack_socket import SlackSocket
 from agent.adapters.sqlite_upkeep import shorten_log
 from agent.adapters.store import Store
@@ -151,6 +152,7 @@ class Daemon:
             answers = HandedInDesk(self.context)
             self._add_led("handoffs", answers.tick, self._duty("handoffs"), every_s=1.0)
         self._add_led("watch-sections", self.prober.tick, self._duty("watch-sections"), every_s=1.0)
+        self._add_led("meter", Meter(self.store).tick, self._duty("meter"), every_s=2.0)
         if self.bypasses is not None:
             self._add_led("bypasses", self.bypasses.tick, self._duty("bypasses"), every_s=5.0)
         self._add_led("audit-log", self._write_audit_log, self._duty("audit-log"), every_s=0.5)

@@ -21,15 +21,20 @@ from agent.adapters.proxies.gateways import LiveGateways
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.config import Config, SecretReference, open_vault
 from agent.domain.errors import ServiceError
+from agent.domain.outbox import Channel
 from agent.library.bindings import why_not_allowed
+from agent.pipeline.bypass_clock import BypassClock
 from agent.ports import Actions, Advisor, Cluster, CommandResult, Counter
+from agent.ports.bypasses import BypassBook
 from agent.safety import actions
 from agent.safety.effects import EffectTables
+from agent.safety.places import NOWHERE, KeeptrustsPlaces
 from agent.safety.pricing import Cloud
 
 if TYPE_CHECKING:
     from agent.adapters.aws.client import AwsApi
     from agent.adapters.aws.counting import AwsCounting
+    from agent.adapters.keeptrusts_gateways import KeeptrustsGateways
     from agent.adapters.kubernetes.client import KubernetesApi
     from agent.adapters.kubernetes.counting import KubernetesCounting
 
@@ -52,7 +57,25 @@ def tables_of(config: Config) -> EffectTables:
     endpoint = urlsplit(section.endpoint_url or "")
     port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
     cloud = Cloud(section.region or "", f"{endpoint.hostname}:{port}" if endpoint.hostname else "")
-    return EffectTables.load([Path(path) for path in config.execution.effect_tables], cloud=cloud)
+    extra = [Path(path) for path in config.execution.effect_tables]
+    return EffectTables.load(extra, cloud=cloud, keeptrusts=_keeptrusts_places(config))
+
+
+def _keeptrusts_places(config: Config) -> KeeptrustsPlaces:
+    """What typed actions may ask of Keeptrusts: nothing of its API without a token."""
+    section = config.keeptrusts
+    if section is None:
+        return NOWHERE
+    return KeeptrustsPlaces(
+        api=_host_and_port(section.api_url) if section.api_token is not None else "",
+        gateways={name: _host_and_port(url) for name, url in section.gateways.items()},
+        status_pages={name: _host_and_port(url) for name, url in section.status_pages.items()},
+    )
+
+
+def _host_and_port(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (80 if parts.scheme == 'http' else 443)}"
 
 
 def counter_of(config: Config) -> Counter:
@@ -73,9 +96,11 @@ def _aws_counting(config: Config) -> AwsCounting:
     return AwsCounting(_aws(config))
 
 
-def actions_of(config: Config) -> Actions:
-    """Typed actions; those of a cluster only where there is one."""
+def actions_of(config: Config, book: BypassBook, *, channels: frozenset[Channel]) -> Actions:
+    """Typed actions; those of a cluster, and of Keeptrusts, only where there is one."""
     handlers = _deferred("aws.", partial(_aws_handlers, config))
+    if config.keeptrusts is not None:
+        handlers |= _deferred("keeptrusts.", partial(_keeptrusts_handlers, config, book, channels))
     if kubernetes_credentials.credentials(config.kubernetes) is not None:
         handlers |= _deferred("kubernetes.", partial(_kubernetes_handlers, config))
     return LiveActions(handlers, clock=SystemClock())
@@ -105,6 +130,43 @@ def _kubernetes_handlers(config: Config) -> Mapping[str, Handler]:
 
     api = _kubernetes(config)
     return KubernetesActions(api).handlers() if api is not None else {}
+
+
+def _keeptrusts_handlers(
+    config: Config, book: BypassBook, channels: frozenset[Channel]
+) -> Mapping[str, Handler]:
+    from agent.adapters.keeptrusts_actions import KeeptrustsActions
+
+    gateways = _keeptrusts(config)
+    if gateways is None:
+        return {}
+    ending = BypassClock(book, gateways, channels, SystemClock())
+    return KeeptrustsActions(gateways, book, ending).handlers()
+
+
+def bypass_clock_of(config: Config, book: BypassBook, *, channels: frozenset[Channel]) -> BypassClock | None:
+    """What ends emergency bypasses, if there is a Keeptrusts whose configurations may be changed."""
+    section = config.keeptrusts
+    if section is None or section.api_token is None:
+        return None
+    gateways = _keeptrusts(config)
+    return BypassClock(book, gateways, channels, SystemClock()) if gateways is not None else None
+
+
+def _keeptrusts(config: Config) -> KeeptrustsGateways | None:
+    from agent.adapters.keeptrusts_gateways import KeeptrustsGateways
+
+    section = config.keeptrusts
+    if section is None:
+        return None
+    token = config.secret(section.api_token)
+    return KeeptrustsGateways(
+        section.api_url,
+        token.reveal() if token is not None else "",
+        gateways=section.gateways,
+        status_pages=section.status_pages,
+        timeout_s=section.timeout_s,
+    )
 
 
 def cluster_of(config: Config) -> Cluster | None:

@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters.database import Database, moment, stamp
-from agent.adapters.store_schema import escalations, incidents, is_one_of
+from agent.adapters.store_schema import counters, escalations, incidents, is_one_of
 from agent.domain.decisions import EscalationTrigger
 from agent.domain.incident import MANUAL_SOURCE
+from agent.reports.measures import Means, means
 from agent.reports.statistics import LEAST_FOR_A_RUNBOOK, Counted, Ends, RunbookRecord, Statistics, Wanted
 
 _ENDS = ("resolved", "escalated", "stood_down")
@@ -41,6 +42,7 @@ class StoredStatistics:
                 services=_services(connection, since, until),
                 hours=_hours(connection, since, until),
                 wanted=_wanted(connection, since, until),
+                means=_means(connection, since, until),
             )
 
     def ends(self, since: datetime, until: datetime) -> Sequence[Ends]:
@@ -94,6 +96,13 @@ def _counted(
         .group_by(day, incidents.c.runbook_id)
     )
     return connection.execute(query).all()
+
+
+def _means(connection: sa.Connection, since: datetime, until: datetime) -> Means:
+    """From totals by day that the meter keeps: two numbers a day for each of three times."""
+    query = sa.select(counters.c.name, counters.c.value).where(counters.c.name.startswith("kpi/"))
+    kept = {name.removeprefix("kpi/"): value for name, value in connection.execute(query)}
+    return means(kept, since.date(), until.date())
 
 
 def _days(rows: Sequence[sa.Row[Any]]) -> tuple[Ends, ...]:

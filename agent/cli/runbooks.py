@@ -11,6 +11,7 @@ import typer
 
 from agent.adapters.alert_file import read_alert
 from agent.adapters.clock import SystemClock
+from agent.adapters.kubernetes import credentials as kubernetes_credentials
 from agent.adapters.store import Store
 from agent.cli import holds, plan_view
 from agent.cli.output import (
@@ -36,6 +37,8 @@ from agent.pipeline import planning
 from agent.pipeline.context import Context
 from agent.pipeline.probe_remarks import probe_remarks
 from agent.safety.least_rights import in_words
+from agent.safety.least_samples import OneOfEverything
+from agent.safety.places import SOMEWHERE
 
 RunbookArgument = Annotated[str, typer.Argument(help="A Markdown file, or the id of a runbook.")]
 AlertOption = Annotated[Path, typer.Option("--alert", help="A webhook body, or our own normal form.")]
@@ -151,6 +154,7 @@ def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:
     labels = {each.label: defaults[each.name] for each in runbook.parameters if each.label}
     if any(not value for value in defaults.values()):
         return ()
+    context = _without_a_world(context)
     planned = planning.plan(context, runbook, replace(Alert("lint", "lint", runbook.title), labels=labels))
     lines = {step.index: step.command_line or step.line for step in runbook.steps}
     return [
@@ -164,6 +168,15 @@ def _unplannable(context: Context, runbook: Runbook) -> Sequence[Finding]:
         for step in planned.steps
         if step.refusal is not None
     ]
+
+
+def _without_a_world(context: Context) -> Context:
+    """What is not configured here refuses nothing: it would be there where the runbook runs."""
+    if kubernetes_credentials.credentials(context.config.kubernetes) is None:
+        context = replace(context, counter=OneOfEverything())
+    if context.config.keeptrusts is None:
+        context = replace(context, tables=replace(context.tables, keeptrusts=SOMEWHERE))
+    return context
 
 
 def _not_permitted(config: Config, paths: Sequence[Path]) -> Iterator[Finding]:

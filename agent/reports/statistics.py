@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from agent.reports.measures import UNTIMED, Means
+
 #: The longest period that is drawn day by day; beyond it, week by week.
 _MOST_DAYS = 92
 
@@ -81,6 +83,7 @@ class Statistics:
     services: tuple[Counted, ...] = ()
     hours: Mapping[tuple[int, int], int] | None = None
     wanted: tuple[Wanted, ...] = ()
+    means: Means = UNTIMED
 
     @property
     def resolved(self) -> int:

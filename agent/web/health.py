@@ -9,9 +9,10 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from agent.domain.errors import StoreError
+from agent.web.incident_metrics import MeasuresCollector, StandingCollector, WhileTheStoreIsThere
 from agent.web.llm_metrics import LlmCollector
 from agent.web.metrics import StoreCollector
-from agent.web.pulse_metrics import PulseCollector
+from agent.web.pulse_metrics import PulseCollector, StuckCollector
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 def blueprint(parts: WebParts) -> Blueprint:
     """The three of them."""
     routes = Blueprint("health", __name__)
-    parts.metrics.registry.register(StoreCollector(parts.store))
-    parts.metrics.registry.register(LlmCollector(parts.store))
-    parts.metrics.registry.register(PulseCollector(parts.store, parts.pulse))
+    stored = (
+        StoreCollector(parts.store),
+        MeasuresCollector(parts.store),
+        StandingCollector(parts.store, parts.config),
+        LlmCollector(parts.store),
+        StuckCollector(parts.store),
+    )
+    parts.metrics.registry.register(WhileTheStoreIsThere(parts.store, *stored))
+    parts.metrics.registry.register(PulseCollector(parts.pulse))
 
     @routes.get("/health")
     def health() -> Response:

@@ -16,14 +16,13 @@ _WATCHDOG = "watchdog"
 
 
 class PulseCollector(Collector):
-    """Times are of this process; what was found stuck is counted in the store, for all of them."""
+    """Times are of this process, and told also while the database is away."""
 
-    def __init__(self, store: Store, pulse: Pulse) -> None:
-        self._store = store
+    def __init__(self, pulse: Pulse) -> None:
         self._pulse = pulse
 
     def collect(self) -> Iterator[Metric]:
-        """Read both."""
+        """Read them."""
         last = self._pulse.last()
         schedules = GaugeMetricFamily(
             "oncall_schedule_last_tick_timestamp_seconds",
@@ -44,13 +43,20 @@ class PulseCollector(Collector):
             "1 while nothing keeps the agent from its work.",
             value=int(not self._pulse.problems()),
         )
-        yield self._stuck()
 
-    def _stuck(self) -> CounterMetricFamily:
+
+class StuckCollector(Collector):
+    """What was found stuck is counted in the store, for all processes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the totals."""
         stuck = CounterMetricFamily(
             "oncall_watchdog_stuck", "Incidents that the watchdog paged a human for.", labels=["why"]
         )
         counts = self._store.counts("stuck/")
         for why in Why:
             stuck.add_metric([why.value], counts.get(why.value, 0))
-        return stuck
+        yield stuck
