@@ -16,7 +16,7 @@ from tests.acceptance.conftest import Agent, free_port, wait_until
 from tests.acceptance.test_webhook_answers import event, signed
 
 #: Long enough for two starts on a busy machine, half of it before the warning.
-SLA_S = 45
+SLA_S = 20
 
 
 class Mailbox:

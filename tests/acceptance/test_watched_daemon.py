@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
+import agent.__main__ as oncall_agent
 from agent.simulators.server import Fault
+from tests import forked
 from tests.acceptance.conftest import DEADLINE_S, Agent, wait_until
 from tests.acceptance.test_webhook_answers import event, signed
+from tests.forked import Forked
 from tests.integration.watching.conftest import Listener
 
 KEY = "oncall-agent-down-shop-1"
@@ -37,20 +40,24 @@ class Watch:
         self.agent = agent
         self.state = agent.directory / "watch" / "watch.json"
         self.options = ["--url", f"{agent.url}/ready"]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
+        self.script: Path | None = None
 
     def command(self, *more: str) -> list[str]:
         return [
-            sys.executable, "-m", "agent", "watch", "--config", str(self.agent.config_path),
+            "watch", "--config", str(self.agent.config_path),
             "--name", "shop-1", "--state", str(self.state), "--every", str(EVERY_S),
             "--stale-after", str(STALE_AFTER_S), "--timeout", str(TIMEOUT_S), *self.options, *more,
         ]  # fmt: skip
 
     def start(self) -> None:
-        with (self.agent.directory / "watch.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(), env=self.agent.environment(), cwd=self.agent.directory, stderr=log
-            )
+        self.process = forked.start(
+            self.command(),
+            env=self.agent.environment(),
+            cwd=self.agent.directory,
+            stderr=self.agent.directory / "watch.log",
+            script=self.script,
+        )
         wait_until(lambda: "watching" in self.log(), "the watcher is at its post")
 
     def stop(self) -> int:
@@ -67,10 +74,7 @@ class Watch:
             self.process = None
 
     def once(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command("--once"), env=self.agent.environment(), cwd=self.agent.directory,
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        return forked.run(self.command("--once"), env=self.agent.environment(), cwd=self.agent.directory)
 
     def log(self) -> str:
         path = self.agent.directory / "watch.log"
@@ -294,6 +298,9 @@ def test_without_a_way_to_page_it_ends_with_exit_code_2(agent: Agent, watch: Wat
 
 def test_it_is_small(agent: Agent, watched: Watch) -> None:
     """It runs beside the agent for ever: it loads no database, no sandbox, no web server."""
+    watched.stop()
+    watched.script = Path(oncall_agent.__file__)  # in an interpreter that loads no more than it must
+    watched.start()
     assert watched.process is not None
     status = Path(f"/proc/{watched.process.pid}/status").read_text()
     (resident,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
