@@ -20,7 +20,7 @@ from agent.adapters.webhook_body import (
     fingerprint,
     labels_of,
     object_in,
-    severity_of,
+    severity_of_rule,
     time_of,
     web_url,
 )
@@ -31,22 +31,6 @@ from agent.ports.sources import Malformed, NotGenuine, Read
 
 _NAME = "alertmanager"
 _EVENTS = {"firing": EventType.TRIGGERED, "resolved": EventType.RESOLVED}
-
-#: Words that rules of the field use beside those that every source shares.
-_SEVERITIES: Mapping[str, Severity] = {
-    "page": Severity.CRITICAL,
-    "emergency": Severity.CRITICAL,
-    "disaster": Severity.CRITICAL,
-    "fatal": Severity.CRITICAL,
-    "major": Severity.ERROR,
-    "warn": Severity.WARNING,
-    "minor": Severity.WARNING,
-    "ticket": Severity.WARNING,
-    "notice": Severity.INFO,
-    "information": Severity.INFO,
-    "informational": Severity.INFO,
-    "none": Severity.INFO,
-}
 
 #: Annotations that hold an address for whoever looks into it, and no words.
 _LINKS = ("runbook_url", "runbook", "dashboard_url", "dashboard")
@@ -258,8 +242,7 @@ def _group_event(group: _Group, section: Alertmanager) -> SourceEvent:
 
 
 def _severity(labels: Mapping[str, str]) -> Severity | None:
-    word = labels.get("severity", "")
-    return severity_of(word) or _SEVERITIES.get(word.casefold())
+    return severity_of_rule(labels.get("severity", ""))
 
 
 def _worst(alerts: list[_Fired]) -> Severity | None:

@@ -23,7 +23,7 @@ from agent.adapters.webhook_body import (
     labels_of,
     object_in,
     one_of_many,
-    severity_of,
+    severity_of_rule,
     time_of,
     web_url,
 )
@@ -153,7 +153,7 @@ def _alert(
         title=clean(title)[:TITLE_MAX] or "An alert without a name",
         body="\n".join(filter(None, (*notes, f"Values: {values}" if values else "")))[:TEXT_MAX],
         service=labels.get(service_label, ""),
-        severity=severity_of(labels.get("severity", "")),
+        severity=severity_of_rule(labels.get("severity", "")),
         team=labels.get("team", ""),
         environment=labels.get("environment") or labels.get("env", ""),
         labels=labels_of({**labels, **{f"values.{each}": text for each, text in _values(alert).items()}}),

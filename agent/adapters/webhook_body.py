@@ -33,6 +33,22 @@ _SEVERITIES: Mapping[str, Severity] = {
     "low": Severity.INFO,
 }
 
+#: Words that rules of the field use beside those that every source shares.
+_OF_RULES: Mapping[str, Severity] = {
+    "page": Severity.CRITICAL,
+    "emergency": Severity.CRITICAL,
+    "disaster": Severity.CRITICAL,
+    "fatal": Severity.CRITICAL,
+    "major": Severity.ERROR,
+    "warn": Severity.WARNING,
+    "minor": Severity.WARNING,
+    "ticket": Severity.WARNING,
+    "notice": Severity.INFO,
+    "information": Severity.INFO,
+    "informational": Severity.INFO,
+    "none": Severity.INFO,
+}
+
 
 def json_in(raw: bytes) -> object | Malformed:
     """What the JSON says, or why it says nothing."""
@@ -77,6 +93,11 @@ def time_of(value: object) -> datetime | None:
 def severity_of(word: str) -> Severity | None:
     """A severity by its own word or a runbook's; None for any other word."""
     return _SEVERITIES.get(word.casefold())
+
+
+def severity_of_rule(word: str) -> Severity | None:
+    """A severity as the label of an alert rule says it, in any word that is usual there."""
+    return severity_of(word) or _OF_RULES.get(word.casefold())
 
 
 def fingerprint(*parts: str) -> str:
