@@ -19,6 +19,7 @@ from agent.ports.sources import Malformed
 #: A whole issue with its comments; nothing longer is read.
 _BODY_MAX_BYTES = 4 * 1024 * 1024
 _HEADER_MAX = 1024
+_NAME_MAX = 200
 _PREFIX = "sha256="
 _MOVES = frozenset({"status", "resolution"})
 
@@ -63,10 +64,15 @@ def read(raw: bytes, delivery_id: str) -> TicketChange | Malformed | None:
         id=(delivery_id or hashlib.sha256(raw).hexdigest())[:200],
         ref=ref,
         labels=tuple(each for each in items_at(issue, "fields", "labels") if isinstance(each, str)),
-        status=text_at(status, "name"),
+        status=_words(status, "name"),
         category=text_at(status, "statusCategory", "key"),
-        resolution=text_at(issue, "fields", "resolution", "name"),
-        by=text_at(body, "user", "displayName") or text_at(body, "user", "name"),
+        resolution=_words(issue, "fields", "resolution", "name"),
+        by=_words(body, "user", "displayName") or _words(body, "user", "name"),
         email=text_at(body, "user", "emailAddress"),
         is_moved=any(text_at(each, "field") in _MOVES for each in items_at(body, "changelog", "items")),
     )
+
+
+def _words(value: object, *path: str) -> str:
+    """A name on one line: it is told and kept."""
+    return " ".join(text_at(value, *path).split())[:_NAME_MAX]

@@ -49,7 +49,8 @@ def test_every_published_search_stands_on_the_page(search: str) -> None:
 @pytest.mark.parametrize(
     "words",
     ["Project Settings → SLA", "*Time to First Response*", "*Time to Resolution*", "Automation",
-     "#ai-critical", "Pie chart", "Created vs. Resolved", "SLA Success Rate", "Recently Created", *FIELD_NAMES.values()],
+     "#ai-critical", "Pie chart", "Created vs. Resolved", "SLA Success Rate", "Recently Created",
+     *FIELD_NAMES.values()],
 )  # fmt: skip
 def test_what_is_jiras_own_is_said(words: str) -> None:
     assert words in PAGE
