@@ -12,6 +12,7 @@ from agent.domain.queue import QueueFilter
 from agent.pipeline.takeover import handle_event
 from agent.web import sources as registry
 from tests.integration.web.conftest import Site
+from tests.unit.pipeline.conftest import runbook, step
 from tests.unit.sources.sns_signing import TOPIC, Signer, notification, raw
 
 TOKEN = "source-token-canary"
@@ -178,6 +179,26 @@ def test_an_alarm_opens_an_incident_and_its_ok_is_about_the_same_one(cloudwatch,
     assert post(cloudwatch, "sns", raw(over))[1]["incident"] == opened
     looked_at(cloudwatch)
     assert cloudwatch.store.stand_down_of(opened) is not None
+
+
+def test_an_alarm_that_a_runbook_mends_is_resolved_by_its_ok(cloudwatch, signer):
+    world = cloudwatch.world
+    world.configure(sources={"sns": {"topics": [TOPIC], "clear_within": "5m"}})
+    world.runbook(runbook(triggers="- Source: sns", steps=step(1, "redis-cli FLUSHDB")))
+    world.answers("redis-cli FLUSHDB", "OK")
+
+    def woken(_: str) -> bool:
+        ok = {"NewStateValue": "OK", "StateChangeTime": "2026-01-05T04:19:00.000+0000"}
+        assert post(cloudwatch, "sns", raw(signer.sign(notification(ok, MessageId="2"))))[0] == 202
+        looked_at(cloudwatch)
+        return True
+
+    world.on_wait = woken
+    opened = post(cloudwatch, "sns", raw(signer.sign(notification())))[1]["incident"]
+    cloudwatch.store.begin_run(opened, "main")
+    assert world.handle(opened).status is Status.RESOLVED
+    told = [each.text for each in cloudwatch.store.timeline(opened)]
+    assert any("sns says that it is over" in each for each in told)
 
 
 def test_an_unsigned_message_is_refused(cloudwatch, signer):
