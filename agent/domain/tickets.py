@@ -54,11 +54,6 @@ def escalation_ticket(item_id: str) -> str:
     return f"escalation-{item_id}"
 
 
-def action_item_ticket(incident_id: str, number: int) -> str:
-    """The key of the ticket of a post-mortem's n-th action item."""
-    return f"postmortem-{incident_id}-{number}"
-
-
 @dataclass(frozen=True, slots=True)
 class TicketChange:
     """What the tracker says of a ticket that somebody changed.

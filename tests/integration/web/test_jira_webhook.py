@@ -13,12 +13,11 @@ from agent.adapters.jira_setup import tracker_from
 from agent.adapters.jira_webhook import signature
 from agent.delivery.tickets import TicketSender
 from agent.domain.keeptrusts import KeeptrustsEscalation
-from agent.domain.outbox import AnswerKeeptrusts, Channel, ClearPage, PageHuman
+from agent.domain.outbox import AnswerKeeptrusts, Channel, ClearPage, OpenTicket, PageHuman
 from agent.domain.queue import Action, Escalated, QueueStatus
 from agent.domain.tickets import TicketState
 from agent.escalations.settings import queueing_of
 from agent.pipeline import keeptrusts, queueing
-from agent.pipeline.action_items import action_item_tickets
 from agent.pipeline.keeptrusts import KeeptrustsDesk, Taken
 from agent.pipeline.queueing import Settling, desk_of
 from agent.simulators.jira import EMAIL, TOKEN, WEBHOOK_SECRET, JiraSimulator
@@ -380,11 +379,12 @@ def test_what_follows_on_an_escalation_is_a_comment_on_its_ticket(one: Both) -> 
 
 
 def test_action_items_of_a_post_mortem_are_tickets_that_settle_nothing(one: Both) -> None:
-    config = one.site.config
     incident = one.site.escalated()
-    items = ["Raise the limit", "", "Write a runbook"]
+    letters = [
+        OpenTicket(f"postmortem-{incident.id}-{number}", "AIGOV", "Task", text)
+        for number, text in enumerate(("Raise the limit", "Write a runbook"), 1)
+    ]
     for _ in range(2):
-        letters = action_item_tickets(incident.id, incident.alert.title, items, config=config)
         one.site.store.record(incident.id, (), messages=letters)
         one.deliver(6)
     assert [each.fields["summary"] for each in one.jira.issues()] == ["Raise the limit", "Write a runbook"]
