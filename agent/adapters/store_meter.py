@@ -1,4 +1,4 @@
-"""How far the timeline has been counted, written in one transaction with what it adds: nothing counts twice."""
+"""How far the timeline has been counted, written in one transaction with what it adds: none counts twice."""
 
 from __future__ import annotations
 

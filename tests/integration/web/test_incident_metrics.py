@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from agent.adapters.meter import Meter
 from agent.adapters.store import Store
 from agent.domain.errors import StoreAwayError
+from agent.domain.outbox import ChatLine
 from agent.domain.people import Actor, Person, Role, Via
 from agent.domain.queue import Action
 from agent.escalations.claims import NotPossible
@@ -151,3 +154,19 @@ def test_promtool_has_nothing_to_say_against_our_metrics(site: Site) -> None:
 def test_an_alert_without_a_time_of_its_own_says_nothing_of_detection(site: Site) -> None:
     site.world.handle(site.world.receive(replace(ALERT, fired_at=None)))
     assert counted(site)['oncall_time_to_detect_seconds_count{by="source"}'] == 0
+
+
+def test_every_metric_is_documented_and_every_documented_one_is_there(site: Site) -> None:
+    site.settings["limits"] = {"per_hour": {"cache_operations": 3}}
+    site.pulse.ticked("watchdog")
+    site.store.record(site.world.receive(), (), messages=[ChatLine("waits")])
+    site.webhook({"event": {"event_type": "pagey.ping", "id": "1", "data": {}}})
+    told = {_plain(name) for name in counted(site) if "_created{" not in name}
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    documented = set(re.findall(r"`(oncall_[a-z_]+)`", page))
+    assert (told - documented, documented - told) == (set(), set())
+
+
+def _plain(name: str) -> str:
+    """Without labels, and without what histograms and counters add."""
+    return re.sub(r"_(bucket|sum|count)$", "", name.partition("{")[0])
