@@ -214,7 +214,7 @@ def _show(report: Backtest, html: Path | None) -> None:
         console.print(
             f"of {told.count} labelled: {told.right} right alone, {told.wrong} wrong alone, "
             f"{told.offered} offered, {told.missed + told.offered_without} missed, "
-            f"{told.rightly_none} rightly none"
+            f"{told.rightly_none} rightly none, {told.asked_for_none} asked about though none is right"
         )
     for use in report.runbooks[:_SHOWN]:
         console.print(f"  {use.count:>6}  {percent(use.share):>7}  {plain(use.runbook)}")

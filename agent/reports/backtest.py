@@ -118,7 +118,10 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """How the decisions compare with what humans said."""
+    """How the decisions compare with what humans said.
+
+    `asked_for_none`: choices were offered where no runbook is right; a human was needed anyway.
+    """
 
     count: int
     right: int
@@ -127,6 +130,7 @@ class Labelled:
     offered_without: int
     missed: int
     rightly_none: int
+    asked_for_none: int
     mistakes: tuple[Mistake, ...]
 
     @property
@@ -304,6 +308,7 @@ def _labelled(outcomes: Sequence[Outcome]) -> Labelled:
         offered_without=counts["offered_without"],
         missed=counts["missed"],
         rightly_none=counts["rightly_none"],
+        asked_for_none=counts["asked_for_none"],
         mistakes=_mistakes([(outcome, meant) for kind, outcome, meant in kinds if kind == "wrong"]),
     )
 
@@ -333,4 +338,6 @@ def _kind(outcome: Outcome, meant: str) -> str:
     is_there = bool(meant) and any(choice.is_named(meant) for choice in considered)
     if outcome.decision is Decision.MATCH:
         return "right" if is_there else "wrong"
+    if not meant:
+        return "asked_for_none"
     return "offered" if is_there else "offered_without"

@@ -129,6 +129,7 @@ def _labels(labelled: Labelled | None) -> dict[str, object] | None:
         "offered_without_it": labelled.offered_without,
         "missed": labelled.missed,
         "rightly_none": labelled.rightly_none,
+        "asked_for_none": labelled.asked_for_none,
         "mistakes": [
             {
                 "title": each.title,

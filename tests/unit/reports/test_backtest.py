@@ -85,6 +85,7 @@ def test_an_alert_that_comes_back_within_the_hour_is_noise():
         (outcome(decision=Decision.AMBIGUOUS, choices=(SCALE,), runbook="flush"), "offered_without"),
         (outcome(decision=Decision.NONE, runbook="flush"), "missed"),
         (outcome(decision=Decision.NONE, runbook=""), "rightly_none"),
+        (outcome(decision=Decision.AMBIGUOUS, choices=(SCALE,), runbook=""), "asked_for_none"),
     ],
 )
 def test_a_decision_is_held_to_its_label(made, kind):
