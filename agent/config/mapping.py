@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-import jmespath
-from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field, model_validator
 
 from agent.config.base import Section
@@ -16,13 +14,15 @@ _EXPRESSION_MAX = 1_000
 
 
 def _compiles(value: str) -> str:
+    import jmespath  # every command reads the configuration, and few have a mapping in it
+
     if not value.strip():
         raise ValueError("is an empty expression; leave the key out")
     if len(value) > _EXPRESSION_MAX:
         raise ValueError(f"is longer than {_EXPRESSION_MAX} characters")
     try:
         jmespath.compile(value)
-    except JMESPathError as error:
+    except jmespath.exceptions.JMESPathError as error:
         raise ValueError(f"is not JMESPath: {' '.join(str(error).split())[:200]}") from None
     except RecursionError:
         raise ValueError("is nested too deeply") from None
