@@ -83,7 +83,21 @@ JIRA = Document(
     }),
 )  # fmt: skip
 
-DOCUMENTS = [QUEUE, JIRA]
+PAGERDUTY = Document(
+    "Escalations and PagerDuty, sentence by sentence",
+    "000_3e264bb2f63b525d.txt",
+    "When AI governance policies trigger",
+    frozenset({
+        "Use this page when", "Primary audience", "Architecture overview", "Prerequisites",
+        "PagerDuty service setup", "Create a dedicated service", "Escalation policy",
+        "Configure Keeptrusts webhook", "Webhook payload transformation", "-d '{", "Severity classification",
+        "On-call routing by policy type", "Runbook automation", "Runbook template", "## Resolve",
+        "SLA tracking", "Auto-resolution", "Troubleshooting", "IssueCauseFix", "For AI systems",
+        "For engineers", "For leaders", "Next steps",
+    }),
+)  # fmt: skip
+
+DOCUMENTS = [QUEUE, JIRA, PAGERDUTY]
 
 ROWS = [(document, row) for document in DOCUMENTS for row in document.rows]
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=[each.file[:3] for each in DOCUMENTS])

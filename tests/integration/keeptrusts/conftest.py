@@ -150,6 +150,7 @@ class Between:
             handle_event(context, incident_id, event)
 
     def close(self) -> None:
+        self.pagerduty.wait_until_delivered(10)
         if self._server is not None:
             self._server.stop()
         for each in (*self._pagers.values(), *self._others.values()):

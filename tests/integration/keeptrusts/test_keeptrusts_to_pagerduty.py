@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from agent.domain.incident import Status
+from agent.domain.outbox import Channel, MailHuman
 from agent.domain.queue import Action, QueueFilter, QueueStatus
 from agent.simulators.keeptrusts_delivery import Told
 from agent.simulators.server import Fault
@@ -288,3 +289,53 @@ def test_what_is_sent_is_what_pagerduty_publishes(between: Between) -> None:
     assert [each.status for each in recorded] == [202] * 3
     for each in recorded:
         check_request(spec, each, "/enqueue")
+
+
+def test_the_webhook_sent_straight_to_pagerduty_makes_no_incident(between: Between) -> None:
+    between.keeptrusts.subscribe(f"{between.pagerduty.url}/v2/enqueue", ["escalation.created"])
+    between.keeptrusts.escalate(action="block")
+    between.told()
+    (told,) = between.keeptrusts.deliveries()
+    assert (set(told.statuses), told.outcome) == ({400}, "dropped")
+    assert between.pagerduty.incidents() == []
+
+
+def test_a_routing_key_that_is_wrong_is_told_and_nothing_is_lost(between: Between) -> None:
+    key = between.pagerduty.events.services.pop(KEYS["legal"])
+    between.subscribe()
+    made = between.keeptrusts.escalate()
+    other = between.keeptrusts.escalate(policy_type="content-safety")
+    between.told()
+    between.deliver()
+    assert [each.alert_key for each in between.pagerduty.pages()] == [f"keeptrusts-{other.escalation_id}"]
+    story = [each.text for each in between.store.timeline(f"esc-kt-{made.escalation_id}")]
+    assert any("Invalid routing key" in text for text in story)
+    between.pagerduty.events.services[KEYS["legal"]] = key
+    between.world.clock.sleep(120)
+    between.deliver()
+    assert len(between.pagerduty.incidents()) == 2
+
+
+def test_a_routing_rule_tells_its_own_people_and_pages_nobody_twice(between: Between) -> None:
+    between.site.settings["people"] = [{"name": "compliance", "role": "approver", "email": "c@example.com"}]
+    between.site.settings["mail"] = {"host": "127.0.0.1"}
+    between.site.settings["escalation"] = {
+        "routing": [
+            {
+                "name": "phi",
+                "match": {"policy_rule": "phi-*"},
+                "route_to": "compliance",
+                "notification_channel": "email",
+            },
+            {"name": "rest", "match": {"any": True}, "route_to": "team:on-call"},
+        ]
+    }
+    between.subscribe()
+    made = between.keeptrusts.escalate()
+    between.told()
+    between.deliver()
+    assert between.item(made.escalation_id).target == "compliance"
+    (mail,) = between.store.next_letters(Channel.MAIL, 10)
+    assert isinstance(mail.message, MailHuman)
+    assert mail.message.to == ("c@example.com",)
+    assert len(between.pagerduty.incidents()) == 1
