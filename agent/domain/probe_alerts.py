@@ -65,16 +65,21 @@ def alert_of(runbook: Runbook, probe: Probe, deed: Deed, readings: tuple[Reading
 
 
 def blind_alert(state: ProbeState, deed: Deed, *, title: str, name: str, service: str = "") -> Alert:
-    """That nobody sees what should be watched: for a human, and for no runbook."""
+    """That nobody sees what should be watched: for a human, and for no runbook.
+
+    Where it is because somebody gives no answer, all that ask them are one alert, not as many as there are.
+    """
+    away = state.unseen_service
+    key = f"{PROBE_SOURCE}/{away}" if away else dedup_key(state.runbook_id, state.key)
     return Alert(
         source=PROBE_SOURCE,
         source_id=deed.source_id,
         title=f"{title}: the watch {name} cannot see"[:_TITLE_MAX],
         body=f"{deed.why}\nUntil it sees again nothing is raised, and nothing is said to be over.",
-        service=service,
+        service=away or service,
         severity=deed.severity,
         labels={"runbook": state.runbook_id, "watch": state.key, BLIND_LABEL: "true"},
-        dedup_key=f"{dedup_key(state.runbook_id, state.key)}/blind",
+        dedup_key=f"{key}/blind",
         fired_at=deed.at,
     )
 

@@ -190,7 +190,13 @@ def _cleared(raised: Raised, at: datetime, why: str, kind: DeedKind = DeedKind.C
 
 
 def _not_seen(state: ProbeState, found: Unseen, now: datetime) -> ProbeState:
-    state = replace(state, looked_at=now, unseen=state.unseen + 1, unseen_why=found.why)
+    state = replace(
+        state,
+        looked_at=now,
+        unseen=state.unseen + 1,
+        unseen_why=found.why,
+        unseen_service=found.service,
+    )
     if state.unseen < BLIND_AFTER or state.blind is not None:
         return state
     ident = f"{state.runbook_id}/{state.key}/blind@{now:%Y%m%dT%H%M%S.%f}"
@@ -202,4 +208,6 @@ def _not_seen(state: ProbeState, found: Unseen, now: datetime) -> ProbeState:
 
 def _sees_again(state: ProbeState, now: datetime) -> ProbeState:
     deeds = () if state.blind is None else _cleared(state.blind, now, "it sees again", DeedKind.SEES)
-    return replace(state, unseen=0, unseen_why="", blind=None, untold=(*state.untold, *deeds))
+    return replace(
+        state, unseen=0, unseen_why="", unseen_service="", blind=None, untold=(*state.untold, *deeds)
+    )

@@ -124,9 +124,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A look that found no number, and why."""
+    """A look that found no number, and why; `service`: who gave no answer, if it is that."""
 
     why: str
+    service: str = ""
 
 
 class DeedKind(StrEnum):
@@ -181,6 +182,7 @@ class ProbeState:
     raised: Raised | None = None
     unseen: int = 0
     unseen_why: str = ""
+    unseen_service: str = ""
     blind: Raised | None = None
     untold: tuple[Deed, ...] = ()
 

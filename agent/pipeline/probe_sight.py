@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.decisions import PlannedStep, Section
-from agent.domain.errors import ServiceError
+from agent.domain.errors import AgentError, ServiceError, StoreError
 from agent.domain.probing import Probe, ProbeKind, Unseen
 from agent.domain.runbook import Runbook, Step
 from agent.library import json_paths
@@ -60,9 +60,13 @@ def look(context: Context, sight: Sight, runbook: Runbook, probe: Probe) -> Seen
             return Held(off)
         else:
             seen = _output_of(context, runbook, probe)
+    except StoreError:  # nothing is known then, not even whether it may be looked
+        raise
     except ServiceError as error:
+        seen = Unseen(str(error), error.service)
+    except AgentError as error:
         seen = Unseen(str(error))
-    return Unseen(context.redactor.text(seen.why)) if isinstance(seen, Unseen) else seen
+    return replace(seen, why=context.redactor.text(seen.why)) if isinstance(seen, Unseen) else seen
 
 
 def planned(context: Context, runbook: Runbook, probe: Probe) -> PlannedStep | Refusal:

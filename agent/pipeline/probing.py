@@ -15,6 +15,7 @@ from datetime import datetime
 import structlog
 
 from agent.domain.alert import Alert
+from agent.domain.errors import StoreError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.probe_alerts import alert_of, blind_alert, cleared_event, raised_event
 from agent.domain.probe_looks import after_look, forgotten, is_due, unseen
@@ -109,7 +110,15 @@ class Prober:
             return list(zip(due, pool.map(self._look, due), strict=True))
 
     def _look(self, each: Watched) -> Seen:
-        return look(self._context, self._sight, each.runbook, each.probe)
+        try:
+            return look(self._context, self._sight, each.runbook, each.probe)
+        except StoreError:
+            raise
+        except (
+            Exception
+        ) as error:  # a boundary: what breaks one look must not blind all the others in silence
+            log.exception("watch_broke", runbook=each.runbook.id, watch=each.probe.name)
+            return Unseen(f"the look itself broke ({type(error).__name__}: {error})")
 
     def _took_in(self, each: Watched, state: ProbeState | None, seen: Seen) -> None:
         if isinstance(seen, Held):

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.adapters.leading import leading
 from agent.domain.alert import Severity
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.errors import Reason, ServiceError, StoreAwayError
+from agent.domain.folding import Folding
 from agent.domain.incident import Status
 from agent.domain.probe_looks import BLIND_AFTER
 from agent.domain.probing import Unseen
@@ -235,6 +237,33 @@ def test_a_watch_that_cannot_see_raises_a_warning_that_no_runbook_answers(world:
     watch.see(10)
     (over,) = watch.events()
     assert over.source_id == incident.alert.source_id
+
+
+def test_where_prometheus_is_away_all_that_ask_it_are_one_alert(world: World) -> None:
+    world.store.folding = Folding(same_alert=True)
+    watch = watching(world, BACKLOG + "\n- other: promql `other`; every 60s; warning > 20; service billing")
+    watch.see(*[AWAY] * BLIND_AFTER)
+
+    incidents = world.store.incidents(limit=10)
+    (first,) = [incident for incident in incidents if not incident.folded_into]
+    (other,) = [incident for incident in incidents if incident.folded_into]
+    assert (first.alert.service, first.alert_count) == ("prometheus", 2)
+    watch.see(10)
+    assert {event.source_id for event in watch.events()} == {first.alert.source_id, other.alert.source_id}
+
+
+def test_a_look_that_breaks_in_ways_nobody_foresaw_blinds_no_other(world: World) -> None:
+    watch = watching(world, f"{DISK}\n{BACKLOG}")
+    world.sandbox.prepare(DF, CommandResult(0))
+    world.sandbox.hooks[TAIL] = lambda: 1 / 0
+    world.sandbox.prepare(TAIL, CommandResult(0, "50"))
+    with capture_logs() as logged:
+        watch.see(30)
+
+    assert [line["exc_info"] for line in logged if line["event"] == "watch_broke"] == [True]
+    disk, backlog = world.store.probe_states()
+    assert disk.unseen_why == "the look itself broke (ZeroDivisionError: division by zero)"
+    assert backlog.raised is not None
 
 
 @pytest.mark.parametrize(
