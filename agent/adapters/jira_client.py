@@ -61,8 +61,8 @@ class JiraClient:
             return call(self._connected())
         except JIRAError as error:
             raise self._failure(error, what) from None
-        except (ConnectTimeout, SSLError) as error:
-            raise self._problem(Reason.UNREACHABLE, f"{what}: {_kind(error)}") from None
+        except ConnectTimeout as error:
+            raise self._problem(Reason.UNREACHABLE, f"{what}: {self.url} {_kind(error)}") from None
         except ReadTimeout:
             words = f"{what}: no answer within {self._timeout_s:g} s"
             raise self._problem(Reason.TIMEOUT, words) from None
@@ -119,18 +119,21 @@ class JiraClient:
 
 
 def _was_never_there(error: BaseException) -> bool:
-    """Whether nothing was sent: no connection was made."""
+    """Whether nothing was sent: no connection was made, or no certificate taken."""
+    if isinstance(error, ConnectTimeout) or _is_untrusted(error):
+        return True
     causes: list[object] = [error, *error.args]
-    for each in causes:
-        reason = getattr(each, "reason", None)
-        if isinstance(each, NewConnectionError) or isinstance(reason, NewConnectionError):
-            return True
-    return False
+    reasons = [getattr(each, "reason", None) for each in causes]
+    return any(isinstance(each, NewConnectionError) for each in (*causes, *reasons))
+
+
+def _is_untrusted(error: BaseException) -> bool:
+    return isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _kind(error: BaseException) -> str:
-    if isinstance(error, SSLError):
-        return "the server's certificate is not trusted"
+    if _is_untrusted(error):
+        return "has a certificate that is not trusted"
     return "cannot be reached" if _was_never_there(error) else "hung up without an answer"
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from agent.adapters.json_view import child, clean, items_at
 from agent.domain.outbox import OpenTicket
 
-#: Jira's own bound for a description or comment (`jira.text.field.character.limit`, 32,767 by default).
-TEXT_MAX = 30_000
+#: Jira's own bound for a description or comment is 32,767 by default (`jira.text.field.character.limit`);
+#: what is escaped may be twice as long, and beside the text there are a table and steps.
+TEXT_MAX = 8_000
+FACT_MAX = 500
 
 #: Reference "Create issue": a summary is one line of at most 255 characters; a label and a short text too.
 LINE_MAX = 255
@@ -56,7 +58,10 @@ def document(ticket: OpenTicket) -> Node:
     content += _paragraphs(ticket.text)
     content += [_paragraph([_link(url, words)]) for url, words in ticket.links if _is_web(url)]
     if ticket.steps:
-        items = [{"type": "listItem", "content": [_paragraph([_text(each)])]} for each in _said(ticket.steps)]
+        items = [
+            {"type": "listItem", "content": [_paragraph([_text(one_line(each, FACT_MAX))])]}
+            for each in _said(ticket.steps)
+        ]
         content += [_heading(3, STEPS_HEADING), {"type": "orderedList", "content": items}]
     return _document(content)
 
@@ -71,9 +76,9 @@ def wiki(ticket: OpenTicket) -> str:
         parts.append("\n".join(["||Field||Value||", *rows]))
     if ticket.text.strip():
         parts.append(wiki_text(ticket.text))
-    parts += [f"[{_escaped(words)}|{_address(url)}]" for url, words in ticket.links if _is_web(url)]
+    parts += [f"[{_escaped(one_line(words))}|{_address(url)}]" for url, words in ticket.links if _is_web(url)]
     if ticket.steps:
-        steps = [f"# {_escaped(one_line(each, TEXT_MAX))}" for each in _said(ticket.steps)]
+        steps = [f"# {_escaped(one_line(each, FACT_MAX))}" for each in _said(ticket.steps)]
         parts.append("\n".join([f"h3. {STEPS_HEADING}", *steps]))
     return "\n\n".join(parts)
 
@@ -128,7 +133,7 @@ def _text(text: str) -> Node:
 
 
 def _link(url: str, words: str) -> Node:
-    return {**_text(words or url), "marks": [{"type": "link", "attrs": {"href": clean(url)}}]}
+    return {**_text(one_line(words or url)), "marks": [{"type": "link", "attrs": {"href": clean(url)}}]}
 
 
 def _table(facts: Sequence[tuple[str, str]]) -> Node:
@@ -137,12 +142,15 @@ def _table(facts: Sequence[tuple[str, str]]) -> Node:
 
 
 def _row(kind: str, *texts: str) -> Node:
-    cells = [{"type": kind, "attrs": {}, "content": [_paragraph([_text(each)])]} for each in texts]
+    cells = [
+        {"type": kind, "attrs": {}, "content": [_paragraph([_text(one_line(each, FACT_MAX))])]}
+        for each in texts
+    ]
     return {"type": "tableRow", "content": cells}
 
 
 def _cell(text: str) -> str:
-    return _escaped(one_line(text, TEXT_MAX)) or " "
+    return _escaped(one_line(text, FACT_MAX)) or " "
 
 
 def _escaped(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.adapters.jira_client import JiraClient
+from agent.adapters.jira_text import plain
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.outbox import OpenTicket
 from agent.ports.tracker import NOT_OPENED
@@ -79,6 +80,16 @@ def test_values_from_outside_are_text_and_nothing_else(jira: JiraSimulator) -> N
     if not jira.is_cloud:
         row = next(line for line in fields["description"].splitlines() if line.startswith("|User"))
         assert row == r"|User|\| a \{color\} \[~user\] \!img\! \\ h1. x next|"
+
+
+def test_however_much_is_said_it_fits(jira: JiraSimulator) -> None:
+    much = "[" * 100_000
+    long = replace(TICKET, facts=tuple((f"{at}", much) for at in range(10)), text=much, steps=(much,) * 5)
+    tracker = tracker_at(jira)
+    ref = tracker.open(long, mark="oncall-1").ref
+    tracker.comment(ref, much)
+    described, said = fields_of(jira)["description"], jira.issues()[0].comments[0]
+    assert all(len(each if isinstance(each, str) else plain(each)) < 32_767 for each in (described, said))
 
 
 def test_an_empty_ticket_is_taken_too(jira: JiraSimulator) -> None:
