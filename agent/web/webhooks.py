@@ -30,6 +30,9 @@ _WORDS = {
     Acceptance.FOLDED: "same alert",
 }
 
+#: A name that nobody could configure is told under this one: a metric keeps each for ever.
+_UNKNOWN = "unknown"
+
 #: What a 503 asks its sender to wait; PagerDuty keeps to times of its own (webhooks, "Behavior").
 _SOON_S, _LATER_S = 2, 30
 
@@ -66,13 +69,14 @@ class _Desk:
 
     def _receive(self, name: str) -> tuple[Response, int]:
         raw = request.get_data(cache=False)
+        called = name if name in self._sources or name in known_names() else _UNKNOWN
         # whatever else is wrong: while it starts or stops a 4xx would make its sender give up
         if not self._parts.ready.is_set():
             why = "the agent is starting or stopping; send it again"
-            return self._no(name, _Refused(503, "not ready", why, _SOON_S))
+            return self._no(called, _Refused(503, "not ready", why, _SOON_S))
         source = self._sources.get(name)
         if source is None:
-            return self._unknown(name)
+            return self._no(called, _not_configured(called))
         headers = {key.lower(): value for key, value in request.headers.items()}
         not_genuine = source.genuine(raw, headers)
         if not_genuine is not None:
@@ -125,13 +129,6 @@ class _Desk:
         why = f"{part}{most} incidents wait for their turn already (limits.backlog); send it again later"
         return _Refused(503, "backlog full", why, _LATER_S)
 
-    def _unknown(self, name: str) -> tuple[Response, int]:
-        """A name that nobody could configure is told under none: a metric keeps each for ever."""
-        if name in known_names():
-            key = name if name == "pagerduty" else f"sources.{name}"
-            return self._no(name, _Refused(404, "not configured", f"config.yaml has no {key} section"))
-        return self._no("unknown", _Refused(404, "not configured", "config.yaml has no source of this name"))
-
     def _nothing(self, name: str, outcome: str, why: str) -> tuple[Response, int]:
         """Understood, and nothing follows from it."""
         log.info("webhook_not_stored", source=name, status=202, outcome=outcome, why=why)
@@ -151,6 +148,13 @@ class _Desk:
         if refused.again_s:
             response.headers["Retry-After"] = str(refused.again_s)
         return response, refused.status
+
+
+def _not_configured(name: str) -> _Refused:
+    if name == _UNKNOWN:
+        return _Refused(404, "not configured", "config.yaml has no source of this name")
+    key = name if name == "pagerduty" else f"sources.{name}"
+    return _Refused(404, "not configured", f"config.yaml has no {key} section")
 
 
 def _doubted(doubt: NotGenuine) -> _Refused:

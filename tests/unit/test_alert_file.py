@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agent.adapters.alert_file import AlertFileError, read_alert
 from agent.domain.alert import Alert, Severity, Urgency
+from tests.unit.alertmanager.alertmanager_bodies import alert, group
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -88,6 +89,13 @@ def test_an_alertmanager_body_is_read_by_its_first_alert(path: Path) -> None:
     assert (alert.severity, alert.service, alert.team) == (Severity.WARNING, "api", "platform")
     assert alert.environment == "production"
     assert alert.labels["pod"] == "api-1"
+
+
+def test_a_whole_alertmanager_body_is_read_as_the_daemon_reads_it_by_what_fires(path: Path) -> None:
+    over, fires = alert("Over", status="resolved", fingerprint="f0"), alert("RedisDown", severity="page")
+    found = read(path, group(over, fires))
+    assert (found.title, found.severity) == ("RedisDown: Redis does not answer", Severity.CRITICAL)
+    assert found.source_id == "0d97dcaf238fc112/2026-11-20T23:34:25.807379+00:00"
 
 
 def test_an_alertmanager_alert_without_a_fingerprint_goes_by_its_name(path: Path) -> None:

@@ -141,6 +141,8 @@ def test_while_it_starts_or_stops_every_source_is_asked_to_send_it_again(site: S
         answer = site.client.post(path, json={})
         assert (answer.status_code, answer.get_json()["outcome"]) == (503, "not ready")
         assert int(answer.headers["Retry-After"]) > 0
+    site.ready.set()
+    assert metrics(site)['oncall_webhooks_total{outcome="not_ready",source="unknown"}'] == 1
 
 
 def test_of_a_group_each_alert_is_kept_without_secrets(site: Site) -> None:
