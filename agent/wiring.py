@@ -14,6 +14,7 @@ from agent.adapters.courtesy import Courtesy
 from agent.adapters.handoff_http import HandoffHttp
 from agent.adapters.http import VendorHttp
 from agent.adapters.keeptrusts_api import KeeptrustsApi
+from agent.adapters.mail_templates import MailTemplates
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
 from agent.adapters.sight import sight_of
@@ -263,7 +264,7 @@ def mailer_of(config: Config) -> SmtpMail | None:
         password=password,
         timeout_s=section.timeout_s,
     )
-    return SmtpMail(server, SystemClock())
+    return SmtpMail(server, SystemClock(), templates=MailTemplates(config.notifications.templates))
 
 
 def notices_of(config: Config) -> Notifier | None:

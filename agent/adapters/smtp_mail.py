@@ -1,7 +1,8 @@
 """E-mail by SMTP (RFC 5321): STARTTLS or TLS with the server's certificate checked, one message a connection.
 
-A mail has a Message-ID made of its key, so a mailbox shows one that is sent again after a crash as the same.
-An answer of 4xx is asked again, of 5xx is final (RFC 5321, 4.2.1).
+A mail says the same twice, as text and as HTML (RFC 2046, 5.1.4). It has a Message-ID made of its key, so a
+mailbox shows one that is sent again after a crash as the same. An answer of 4xx is asked again, of 5xx is
+final (RFC 5321, 4.2.1).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from agent.adapters.mail_templates import MailTemplates
 from agent.domain.errors import Reason, ServiceError
 from agent.ports import Clock, Notification
 
@@ -45,8 +47,16 @@ class SmtpServer:
 class SmtpMail:
     """Implements ports.Notifier."""
 
-    def __init__(self, server: SmtpServer, clock: Clock, *, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        server: SmtpServer,
+        clock: Clock,
+        *,
+        trust: ssl.SSLContext | None = None,
+        templates: MailTemplates | None = None,
+    ) -> None:
         self._server = server
+        self._templates = templates or MailTemplates()
         self._clock = clock
         self._trust = trust or ssl.create_default_context()
 
@@ -79,7 +89,8 @@ class SmtpMail:
         message["Date"] = format_datetime(self._clock.now())
         message["Message-ID"] = f"<{re.sub(r'[^A-Za-z0-9._-]', '-', mail.key)}@oncall-agent>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers it
-        message.set_content(mail.text.replace("\x00", "\ufffd"))
+        message.set_content(self._templates.render("mail.txt", mail))
+        message.add_alternative(self._templates.render("mail.html", mail), subtype="html")
         return message
 
     @contextmanager

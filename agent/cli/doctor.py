@@ -23,8 +23,10 @@ from agent.cli.doctor_database import database_checks
 from agent.cli.doctor_jira import jira_checks
 from agent.cli.doctor_keeptrusts import keeptrusts_checks
 from agent.cli.doctor_people import people_checks
+from agent.cli.doctor_probes import probe_checks
 from agent.cli.doctor_queue import queue_checks
 from agent.cli.doctor_slack import press_checks
+from agent.cli.doctor_ways import ways_checks
 from agent.cli.doctor_sources import source_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
@@ -81,7 +83,10 @@ def examine(config: Config) -> Iterator[Check]:
     yield from _sandbox(config)
     yield from _server(config)
     yield from people_checks(config)
+    yield from probe_checks(config)
     yield from queue_checks(config)
+    if not missing:
+        yield from ways_checks(config)
     if not missing:
         yield from keeptrusts_checks(config)
     yield from _held(config)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from agent.config.addresses import VendorUrl
 from agent.config.base import Seconds, Section
 from agent.config.escalation import Duration
-from agent.config.names import name, named
+from agent.config.names import checked_name, named
 from agent.config.secrets import SecretReference
 
 #: A human waits for it: what takes longer than a day is nothing to wait for.
@@ -50,7 +50,7 @@ class HandoffSource(Section):
 class Handoff(Section):
     """Agents by the names that they have for each other; `name` is this one's own."""
 
-    name: Annotated[str, AfterValidator(name)] = "oncall-agent"
+    name: Annotated[str, AfterValidator(checked_name)] = "oncall-agent"
     max_hops: Annotated[int, Field(ge=1, le=10)] = 3
     targets: Annotated[Mapping[str, HandoffTarget], AfterValidator(named)] = Field(default_factory=dict)
     accept_from: Annotated[Mapping[str, HandoffSource], AfterValidator(named)] = Field(default_factory=dict)

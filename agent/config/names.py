@@ -11,7 +11,7 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
-def name(text: str) -> str:
+def checked_name(text: str) -> str:
     """The name, if it is one."""
     if not _NAME.fullmatch(text):
         raise ValueError(f"{text!r} is no name; use letters, digits, - _ . (up to 63)")
@@ -21,5 +21,5 @@ def name(text: str) -> str:
 def named(sections: Mapping[str, T]) -> Mapping[str, T]:
     """The sections, if each has a name that can be written behind a colon."""
     for each in sections:
-        name(each)
+        checked_name(each)
     return sections

@@ -21,6 +21,7 @@ from agent.config.jira import Jira
 from agent.config.keeptrusts import Keeptrusts
 from agent.config.limits import Limits
 from agent.config.mail import Mail
+from agent.config.notifications import Notifications
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.prometheus import Prometheus
 from agent.config.secrets import Secret, SecretReference
@@ -246,6 +247,7 @@ class Retention(Section):
     incidents_days: Annotated[int, Field(ge=0)] = 90
     raw_webhooks_days: Annotated[int, Field(ge=0)] = 14
     open_escalations_days: Annotated[int, Field(ge=0)] = 365
+    decision_events_days: Annotated[int, Field(ge=0)] = 90
     archive: str | None = None
 
     @model_validator(mode="after")
@@ -285,6 +287,7 @@ class Config(Section):
     escalation: EscalationSection = EscalationSection()
     mail: Mail | None = None
     prometheus: Prometheus | None = None
+    notifications: Notifications = Notifications()
     hooks: Hooks = Field(default_factory=dict)
     handoff: Handoff = Handoff()
     approval: ApprovalSection = ApprovalSection()

@@ -19,7 +19,7 @@ from agent.domain.incident import Entry, EventKind, Incident, TimelineEvent
 from agent.domain.outbox import AnswerHandOver, Channel, HandOver, Letter
 from agent.domain.records import Decision
 from agent.pipeline.context import Context
-from agent.pipeline.handing_over import kept
+from agent.pipeline.handing_over import OWN_WORD, kept
 from agent.pipeline.telling import tell
 from agent.ports import OutboxStore
 from agent.ports.handoffs import OtherAgent
@@ -158,8 +158,9 @@ class HandoffSender:
         match letter.message:
             case HandOver(to):
                 self._tell(letter, "not-handed", f"⚠️ {to} does not take it: {words}")
-                choice = kept(Answered(f"it does not take it: {words}"))
-                decision = Decision(HANDOFF, False, to, self._context.clock.now(), choice)
+                decision = Decision(
+                    HANDOFF, False, OWN_WORD, self._context.clock.now(), kept(Answered(words))
+                )
                 self._context.store.decide(letter.incident_id, decision)
             case AnswerHandOver(to):
                 self._tell(letter, "not-answered", f"⚠️ {to} does not take our answer: {words}")

@@ -17,7 +17,7 @@ from agent.library.values import shown, word_or_quoted
 
 MAX_EXAMPLES = 100
 MAX_MESSAGE_CHARS = 1_000
-_ROUTING = re.compile(r"[A-Za-z0-9][A-Za-z0-9 @._/#-]{0,99}")
+_ROUTING = re.compile(r"(?:[a-z]{1,20}:#?)?[A-Za-z0-9][A-Za-z0-9 @._/#-]{0,99}")
 _MATCHES = "matches"
 _MATCHES_NOT = "does not match"
 _IF_REJECTED, _IF_EXPIRED = "if rejected", "if expired"

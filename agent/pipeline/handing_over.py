@@ -41,6 +41,9 @@ from agent.ports import Run
 
 _RESOLVED, _CLEARED, _STOOD_DOWN, _WAITING = "resolved", "cleared", "stood_down", "waiting"
 
+#: Who says of another agent that it does not take it: whoever posted it there.
+OWN_WORD = "agent"
+
 #: Words of another agent are shown to people, and no longer than they read.
 _MAX_WORDS = 500
 
@@ -201,7 +204,8 @@ def _settle(context: Context, incident_id: str, to: str, expires_at: datetime) -
         return words
     answered = said_of(decision)
     outcome = "it is resolved" if decision.approved else "a human is needed"
-    words = f"{to} says: {outcome}" + (f": {answered.words}" if answered.words else "")
+    said = f": {answered.words}" if answered.words else ""
+    words = f"{to} does not take it{said}" if decision.by == OWN_WORD else f"{to} says: {outcome}{said}"
     data = {"outcome": outcome, "evidence": dict(answered.evidence)}
     tell(context, incident_id, Entry("handed-back", EventKind.NOTE, f"🤝 {words}", data, actor=to))
     return _RESOLVED if decision.approved else words

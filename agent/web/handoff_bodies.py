@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from agent.domain.alert import Severity, Urgency
-from agent.domain.handoffs import ANSWER_TYPE, PACKAGE_TYPE, VERSION, Outcome
+from agent.domain.handoffs import Outcome
 
 #: A whole package with every output; more is no evidence.
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -80,8 +80,8 @@ class HandedAttempt(_Part):
 class Package(_Part):
     """An incident with all that is known of it, until a time."""
 
-    type: Literal["oncall.handoff"] = PACKAGE_TYPE
-    version: Literal[1] = VERSION
+    type: Literal["oncall.handoff"] = "oncall.handoff"
+    version: Literal[1] = 1
     key: Key
     sender: Name = Field(alias="from")
     chain: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
@@ -99,8 +99,8 @@ class Package(_Part):
 class HandedAnswer(_Part):
     """What became of it: mended, or a human is needed."""
 
-    type: Literal["oncall.handoff.answer"] = ANSWER_TYPE
-    version: Literal[1] = VERSION
+    type: Literal["oncall.handoff.answer"] = "oncall.handoff.answer"
+    version: Literal[1] = 1
     key: Key
     outcome: Outcome
     words: Text = ""

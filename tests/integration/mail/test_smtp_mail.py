@@ -105,7 +105,12 @@ def test_a_mail_arrives_whole_and_names_itself(plain: SmtpServer, mailbox: Mailb
     assert message["Subject"] == MAIL.subject
     assert message["Message-ID"] == "<esc-1-created-0@oncall-agent>"
     assert message["Auto-Submitted"] == "auto-generated"
-    assert message.get_content().splitlines() == MAIL.text.splitlines()
+    assert message.get_content_type() == "multipart/alternative"
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().splitlines() == MAIL.text.splitlines()
+    assert "Why: no runbook" in html.get_content()
 
 
 def test_sent_again_it_is_the_same_mail(plain: SmtpServer, mailbox: Mailbox) -> None:
