@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.adapters.alert_file import read_alert, read_alert_of
 from agent.adapters.codec import to_data
+from agent.cli.alerts import SourceOption, alert_in
 from agent.cli.approvals import actor_here
 from agent.cli.incidents import IncidentArgument, find, on_command_line, open_store
 from agent.cli.output import (
@@ -28,7 +28,6 @@ from agent.cli.output import (
     print_json_line,
 )
 from agent.cli.runbooks import offline_context
-from agent.config import Config
 from agent.domain.decisions import Ambiguous, Matched, NoMatch
 from agent.domain.people import Deed
 from agent.pipeline import answers, matching
@@ -36,15 +35,11 @@ from agent.pipeline.answers import NotTaken
 from agent.pipeline.context import Context
 from agent.pipeline.learned import Learned
 from agent.pipeline.matching import Explained
-from agent.ports.sources import AlertSource
 from agent.ranking import Ranked, Ranker
 from agent.ranking import corpus as corpora
 
 _SHOWN = 10
 
-SourceOption = Annotated[
-    str, typer.Option("--source", help="The source that posts such a body, by its name in the configuration.")
-]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="Alerts to ask, one JSON object a line.")]
 
 
@@ -105,7 +100,7 @@ def choose(
 
 def _match_alert(alert: Path, config: Path, *, source: str, as_json: bool) -> None:
     context = _context(config)
-    read = read_alert_of(alert, _source(context.config, source)) if source else read_alert(alert)
+    read = alert_in(alert, context.config, source=source)
     shown = {name: value for name, value in to_data(read).items() if value} if source else {}
     decision = matching.match(context, read)
     explained = matching.explain(context, read)
@@ -122,17 +117,6 @@ def _match_alert(alert: Path, config: Path, *, source: str, as_json: bool) -> No
             console.print(f"{mark} {each.runbook.id} ({each.probability:.2f}): {plain(_said(each))}")
     if not isinstance(decision, Matched):
         raise typer.Exit(FINDING)
-
-
-def _source(config: Config, name: str) -> AlertSource:
-    """A source as the daemon has it, but for what it would ask of anybody."""
-    from agent.web.sources import readers_of  # only this command reads as the daemon does
-
-    readers = readers_of(config)
-    if name not in readers:
-        known = ", ".join(sorted(readers)) or "none"
-        fail(f"{name} is no source in the configuration; configured are: {known}", code=USAGE)
-    return readers[name]
 
 
 def _context(config: Path) -> Context:

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from agent.adapters.alert_file import read_alert
 from agent.adapters.audit_log import AuditLog
 from agent.adapters.inline_run import InlineRun
 from agent.adapters.store import Store
 from agent.cli import holds, plan_view
+from agent.cli.alerts import AlertOption, SourceOption, alert_in
 from agent.cli.approvals import actor_here
 from agent.cli.incidents import open_store, operator
 from agent.cli.output import (
@@ -26,7 +26,7 @@ from agent.cli.output import (
     plain,
     print_json,
 )
-from agent.cli.runbooks import AlertOption, RunbookArgument, find_runbook
+from agent.cli.runbooks import RunbookArgument, find_runbook
 from agent.domain.approvals import ASKED_BY, needs_of
 from agent.domain.decisions import (
     Completed,
@@ -64,6 +64,7 @@ def register(app: typer.Typer) -> None:
 def run_command(
     runbook: RunbookArgument,
     alert: AlertOption,
+    source: SourceOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before running.")] = False,
@@ -79,7 +80,7 @@ def run_command(
     store = open_store(loaded)
     context = context_of(loaded, store=store, desk=None, channels=frozenset())
     found = find_runbook(context, runbook)
-    given = read_alert(alert)
+    given = alert_in(alert, loaded, source=source)
     plan = planning.plan(context, found, given)
     held = holds.held_now(context, found, service=given.service)
     if not json:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from agent.adapters.alert_file import read_alert
 from agent.adapters.clock import SystemClock
 from agent.adapters.kubernetes import credentials as kubernetes_credentials
 from agent.adapters.store import Store
 from agent.cli import holds, plan_view
+from agent.cli.alerts import AlertOption, SourceOption, alert_in
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,
@@ -41,7 +41,6 @@ from agent.safety.least_samples import OneOfEverything
 from agent.safety.places import SOMEWHERE
 
 RunbookArgument = Annotated[str, typer.Argument(help="A Markdown file, or the id of a runbook.")]
-AlertOption = Annotated[Path, typer.Option("--alert", help="A webhook body, or our own normal form.")]
 ClusterOption = Annotated[bool, typer.Option("--cluster", help="Also ask the cluster what we may do.")]
 PathsArgument = Annotated[list[Path] | None, typer.Argument(help="Files or folders; default: runbooks.path.")]
 
@@ -104,12 +103,13 @@ def examples_command(
 def plan_command(
     runbook: RunbookArgument,
     alert: AlertOption,
+    source: SourceOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
     """Show what would run, word by word, with effects, charges and verdicts; nothing is run."""
     context = offline_context(load_config(config))
-    found, given = find_runbook(context, runbook), read_alert(alert)
+    found, given = find_runbook(context, runbook), alert_in(alert, context.config, source=source)
     planned = planning.plan(context, found, given)
     held = holds.held_now(context, found, service=given.service)
     if json:

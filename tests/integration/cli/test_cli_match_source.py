@@ -38,6 +38,13 @@ def test_a_mapping_that_does_not_fit_is_told_with_its_key(mapped: Shell) -> None
     assert "mapping.id (id) finds nothing" in result.err
 
 
+def test_a_plan_is_made_of_what_a_named_source_posts(mapped: Shell) -> None:
+    result = mapped("plan", "hello", "--alert", "body.json", "--source", "uptime")
+    assert result.code == 0
+    assert mapped("run", "hello", "--alert", "body.json", "--source", "uptime", "--dry-run").code == 0
+    assert mapped("plan", "hello", "--alert", "body.json").code == 2
+
+
 def test_a_source_that_is_not_configured_is_told_with_those_that_are(mapped: Shell) -> None:
     result = mapped("match", "--alert", "body.json", "--source", "grafana")
     assert result.code == 2
