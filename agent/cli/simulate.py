@@ -17,6 +17,7 @@ from agent.cli.output import console, fail, plain
 
 if TYPE_CHECKING:
     from agent.simulators.anthropic import AnthropicSimulator
+    from agent.simulators.jira import JiraSimulator
     from agent.simulators.keeptrusts import KeeptrustsSimulator
     from agent.simulators.kubernetes.simulator import KubernetesSimulator
     from agent.simulators.pagerduty import PagerDutySimulator
@@ -52,6 +53,10 @@ def simulate(
         int | None,
         typer.Option(min=0, max=65535, help="Also play Keeptrusts; 0 takes any free port."),
     ] = None,
+    jira_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Also play Jira Cloud; 0 takes any free port."),
+    ] = None,
     anthropic_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Also play the Messages API; 0 takes any free port."),
@@ -75,6 +80,7 @@ def simulate(
         _cluster(kubernetes_port) as cluster,
         _model(anthropic_port) as model,
         _keeptrusts(keeptrusts_port, deliver_to),
+        _jira(jira_port, deliver_to),
         ended_by_signals(),
     ):
         pagerduty.subscribe(deliver_to)
@@ -152,6 +158,36 @@ def _explain_keeptrusts(keeptrusts: KeeptrustsSimulator) -> None:
     body = '{"policy_name": "phi-detection", "policy_type": "compliance", "action": "block"}'
     console.print(plain(f"curl -X POST {keeptrusts.url}/_sim/escalations -d {shlex.quote(body)}"))
     console.print(plain(f"curl -X POST {keeptrusts.url}/_sim/escalations/ID/resolve\n"))
+
+
+@contextmanager
+def _jira(port: int | None, deliver_to: str) -> Iterator[None]:
+    """A Jira whose webhooks go to the agent, if it was asked for."""
+    if port is None:
+        yield
+        return
+    from agent.simulators.jira import JiraSimulator
+
+    try:
+        jira = JiraSimulator(port=port)
+    except (OSError, SystemExit):
+        fail(f"port {port} is in use; choose another with --jira-port")
+    with jira:
+        jira.hooks.url = f"{deliver_to.rpartition('/')[0]}/jira"
+        _explain_jira(jira)
+        yield
+
+
+def _explain_jira(jira: JiraSimulator) -> None:
+    from agent.simulators.jira import EMAIL
+
+    _heading("0. Jira: add to config.yaml, and set its token and that of its webhooks")
+    secrets = "api_token: {env: JIRA_API_TOKEN}, webhook_secrets: [{env: JIRA_WEBHOOK_SECRET}]"
+    console.print(plain(f"jira: {{url: {jira.url}, email: {EMAIL}, {secrets}}}"))
+    console.print(plain(f"export JIRA_API_TOKEN={jira.token} JIRA_WEBHOOK_SECRET={jira.hooks.secret}"))
+    console.print(plain(f"curl {jira.url}/_sim/issues"))
+    body = '{"status": "Resolved", "resolution": "False Positive"}'
+    console.print(plain(f"curl -X POST {jira.url}/_sim/issues/AIGOV-1/move -d {shlex.quote(body)}\n"))
 
 
 def _explain_model(model: AnthropicSimulator) -> None:
