@@ -111,3 +111,24 @@ def test_the_documented_disk_is_looked_at_by_a_real_command_in_the_real_sandbox(
     assert row["value"] > 0, row["now"]
     assert row["now"].startswith("nothing: it is ")
     assert result.code == 0
+
+
+def seen_by_doctor(shell: Shell, name: str) -> list[tuple[str, str]]:
+    return [(row["grade"], row["seen"]) for row in shell("doctor", "--json").json if row["name"] == name]
+
+
+def test_doctor_says_what_is_watched_and_whether_prometheus_answers(shell: Shell) -> None:
+    shell.runbook("hello", HELLO + WATCH)
+    told = seen_by_doctor(shell, "watch sections")
+    assert [seen for _, seen in told] == [
+        "2 watched, looked at by the daemon itself",
+        "1 of them not watched: no prometheus section",
+    ]
+    with PrometheusSimulator() as sim:
+        sim.data("vector(1)", "scalar", [1767587843.1, "1"])
+        shell.configure(prometheus={"url": sim.url})
+        ((grade, seen),) = seen_by_doctor(shell, "prometheus")
+        assert seen == f"{sim.url} answers queries"
+    ((grade, seen),) = seen_by_doctor(shell, "prometheus")
+    assert "GET /api/v1/query" in seen
+    assert grade == "bad"

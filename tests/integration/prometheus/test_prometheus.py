@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import time
@@ -207,5 +208,8 @@ def test_the_real_prometheus_answers_as_the_simulated_one_does(real: str) -> Non
     )
     assert words("vector(1) / 0") == "the query gives +Inf, which is no number to compare"
     assert words("vector(1)[5m:1m]") == "the query gives a matrix, and one number is wanted"
+    page = (Path(__file__).parent.parent.parent.parent / "docs" / "watch-sections.md").read_text()
+    (documented,) = re.findall(r"promql `(sum[^`]+)`", page)
+    assert words(documented).startswith("the query finds no series"), "nobody counts requests here"
     assert words("sum(").startswith("Prometheus refuses the query: invalid parameter")
     prometheus.close()
