@@ -24,7 +24,7 @@ from agent.domain.errors import ServiceError
 from agent.domain.outbox import Channel
 from agent.library.bindings import why_not_allowed
 from agent.pipeline.bypass_clock import BypassClock
-from agent.ports import Actions, Advisor, Cluster, CommandResult, Counter
+from agent.ports import Actions, Advisor, Cluster, CommandResult, Counter, Writer
 from agent.ports.bypasses import BypassBook
 from agent.safety import actions
 from agent.safety.effects import EffectTables
@@ -32,6 +32,7 @@ from agent.safety.places import NOWHERE, KeeptrustsPlaces
 from agent.safety.pricing import Cloud
 
 if TYPE_CHECKING:
+    from agent.adapters.anthropic_advisor import Asking
     from agent.adapters.aws.client import AwsApi
     from agent.adapters.aws.counting import AwsCounting
     from agent.adapters.keeptrusts_gateways import KeeptrustsGateways
@@ -179,17 +180,40 @@ def cluster_of(config: Config) -> Cluster | None:
 
 def advisor_of(config: Config) -> Advisor | None:
     """The advisor that the configuration names; None leaves matching to rules and scores."""
-    section = config.llm
-    key = config.secret(section.api_key)
-    if section.provider == "none" or section.model is None or key is None:
+    found = _model_of(config)
+    if found is None:
         return None
-    from agent.adapters.anthropic_advisor import API_URL, AnthropicAdvisor, Asking
+    from agent.adapters.anthropic_advisor import AnthropicAdvisor
+
+    key, asking, base_url = found
+    return AnthropicAdvisor(key, asking, why_not_allowed=why_not_allowed, base_url=base_url)
+
+
+def writer_of(config: Config) -> Writer | None:
+    """The same model as a writer of summaries; None if there is none."""
+    found = _model_of(config)
+    if found is None:
+        return None
+    from agent.adapters.anthropic_writer import AnthropicWriter
+
+    key, asking, base_url = found
+    return AnthropicWriter(key, asking, base_url=base_url)
+
+
+def _model_of(config: Config) -> tuple[str, Asking, str] | None:
+    """The key, how to ask, and where."""
+    section = config.llm
+    if section.provider == "none" or section.model is None:
+        return None
+    key = config.secret(section.api_key)
+    if key is None:
+        return None
+    from agent.adapters.anthropic_advisor import API_URL, Asking
 
     prices = (section.input_usd_per_million, section.output_usd_per_million)
     price = (prices[0], prices[1]) if prices[0] is not None and prices[1] is not None else None
     asking = Asking(section.model, section.deadline_s, section.max_output_tokens, price)
-    base_url = section.base_url or API_URL
-    return AnthropicAdvisor(key.reveal(), asking, why_not_allowed=why_not_allowed, base_url=base_url)
+    return key.reveal(), asking, section.base_url or API_URL
 
 
 def open_cloud_vault(config: Config) -> None:

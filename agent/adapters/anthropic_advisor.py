@@ -46,17 +46,12 @@ class Asking:
 
 
 class AnthropicAdvisor:
-    """Implements ports.Advisor on the official SDK.
-
-    Every question has its own connection and thread: name resolution, a trickling answer or a proxy that
-    hangs are all over at the deadline. There is no second try, since the SDK would wait as long as a
-    Retry-After says; and nothing is read from the environment but proxies and certificates.
-    """
+    """Implements ports.Advisor on the official SDK."""
 
     def __init__(
         self, api_key: str, asking: Asking, *, why_not_allowed: WhyNotAllowed, base_url: str = API_URL
     ) -> None:
-        self._api_key = api_key
+        self._wire = Wire(api_key, asking, base_url)
         self._asking = asking
         self._why_not_allowed = why_not_allowed
         self._base_url = base_url
@@ -66,11 +61,8 @@ class AnthropicAdvisor:
 
     def advise(self, request: AdviceRequest) -> Advice | NoAdvice:
         """One question; whatever is not exactly an answer to it is NoAdvice."""
-        if not (self._api_key.isascii() and self._api_key.isprintable()):
-            detail = "llm.api_key holds a line break or a character outside ASCII; write it anew"
-            return NoAdvice(NoAdviceReason.AUTH, detail)
         began = time.monotonic()
-        said = self._ask(request)
+        said = self._wire.ask(prompt_of(request))
         latency_s = time.monotonic() - began
         if isinstance(said, NoAdvice):
             return replace(said, usage=Usage(latency_s=latency_s))
@@ -86,12 +78,29 @@ class AnthropicAdvisor:
         price = self._asking.price or price_of(self._asking.model)
         return replace(usage, cost_usd=cost_usd(usage, price), latency_s=latency_s)
 
-    def _ask(self, request: AdviceRequest) -> str | NoAdvice:
+
+class Wire:
+    """Brings one prompt to the Messages API and its answer back.
+
+    Every question has its own connection and thread: name resolution, a trickling answer or a proxy that
+    hangs are all over at the deadline. There is no second try, since the SDK would wait as long as a
+    Retry-After says; and nothing is read from the environment but proxies and certificates.
+    """
+
+    def __init__(self, api_key: str, asking: Asking, base_url: str) -> None:
+        self._api_key = api_key
+        self._asking = asking
+        self._base_url = base_url
+
+    def ask(self, prompt: Prompt) -> str | NoAdvice:
         """The answer's body as it came, or why there is none, at the latest when the deadline is over."""
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            detail = "llm.api_key holds a line break or a character outside ASCII; write it anew"
+            return NoAdvice(NoAdviceReason.AUTH, detail)
         deadline_s = self._asking.deadline_s
         answers: queue.SimpleQueue[str | NoAdvice] = queue.SimpleQueue()
         asks = threading.Thread(
-            target=lambda: answers.put(self._exchange(request)), name="advisor", daemon=True
+            target=lambda: answers.put(self._exchange(prompt)), name="advisor", daemon=True
         )
         asks.start()
         try:
@@ -99,13 +108,12 @@ class AnthropicAdvisor:
         except queue.Empty:
             return _too_late(deadline_s)
 
-    def _exchange(self, request: AdviceRequest) -> str | NoAdvice:
+    def _exchange(self, prompt: Prompt) -> str | NoAdvice:
         """In its own thread, which cuts its connection at the deadline and closes it itself.
 
         Closed by another thread, the connection's number could be a file of ours while this one still reads.
         """
         deadline_s = self._asking.deadline_s
-        prompt = prompt_of(request)
         with self._client() as client, ending_after(deadline_s) as ending:
             try:
                 said: str | NoAdvice = self._asked(client, prompt)

@@ -62,6 +62,18 @@ def read_answer(request: AdviceRequest, body: object, usage: Usage) -> Advice | 
         return NoAdvice(error.reason, error.detail, usage)
 
 
+def read_summary(body: object, usage: Usage) -> str | NoAdvice:
+    """The summary in a message of the API; what it says is still to be checked."""
+    try:
+        given = _object_in(_text_of(body))
+    except _UnusableError as error:
+        return NoAdvice(error.reason, error.detail, usage)
+    text = given.get("summary")
+    if given.keys() != {"summary"} or not isinstance(text, str):
+        return NoAdvice(NoAdviceReason.BAD_ANSWER, "the answer is no summary", usage)
+    return text
+
+
 def _text_of(body: object) -> str:
     if text_at(body, "type") != "message":
         raise _UnusableError(NoAdviceReason.BAD_ANSWER, "it is no message; check llm.base_url and any proxy")

@@ -57,11 +57,12 @@ def prompt_of(request: AdviceRequest, *, mark: str = "") -> Prompt:
     if request.wanted():
         system += _PARAMETERS
     candidates = _data([_candidate(each) for each in request.candidates])
-    content = f"{_block('candidates', candidates, mark)}\n\n{_block('alert', _escaped(request.alert), mark)}"
+    content = f"{block('candidates', candidates, mark)}\n\n{block('alert', escaped(request.alert), mark)}"
     return Prompt(system, content, _schema(request))
 
 
-def _block(name: str, text: str, mark: str) -> str:
+def block(name: str, text: str, mark: str) -> str:
+    """Data between marks that nobody who wrote it can know."""
     return f"<{name}-{mark}>\n{text}\n</{name}-{mark}>"
 
 
@@ -81,10 +82,10 @@ def _declared(parameter: Parameter) -> str:
 
 
 def _data(value: object) -> str:
-    return _escaped(json.dumps(value, ensure_ascii=False, indent=1))
+    return escaped(json.dumps(value, ensure_ascii=False, indent=1))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """JSON in which nothing can look like one of our marks."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e")
 

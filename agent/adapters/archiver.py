@@ -121,6 +121,7 @@ class Archiver:
                 return Report(busy=True)
             report = self._archive_all()
         bodies, webhooks = self._drop_what_passes()
+        self._drop_decision_events()
         give_back(self._store.database, self._should_stop, self._store.clock)
         return replace(report, bodies=bodies, webhooks=webhooks)
 
@@ -215,6 +216,13 @@ class Archiver:
         self._repeat(lambda: self._rows.drop_letters(bodies_before, limit=_LETTERS_OF_AT_ONCE))
         webhooks = self._repeat(lambda: self._rows.drop_strays(strays_before, limit=_WEBHOOKS_AT_ONCE))
         return bodies, webhooks
+
+    def _drop_decision_events(self) -> None:
+        """They are Keeptrusts' own, and are there; what a post-mortem counted of them, it says."""
+        days = self._config.retention.decision_events_days
+        if days:
+            before = self._store.clock.now() - timedelta(days=days)
+            self._repeat(lambda: self._store.drop_events(before, limit=_WEBHOOKS_AT_ONCE))
 
     def _repeat(self, some: Callable[[], int]) -> int:
         total = 0

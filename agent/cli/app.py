@@ -12,6 +12,7 @@ from agent.cli import (
     demo,
     doctor,
     escalations,
+    export,
     incidents,
     keeping,
     matching,
@@ -52,6 +53,7 @@ stops.register(app)
 people.register(app)
 audit.register(app)
 postmortem.register(app)
+export.register(app)
 keeping.register(app)
 rights.register(app)
 doctor.register(app)

@@ -31,6 +31,7 @@ from agent.ports.world import (
     Sandbox,
     SourceFacts,
     ThreadCard,
+    Writer,
 )
 
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "SourceFacts",
     "StopStore",
     "ThreadCard",
+    "Writer",
 ]

@@ -12,6 +12,7 @@ from agent.domain.advice import Advice, AdviceRequest, NoAdvice
 from agent.domain.alert import Severity, Urgency
 from agent.domain.command import PricedCommand, Script
 from agent.domain.presses import Button
+from agent.domain.prose import Prose, ProseRequest
 from agent.domain.runbook import Action
 
 T = TypeVar("T")
@@ -305,6 +306,17 @@ class Advisor(Protocol):
         """One question, one try, an answer within the configured deadline; never raises for a bad answer.
 
         What comes back holds to `domain.advice.checked`: whatever does not is NoAdvice.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """Writes the summary of a post-mortem: an LLM. Words alone, never a number of its own."""
+
+    def write(self, request: ProseRequest) -> Prose | NoAdvice:
+        """One question, one try, an answer within the configured deadline; never raises for a bad answer.
+
+        What comes back holds to `domain.prose.checked_prose`: whatever does not is NoAdvice.
         """
         ...
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from agent.simulators.anthropic_requests import Asked
 
-_BLOCK = re.compile(r"<(candidates|alert)-([0-9a-f]+)>\n(.*?)\n</\1-\2>", re.DOTALL)
+_BLOCK = re.compile(r"<(candidates|alert|facts)-([0-9a-f]+)>\n(.*?)\n</\1-\2>", re.DOTALL)
 _WORD = re.compile(r"[a-z0-9]{3,}")
 _CHOOSE = re.compile(
     r"(?:choose|select|pick|answer with|candidate(?:_id)?|runbook(?:_id)?)[\s\"'`:=*]+([\w.-]{2,64})",
@@ -59,6 +59,8 @@ class Orders:
 def sensible(asked: Asked) -> Spoken:
     """Chooses the candidate that shares most words with the alert; parameters from labels of their names."""
     blocks = blocks_of(asked.text)
+    if "facts" in blocks:
+        return summed_up(asked)
     alert = blocks.get("alert")
     words = set(_WORD.findall(json.dumps(alert).lower()))
     offered = [each for each in asked.candidates if each != "none"]
@@ -67,6 +69,19 @@ def sensible(asked: Asked) -> Spoken:
     labels = alert.get("labels") if isinstance(alert, dict) else None
     values = {name: _label(labels, name) for name in asked.parameters}
     return _object(asked, best, 0.9, "most words in common", values)
+
+
+def summed_up(asked: Asked) -> Spoken:
+    """A summary with the title and the end of what happened, and no number of its own."""
+    facts = _mapping(blocks_of(asked.text).get("facts"))
+    return Spoken({"summary": f"“{facts.get('title')}” was reported. It was {facts.get('status')}."})
+
+
+def boastful(asked: Asked) -> Spoken:
+    """A summary with a number that nobody gave it."""
+    told = summed_up(asked).said
+    assert isinstance(told, Mapping)
+    return Spoken({"summary": f"{told['summary']} It cost 48731 dollars."})
 
 
 def undecided(asked: Asked) -> Spoken:

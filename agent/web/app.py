@@ -29,6 +29,7 @@ from agent.web import (
     api,
     api_autonomy,
     api_changes,
+    api_evidence,
     api_postmortems,
     api_queue,
     console,
@@ -93,6 +94,7 @@ def create_app(parts: WebParts) -> Flask:
         app.register_blueprint(handoffs.blueprint(parts))
         app.register_blueprint(api_autonomy.blueprint(parts))
         app.register_blueprint(api_postmortems.blueprint(parts))
+        app.register_blueprint(api_evidence.blueprint(parts))
         app.register_blueprint(sign_in.blueprint(parts))
         app.register_blueprint(account.blueprint(parts))
         app.register_blueprint(console.blueprint(parts))

@@ -13,6 +13,18 @@ _ID: Final[dict[str, Any]] = {
     "description": "The incident's id",
     "schema": {"type": "string"},
 }
+
+
+def _query(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
 _TEXTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
 _THINGS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
@@ -66,6 +78,23 @@ POSTMORTEMS: Final[dict[str, Any]] = {
             "parameters": [_ID],
             "responses": {
                 **answer("200", "The document", _POSTMORTEM),
+                **failures({"404": "There is no such incident"}),
+            },
+        }
+    },
+    "/api/v1/evidence": {
+        "get": {
+            "summary": "What is kept of a window or an incident, as one ZIP file with hashes",
+            "parameters": [
+                _query("since", "From this time on: 2026-04-23 or 2026-04-23T14:00:00Z"),
+                _query("until", "Before this time; left out, now"),
+                _query("incident", "All of this incident instead"),
+            ],
+            "responses": {
+                "200": {
+                    "description": "JSONL and CSV of each kind, and manifest.json",
+                    "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+                },
                 **failures({"404": "There is no such incident"}),
             },
         }

@@ -11,11 +11,15 @@ from typing import Any, TypeVar
 
 from agent.adapters.store import Store
 from agent.config import Config
+from agent.domain.advice import NoAdvice
 from agent.domain.decision_event import GovernanceData
+from agent.domain.evidence import EvidenceAsked
 from agent.domain.incident import Incident
-from agent.domain.postmortem import Case, Postmortem, Proof
+from agent.domain.postmortem import Case, Postmortem, Proof, Summary
+from agent.domain.prose import ProseRequest
 from agent.domain.queue import queue_id
 from agent.domain.search import AuditAsked
+from agent.ports import Writer
 from agent.reports.postmortem import postmortem
 from agent.reports.postmortem_facts import Facts, fingerprint
 from agent.safety.redaction import Redactor
@@ -26,6 +30,12 @@ T = TypeVar("T")
 LOOKS_BACK = timedelta(minutes=30)
 
 _FOLDED_SHOWN = 100
+
+#: What of the document a model is shown, beside the timeline.
+_WRITTEN_FROM = (
+    "title", "duration", "severity", "status", "causes", "impact", "went_well", "went_badly", "actions",
+)  # fmt: skip
+_MOMENTS_FOR_A_MODEL = 60
 
 
 def case_of(store: Store, config: Config, incident: Incident) -> Case:
@@ -51,6 +61,13 @@ def window_of(case: Case, now: datetime) -> tuple[datetime, datetime]:
     return facts.started_at - LOOKS_BACK, facts.ended_at or now
 
 
+def evidence_of(store: Store, incident: Incident) -> EvidenceAsked:
+    """All of one incident; decision events from the same times as its post-mortem's."""
+    timeline, item = store.timeline(incident.id), store.queue_item(queue_id(incident.id))
+    since, until = window_of(Case(incident, timeline, item=item), store.clock.now())
+    return EvidenceAsked(since, until, incident.id)
+
+
 def events_of(store: Store, case: Case) -> GovernanceData | None:
     """What an AI gateway decided meanwhile, if any of it is kept here."""
     since, until = window_of(case, store.clock.now())
@@ -65,6 +82,33 @@ def made_of(case: Case, redactor: Redactor) -> Postmortem:
 def postmortem_of(store: Store, config: Config, redactor: Redactor, incident: Incident) -> Postmortem:
     """The document of what is kept now; no model is asked."""
     return made_of(case_of(store, config, incident), redactor)
+
+
+def with_prose(made: Postmortem, writer: Writer, redactor: Redactor) -> Postmortem:
+    """With a summary that a model wrote; with the rules' own, and why, where it cannot be used."""
+    said = writer.write(ProseRequest(_for_a_model(made)))
+    if isinstance(said, NoAdvice):
+        why = f"its answer could not be used: {said.detail or said.reason.replace('_', ' ')}"
+        return replace(made, summary=Summary(made.summary.text, why_not=redactor.text(why)))
+    return replace(made, summary=Summary(redactor.text(said.text), model=said.model))
+
+
+def _for_a_model(made: Postmortem) -> str:
+    """The facts that a summary is written from: no people, no output, no hashes."""
+    shown = as_json(made)
+    facts: dict[str, object] = {name: shown[name] for name in _WRITTEN_FROM}
+    facts["timeline"] = [f"{each.at:%H:%M:%S} {each.text}" for each in made.timeline[:_MOMENTS_FOR_A_MODEL]]
+    facts["summary by rules"] = made.summary.text
+    events = made.events
+    if events is not None:
+        facts["requests decided"] = {
+            "total": f"{events.total:,}",
+            "blocked": f"{events.blocked:,}",
+            "blocked share": f"{events.blocked_share:.0%}",
+            "affected users": f"{events.users:,}",
+            "affected teams": f"{events.teams:,}",
+        }
+    return json.dumps(facts, ensure_ascii=False, indent=1)
 
 
 def redacted(value: T, clear: Callable[[str], str]) -> T:

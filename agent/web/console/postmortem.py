@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from agent.reports.postmortem_text import as_body, as_markdown, as_page, style_sheet
 from agent.web import postmortems
+from agent.web.api_evidence import download
 from agent.web.found import incident_or_404
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
                 return _file(as_page(made), f"postmortem-{incident.id}.html", "text/html")
             case _:
                 return frame.page("postmortem.html", actor, incident=incident, body=as_body(made))
+
+    @routes.get("/evidence")
+    def taken_away() -> Response:
+        frame.viewer()
+        return download(parts)
 
     @routes.get("/postmortem.css")
     def style() -> Response:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from agent.adapters.evidence_check import check
 from agent.domain.decision_event import DecisionEvent, PolicyEvaluation
+from agent.domain.evidence import Whole
 from agent.domain.people import Actor, Person, Role, Via
 from agent.domain.queue import Action, queue_id
 from agent.pipeline import queueing
@@ -178,3 +181,37 @@ def test_the_page_prints_and_is_led_to(place: Site) -> None:
 def test_one_that_there_is_not_is_told(place: Site) -> None:
     assert place.get("/api/v1/incidents/inc-404/postmortem").status_code == 404
     assert Visitor(place, "vera").get("/incidents/inc-404/postmortem").status_code == 404
+
+
+def test_evidence_is_taken_away_by_whoever_may_look(place: Site, tmp_path: Path) -> None:
+    incident = place.resolved()
+    visitor = Visitor(place, "vera")
+    link = f"/evidence?incident={incident.id}"
+    assert f"/console{link}" in visitor.get(f"/incidents/{incident.id}/postmortem").text
+    with visitor.get(link) as taken, place.get(f"/api/v1{link}") as by_api:  # each holds a place
+        assert taken.data == by_api.data
+    (tmp_path / "e.zip").write_bytes(taken.data)
+    found = check(tmp_path / "e.zip")
+    assert isinstance(found, Whole)
+    assert found.files["incidents.jsonl"].rows == 1
+    assert place.client.get(f"/console{link}").status_code == 303
+    day = "since=2026-01-05&until=2026-01-06"
+    assert f"/console/evidence?{day.replace('&', '&amp;')}" in visitor.get(f"/audit?{day}").text
+    assert place.get(f"/api/v1/evidence?{day}").mimetype == "application/zip"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("", "say of what"),
+        ("since=2026-01-05&incident=inc-1", "say of what"),
+        ("since=yesterday", "since is a time"),
+        ("since=2026-01-05&until=2026-01-04", "before until"),
+        ("since=0001-01-01T00:00:00%2B14:00", "since is a time"),
+        ("incident=inc-404", "no incident inc-404"),
+    ],
+)
+def test_evidence_of_nothing_is_told(place: Site, query: str, words: str) -> None:
+    answer = place.get(f"/api/v1/evidence?{query}")
+    assert answer.status_code in (400, 404)
+    assert words in answer.get_json()["error"]
