@@ -96,7 +96,7 @@ def _text(fixed: Fixed, commands: Sequence[str], limits: Sequence[EffectClass], 
     title = _one_line(fixed.title)[:_LONGEST_TITLE] or "A case that was fixed by hand"
     lines = [
         "---",
-        f"owner: {_owner(fixed)}",
+        f'owner: "{_owner(fixed)}"',
         "autonomy: suggest",
         "tags: [draft]",
         "---",

@@ -71,6 +71,14 @@ def test_nothing_that_was_typed_can_become_syntax() -> None:
     assert found.escalation.routing == ""
 
 
+@pytest.mark.parametrize("team", ["0", "no", "null", "1e3"])
+def test_a_team_whose_name_reads_like_a_number_still_owns_it(team: str) -> None:
+    draft = draft_of(Fixed("Cache is cold", "did things", "x", team=team))
+
+    assert is_lint_clean(draft.text)
+    assert runbook_of(draft).runbook.owner == team
+
+
 @pytest.mark.parametrize("title", ["", "12345", "?", "a", "ошибка", "AND OR NOT"])
 def test_a_title_without_words_still_makes_a_runbook(title: str) -> None:
     assert is_lint_clean(draft_of(Fixed(title, "did things", "x")).text)
