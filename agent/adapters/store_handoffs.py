@@ -17,7 +17,7 @@ from agent.domain.handoffs import HANDOFF_SOURCE, HandedIn
 from agent.domain.incident import Entry
 from agent.domain.outbox import Message
 
-#: A sender asks again for minutes, at most for a day; an answered one is of use to nobody long after that.
+#: A sender waits for a day at most; long after that nobody asks for it any more, answered or not.
 _KEPT = timedelta(days=30)
 
 _MAIN = incidents.alias("main")
@@ -54,7 +54,7 @@ class StoredHandoffs(StoredIncidents):
         with self.database.writing() as connection:
             if self.database.insert_once(connection, handoffs, row):
                 before = stamp(handed.received_at - _KEPT)
-                connection.execute(handoffs.delete().where(handoffs.c.answered_at < before))
+                connection.execute(handoffs.delete().where(handoffs.c.received_at < before))
 
     def handed_in(self, handoff_id: str) -> HandedIn | None:
         """One by its id, which is its incident's id at the source."""

@@ -21,7 +21,7 @@ from agent.domain.queue import RECEIVED_PREFIX, Action, Escalated, Origin, Queue
 from agent.domain.stops import words
 from agent.escalations import claims
 from agent.escalations.claims import Changed, NotPossible
-from agent.escalations.entering import Queueing, Received
+from agent.escalations.entering import HANDOFF_PREFIX, Queueing, Received
 from agent.escalations.notices import Occasion, cleared, told
 from agent.escalations.settings import queueing_of
 from agent.escalations.tickets import ticket_closed
@@ -316,7 +316,8 @@ def _redacted_item(desk: QueueDesk, item: Escalated) -> Escalated:
 
 
 def _is_known(desk: QueueDesk, target: str) -> bool:
-    return not target or desk.queueing.is_target(target)
+    is_machine = target.startswith(HANDOFF_PREFIX)  # an agent is asked before there is an escalation
+    return not target or (desk.queueing.is_target(target) and not is_machine)
 
 
 def _is_outside(desk: QueueDesk, target: str, *named: str) -> bool:

@@ -19,8 +19,13 @@ _TAKEN: Final[dict[str, Any]] = {
         "received": {"type": "boolean"},
         "outcome": _TEXT,
         "incident": _TEXT,
-        "error": {"type": "string", "description": "What is wrong, in words"},
     },
+}
+
+_ERROR: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "What is wrong, in words"}},
 }
 
 
@@ -51,8 +56,8 @@ def _posted(
     failing: str,
     parameters: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    def answered(description: str) -> dict[str, Any]:
-        return {"description": description, "content": {"application/json": {"schema": _TAKEN}}}
+    def answered(description: str, shape: dict[str, Any]) -> dict[str, Any]:
+        return {"description": description, "content": {"application/json": {"schema": shape}}}
 
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}", mode="validation")
     schema.pop("$defs", None)
@@ -62,8 +67,8 @@ def _posted(
         "parameters": [_SIGNED, *parameters],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {
-            done: answered(said),
-            **{status: answered(_FAILURES[status]) for status in failing.split()},
+            done: answered(said, _TAKEN),
+            **{status: answered(_FAILURES[status], _ERROR) for status in failing.split()},
         },
     }
 
@@ -90,7 +95,7 @@ HANDOFFS: Final[dict[str, Any]] = {
             parameters=[_header(SENDER, "The sender's name in handoff.accept_from")],
         )
     },
-    "/api/v1/handoffs/{key}/answer": {
+    "/api/v1/handoffs/{id}/answer": {
         "post": _posted(
             "What became of an incident that was handed over; the first answer counts",
             HandedAnswer,
@@ -98,7 +103,7 @@ HANDOFFS: Final[dict[str, Any]] = {
             "It is kept; `too late` after the deadline",
             failing="400 401 404 413 503",
             parameters=[
-                {"name": "key", "in": "path", "required": True, "description": "The key", "schema": _TEXT}
+                {"name": "id", "in": "path", "required": True, "description": "Its key", "schema": _TEXT}
             ],
         )
     },
