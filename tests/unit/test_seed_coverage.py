@@ -97,7 +97,21 @@ PAGERDUTY = Document(
     }),
 )  # fmt: skip
 
-DOCUMENTS = [QUEUE, JIRA, PAGERDUTY]
+AI_INCIDENTS = Document(
+    "Incidents of AI systems, sentence by sentence",
+    "001_a79017cf45210274.txt",
+    "AI-governed systems introduce failure modes",
+    frozenset({
+        "Use this page when", "Primary audience", "Gateway Health Checks", "Monitoring Configuration",
+        "Incident Detection Signals", "Escalation Workflows", "Monitoring the Escalation Queue",
+        "Console Incident View", "Events Dashboard", "Escalations Page", "Runbook Automation",
+        "Gateway Restart", "Policy Rollback", "Emergency Policy Bypass", "Post-Mortem with Event Data",
+        "Gathering Evidence", "Analysis Queries", "Post-Mortem Template", "Key Takeaways", "For AI systems",
+        "For engineers", "For leaders", "Next steps", "#!/bin/bash", "set -euo pipefail", "else", "fi",
+    }),
+)  # fmt: skip
+
+DOCUMENTS = [QUEUE, JIRA, PAGERDUTY, AI_INCIDENTS]
 
 ROWS = [(document, row) for document in DOCUMENTS for row in document.rows]
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=[each.file[:3] for each in DOCUMENTS])
