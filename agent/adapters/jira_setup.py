@@ -24,4 +24,6 @@ def tracker_from(section: Jira) -> JiraTracker:
         resolutions={action.value: name for action, name in ends.resolutions.items()},
         otherwise=ends.otherwise,
     )
-    return JiraTracker(client, closing=closing, field_ids=section.fields.by_name())
+    return JiraTracker(
+        client, closing=closing, field_ids=section.fields.by_name(), site_url=section.site_url or ""
+    )

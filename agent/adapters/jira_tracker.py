@@ -55,9 +55,15 @@ class JiraTracker:
     """Implements ports.Tracker; `field_ids` are the ids of custom fields under their names."""
 
     def __init__(
-        self, client: JiraClient, *, closing: Closing, field_ids: Mapping[str, str] | None = None
+        self,
+        client: JiraClient,
+        *,
+        closing: Closing,
+        field_ids: Mapping[str, str] | None = None,
+        site_url: str = "",
     ) -> None:
         self._client = client
+        self._site_url = (site_url or client.url).rstrip("/")
         self._closing = closing
         self._field_ids = dict(field_ids or {})
 
@@ -111,7 +117,7 @@ class JiraTracker:
 
     def link(self, ref: TicketRef) -> str:
         """Jira's page of it."""
-        return f"{self._client.url}/browse/{ref.name}"
+        return f"{self._site_url}/browse/{ref.name}"
 
     def field_kinds(self) -> dict[str, tuple[str, str]]:
         """(name, kind) of every custom field under its id, for `doctor`."""
@@ -121,6 +127,13 @@ class JiraTracker:
             text_at(each, "id"): (text_at(each, "name"), text_at(each, "schema", "custom").rpartition(":")[2])
             for each in custom
         }
+
+    def issue_types(self, project: str) -> tuple[str, ...]:
+        """What may be created in a project, for `doctor`; the client's own way reads Cloud's answer wrong."""
+        path = f"issue/createmeta/{project}/issuetypes"
+        found = self._client.asked(f"the project {project}", lambda jira: jira._get_json(path))
+        listed = items_at(found, "issueTypes") or items_at(found, "values")
+        return tuple(text_at(each, "name") for each in listed)
 
     def who(self) -> str:
         """The name of the user that our writes are counted for, for `doctor`."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from agent.cli.checks import Check, Grade
 from agent.config import Config
 from agent.config.jira import FIELD_NAMES, Jira
 from agent.domain.errors import ServiceError
+
+if TYPE_CHECKING:
+    from agent.adapters.jira_tracker import JiraTracker
 
 _NAME = "jira"
 _FIELDS = "jira fields"
@@ -31,8 +35,22 @@ def jira_checks(config: Config) -> Iterator[Check]:
         yield Check(_NAME, Grade.BAD, str(error), "check jira.url, jira.deployment, jira.email and api_token")
         return
     yield Check(_NAME, Grade.OK, f"reached as {who}; tickets go to {section.project}")
+    yield from _issue_types(section, tracker)
     yield from _fields(section, kinds)
     yield from _webhook(section)
+
+
+def _issue_types(section: Jira, tracker: JiraTracker) -> Iterator[Check]:
+    try:
+        there = tracker.issue_types(section.project)
+    except ServiceError as error:
+        fix = "check jira.project, and that this user may create issues in it"
+        yield Check(_NAME, Grade.BAD, str(error), fix)
+        return
+    for name in dict.fromkeys(section.issue_types.model_dump().values()):
+        if name not in there:
+            seen = f"{section.project} has no issue type {name}: its tickets are refused"
+            yield Check(_NAME, Grade.BAD, seen, f"set jira.issue_types to some of {', '.join(there)}")
 
 
 def _fields(section: Jira, kinds: Mapping[str, tuple[str, str]]) -> Iterator[Check]:

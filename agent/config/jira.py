@@ -115,6 +115,7 @@ class Jira(Section):
     """The tracker. Without an email the token is sent as a bearer: a personal access token, or OAuth 2.0."""
 
     url: VendorUrl
+    site_url: VendorUrl | None = None
     deployment: Literal["cloud", "data_center"] = "cloud"
     email: str = ""
     api_token: SecretReference

@@ -18,6 +18,7 @@ from agent.simulators.jira_hooks import Hook, Hooks, updated
 from agent.simulators.jira_rules import refused, text_problem
 from agent.simulators.jira_state import (
     FIELDS,
+    ISSUE_TYPES,
     RESOLUTIONS,
     WORKFLOW,
     JiraState,
@@ -120,6 +121,7 @@ class JiraSimulator(Simulator):
             ("/issue/<key>/transitions", "POST", self._transit),
             ("/search/jql" if self.is_cloud else "/search", "GET", self._search),
             ("/field", "GET", self._fields),
+            ("/issue/createmeta/<project>/issuetypes", "GET", self._issue_types),
             ("/myself", "GET", self._myself),
         ):
             app.add_url_rule(base + rule, f"{method} {rule}", view, methods=[method])
@@ -226,6 +228,13 @@ class JiraSimulator(Simulator):
             for each, (name, what) in FIELDS.items()
         ]
         return jsonify([{"id": "summary", "name": "Summary", "custom": False}, *custom])
+
+    def _issue_types(self, project: str) -> Answer:
+        if project not in self.state.projects:
+            return _problem(404, f"No project could be found with key '{project}'.")
+        found = [{"id": str(at), "name": each, "subtask": False} for at, each in enumerate(ISSUE_TYPES, 1)]
+        part = "issueTypes" if self.is_cloud else "values"
+        return jsonify({part: found, "maxResults": 50, "startAt": 0, "total": len(found)})
 
     def _myself(self) -> Answer:
         me = {"displayName": OWN_NAME, "emailAddress": EMAIL, "active": True}

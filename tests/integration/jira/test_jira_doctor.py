@@ -52,6 +52,17 @@ def test_a_wrong_id_is_bad_and_the_right_one_is_named(jira: JiraSimulator, tmp_p
     assert model.grade is Grade.OK
 
 
+def test_what_the_project_does_not_have_is_told_before_a_ticket_is_refused(
+    jira: JiraSimulator, tmp_path: Path
+) -> None:
+    found = checks(jira, tmp_path, issue_types={"block": "Incident"})[1]
+    assert (found.grade, found.fix) == (Grade.BAD, "set jira.issue_types to some of Bug, Task, Story")
+    assert "AIGOV has no issue type Incident" in found.seen
+    gone = checks(jira, tmp_path, project="NONE")[1]
+    assert gone.grade is Grade.BAD
+    assert "jira.project" in gone.fix
+
+
 def test_an_expired_token_is_told(jira: JiraSimulator, tmp_path: Path) -> None:
     (found,) = checks(jira, tmp_path, token="canary-token-000")
     assert found.grade is Grade.BAD

@@ -78,6 +78,7 @@ def exercise(sim: JiraSimulator) -> None:
     tracker.close(ref, "block", "settled")
     tracker.field_kinds()
     tracker.who()
+    tracker.issue_types("AIGOV")
 
 
 def test_every_request_is_as_published(cloud: JiraSimulator) -> None:
@@ -86,11 +87,19 @@ def test_every_request_is_as_published(cloud: JiraSimulator) -> None:
     for recorded in requests:
         sent_as_published(spec, recorded)
         assert recorded.status in (200, 201, 204), recorded
-    assert len({(each.method, each.path) for each in requests}) == 9
+    assert len({(each.method, each.path) for each in requests}) == 10
 
 
 @pytest.mark.parametrize(
-    "path", ["/issue/10001", "/issue/10001/comment", "/issue/10001/transitions", "/field", "/myself"]
+    "path",
+    [
+        "/issue/10001",
+        "/issue/10001/comment",
+        "/issue/10001/transitions",
+        "/field",
+        "/myself",
+        "/issue/createmeta/AIGOV/issuetypes",
+    ],
 )
 def test_every_answer_of_the_simulator_is_as_published(cloud: JiraSimulator, path: str) -> None:
     tracker = tracker_at(cloud)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.adapters.jira_client import JiraClient
+from agent.adapters.jira_setup import tracker_from
 from agent.adapters.jira_text import plain
+from agent.config.jira import Jira
+from agent.config.secrets import SecretReference
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.outbox import OpenTicket
+from agent.domain.tickets import TicketRef
 from agent.ports.tracker import NOT_OPENED
 from agent.simulators.jira import JiraSimulator
 from agent.simulators.server import Fault
@@ -214,6 +219,16 @@ def test_a_token_that_was_renewed_is_read_anew_after_a_refusal(cloud: JiraSimula
     with pytest.raises(ServiceError):
         tracker.open(TICKET, mark="oncall-1")
     assert tracker.open(TICKET, mark="oncall-1").ref.name == "AIGOV-1"
+
+
+def test_people_look_where_the_site_is(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    api = "https://api.atlassian.com/ex/jira/1"
+    section = Jira(url=api, api_token=SecretReference(file=str(tmp_path / "token")))
+    seen = Jira(**{**dict(section), "site_url": "https://example.atlassian.net/"})
+    ref = TicketRef("1", "AIGOV-1")
+    assert tracker_from(section).link(ref) == f"{api}/browse/AIGOV-1"
+    assert tracker_from(seen).link(ref) == "https://example.atlassian.net/browse/AIGOV-1"
 
 
 def test_nothing_is_asked_before_the_first_ticket(cloud: JiraSimulator) -> None:
