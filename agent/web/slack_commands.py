@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from agent.domain.errors import UnknownIncidentError
 from agent.domain.incident import Incident
 from agent.domain.people import LEAST_ROLE, Actor, Deed
-from agent.domain.queue import Escalated
+from agent.domain.queue import Action, Escalated
 from agent.domain.stops import Stop, StopAsked, StopScope, words
 from agent.pipeline import answers, asked, queueing, stops
 from agent.pipeline.answers import NotTaken, Taken
 from agent.pipeline.asked import NotStarted, RunAsked
 from agent.pipeline.meant import unclear
+from agent.pipeline.queueing import Settling
 from agent.pipeline.telling import Teller
 from agent.reports.postmortem_text import in_short
 from agent.web import postmortems
@@ -37,6 +38,7 @@ HELP = """This agent understands:
                                    start nothing more; with `now` end what runs too
     /oncall resume [ID]            lift a stop
     /oncall claim ID               an escalation is yours
+    /oncall settle ID ACTION NOTE  it is dealt with: allow, block, redact_and_allow; fixed_by_hand, …
     /oncall postmortem ID          what it was, what may have caused it, what is to be done
     /oncall who                    who you are here, and who may do what
     /oncall run RUNBOOK [TITLE]    start it: its plan is shown and waits for a yes
@@ -76,6 +78,7 @@ class Commands:
             "resume": self._resume,
             "who": self._who,
             "claim": self._claim,
+            "settle": self._settle,
             "postmortem": self._postmortem,
         }
 
@@ -199,6 +202,19 @@ class Commands:
             raise NotDoneError(changed.why)
         self._parts.notify()
         return f"{changed.id} is yours: {changed.title}"
+
+    def _settle(self, rest: Sequence[str], who: WhoMay) -> str:
+        actor = _may(who, Deed.SETTLE)
+        if len(rest) < 3 or rest[1].lower() not in set(Action):
+            known = ", ".join(sorted(each for each in Action if each is not Action.ESCALATE_FURTHER))
+            raise NotDoneError(f"say /oncall settle ID ACTION NOTE; an action is one of {known}")
+        settling = Settling(Action(rest[1].lower()), " ".join(rest[2:]))
+        desk = queueing.desk_of(self._parts.config, self._store, self._parts.redactor)
+        changed = queueing.resolve(desk, rest[0], actor, settling, now=self._now())
+        if not isinstance(changed, Escalated):
+            raise NotDoneError(changed.why)
+        self._parts.notify()
+        return f"{changed.id} is settled: {settling.action.replace('_', ' ')}"
 
     def _postmortem(self, rest: Sequence[str], who: WhoMay) -> str:
         _may(who, Deed.VIEW)

@@ -36,7 +36,7 @@ def test_help_names_every_command(place: Workplace, text: str) -> None:
     told = place.type(ALICE, text)
     for name in (
         *("status", "runbooks", "run", "approve", "reject", "choose", "take", "stop", "resume"),
-        *("who", "claim", "postmortem"),
+        *("who", "claim", "settle", "postmortem"),
     ):
         assert f"/oncall {name}" in told
 
@@ -127,7 +127,7 @@ def test_a_stop_that_is_sent_again_after_it_was_lifted_stops_nothing(place: Work
     "text",
     [
         *("approve inc-1", "choose inc-1 redis", "resume", "run redis", "stop it", "take inc-1"),
-        *("reject inc-1", "claim esc-1"),
+        *("reject inc-1", "claim esc-1", "settle esc-1 allow harmless"),
     ],
 )
 def test_a_viewer_changes_nothing(place: Workplace, text: str) -> None:
@@ -144,7 +144,11 @@ def test_nobody_reads_without_being_somebody(place: Workplace, text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["approve", "approve inc-404", "postmortem x", "resume stop-1", "claim nothing"]
+    "text",
+    [
+        *("approve", "approve inc-404", "postmortem x", "resume stop-1", "claim nothing"),
+        *("settle", "settle esc-1 allow", "settle esc-1 shrug it off", "settle esc-1 allow it is fine"),
+    ],
 )
 def test_what_there_is_not_is_told(place: Workplace, text: str) -> None:
     assert place.type(ALICE, text).startswith("Nothing was done: ")
@@ -183,6 +187,16 @@ def test_an_escalation_is_claimed(place: Workplace) -> None:
     told = place.type(BOB, f"claim {incident_id}")
     assert "is yours" in told
     assert "bob has claimed it" in place.type(ALICE, f"claim {incident_id}")
+
+
+def test_an_escalation_is_settled_with_a_note(place: Workplace) -> None:
+    incident_id = place.waiting(lambda each: place.type(BOB, f"reject {each}"))
+    assert "does not settle it" in place.type(BOB, f"settle {incident_id} allow harmless")
+    assert "is settled: false alarm" in place.type(BOB, f"settle {incident_id} FALSE_ALARM it was a drill")
+    item = place.site.store.queue_item(incident_id)
+    assert item is not None
+    assert item.resolution is not None
+    assert (item.resolution.by, item.resolution.note) == ("bob", "it was a drill")
 
 
 def test_who_says_who_one_is_and_what_one_may(place: Workplace) -> None:
