@@ -26,7 +26,7 @@ from agent.domain.outbox import (
     Message,
     OpenTicket,
 )
-from agent.domain.tickets import Ticket, TicketRef, TicketState
+from agent.domain.tickets import Ticket, TicketRef, TicketState, mark_of
 from agent.pipeline.context import Context
 from agent.pipeline.telling import has_no_thread, redacted, tell
 from agent.ports import OutboxStore
@@ -82,8 +82,9 @@ class TicketSender:
         known = self._tickets.ticket(asked.key)
         if known is not None and known.ref is not None:
             return
-        found = self._looked_up(known) if known is not None else ()
+        found = self._looked_up(letter, asked, known)
         if found:
+            self._tickets.ticket_begun(asked.key, letter.incident_id)
             others = ", ".join(each.name for each in found[1:])
             twice = f" ({others} is the same: close it)" if others else ""
             self._stands(letter, asked, found[0], f"found again{twice}")
@@ -97,14 +98,16 @@ class TicketSender:
             raise
         self._stands(letter, asked, opened.ref, "open", opened.left_out)
 
-    def _looked_up(self, ticket: Ticket) -> Sequence[TicketRef]:
+    def _looked_up(self, letter: Letter, asked: OpenTicket, known: Ticket | None) -> Sequence[TicketRef]:
         """What may stand there since an earlier try, oldest first; waits until search must know it."""
-        if ticket.tried_at is None:
+        if known is None:  # tried, and not written down: the database was restored to before that
+            return self._tracker.find(mark_of(asked.key)) if letter.tries else ()
+        if known.tried_at is None:
             return ()
-        left_s = (ticket.tried_at + self._lag - self._context.clock.now()).total_seconds()
+        left_s = (known.tried_at + self._lag - self._context.clock.now()).total_seconds()
         if 0 < left_s <= self._lag.total_seconds():
             raise _StillInDoubtError(left_s)
-        return self._tracker.find(ticket.mark)
+        return self._tracker.find(known.mark)
 
     def _stands(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from agent.adapters.fake_tracker import FakeTracker
+from agent.adapters.store_retention import StoredRetention
 from agent.delivery.tickets import TicketSender
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.outbox import Channel, CloseTicket, CommentTicket, OpenTicket
-from agent.domain.tickets import TicketRef, TicketState
+from agent.domain.tickets import TicketRef, TicketState, mark_of
 from tests.unit.delivery.conftest import AUTH, BUSY, DOWN, GONE, REFUSED, Post
 
 OPEN = OpenTicket("postmortem-1", "AIGOV", "Task", "Raise the limit")
@@ -101,6 +102,14 @@ def test_whoever_dies_before_asking_or_before_writing_it_down_opens_one(post: Po
     desk.deliver(2)
     assert len(desk.tracker.tickets) == 1
     assert "found again" in post.world.told(incident_id)[-1]
+
+
+def test_after_a_restore_what_was_opened_since_the_backup_is_found(post: Post, desk: Desk) -> None:
+    post.put(post.incident(), OPEN)
+    desk.tracker.open(OPEN, mark=mark_of(OPEN.key))
+    StoredRetention(post.world.store).doubt_letters()
+    desk.deliver()
+    assert (len(desk.tracker.tickets), desk.row()) == (1, TicketState.OPEN)
 
 
 def test_what_was_never_there_is_opened_after_the_look(post: Post, desk: Desk) -> None:
