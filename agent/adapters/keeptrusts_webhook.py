@@ -68,7 +68,7 @@ def read(
     body = object_in(raw)
     if isinstance(body, Malformed):
         return body
-    said = text_at(body, "event_type") or posted_as or _looks_like(body)
+    said = _said(body) or posted_as or _looks_like(body)
     if said not in (CREATED, RESOLVED):
         if said:
             return Unwanted(clean(said)[:_ID_MAX])
@@ -86,8 +86,17 @@ def read(
     return _escalation(event, escalation_id), event
 
 
+def _said(body: Mapping[str, object]) -> str:
+    """The event type, where the body names one: no published page says under which name."""
+    told = text_at(body, "event_type")
+    others = (text_at(body, name) for name in ("type", "event"))
+    return told or next((each for each in others if each.startswith("escalation.")), "")
+
+
 def _looks_like(body: Mapping[str, object]) -> str:
-    """A body with a policy and what it did is the published `escalation.created`."""
+    """A body that says how it was settled is an end; one with a policy and an action, a beginning."""
+    if text_at(body, "resolution") or text_at(body, "status").casefold() == "resolved":
+        return RESOLVED
     return CREATED if text_at(body, "policy_name") and text_at(body, "action") else ""
 
 

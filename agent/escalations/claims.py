@@ -73,9 +73,8 @@ def escalate_further(
         amber_at=sla.amber_at(item.rank, now),
         deadline=sla.deadline(item.rank, now),
         warned_at=None,
-        respond_by=sla.respond_by(item.rank, now),
-        answered_at=None,
-        unanswered_at=None,
+        # whoever passes it on has looked at it
+        answered_at=item.answered_at or (now if item.respond_by is not None else None),
     )
 
 

@@ -110,6 +110,22 @@ def test_claimed_in_time_it_is_answered_and_only_its_own_deadlines_are_left(betw
     assert [page.partition(" of ")[0] for page in pages(between)] == ["Half"]
 
 
+def test_whoever_passes_it_on_has_answered(between: Between) -> None:
+    between.subscribe()
+    made = between.keeptrusts.escalate(action="block")
+    between.told()
+    between.deliver()
+    now = between.world.clock.now()
+    item_id = f"esc-kt-{made.escalation_id}"
+    queueing.escalate_further(between.queue_desk, item_id, REVIEWER, to="team:on-call", now=now)
+    between.deliver()
+    between.world.clock.sleep(6 * 60)
+    clock_of(between).tick()
+    assert pages(between) == []
+    item = between.item(made.escalation_id)
+    assert (item.deadline, item.warned_at) == (now + timedelta(hours=1), None)
+
+
 def test_acknowledged_at_pagerduty_it_is_answered(between: Between) -> None:
     between.subscribe()
     made = between.keeptrusts.escalate(action="block")

@@ -49,6 +49,7 @@ def outcome(answer: TestResponse) -> tuple[int, str]:
         ("", {"event_type": "escalation.created", **CREATED}),
         ("/created", CREATED),
         ("", {"event_type": "escalation.created", "data": CREATED}),
+        ("", {"type": "escalation.created", "data": CREATED}),
     ],
 )
 def test_both_published_forms_are_taken_and_stored_before_the_answer(
@@ -159,6 +160,22 @@ def test_it_is_settled_with_what_keeptrusts_says(
     assert item is not None
     assert item.resolution is not None
     assert (item.status, item.resolution.action, item.resolution.by) == (QueueStatus.RESOLVED, action, who)
+
+
+@pytest.mark.parametrize(
+    ("where", "over"),
+    [
+        ("", {**CREATED, "resolution": "allow"}),
+        ("", {**CREATED, "status": "resolved"}),
+        ("/resolved", CREATED),
+        ("", {"event": "escalation.resolved", **CREATED}),
+    ],
+)
+def test_an_end_that_does_not_say_its_type_is_known_by_what_it_says_or_where_it_comes(
+    site: Site, where: str, over: dict[str, Any]
+) -> None:
+    post(site, CREATED)
+    assert outcome(post(site, over, f"{where}?token={TOKEN}")) == (202, "closed")
 
 
 def test_the_end_is_remembered_for_a_month_until_the_beginning_comes(site: Site) -> None:
