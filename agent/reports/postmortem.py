@@ -29,6 +29,9 @@ _OUTCOMES = frozenset({EventKind.STEP_SUCCEEDED, EventKind.ATTEMPT_FAILED})
 #: More lines than these are a log; the middle is in the export.
 _MOST_MOMENTS = 80
 
+#: Ids at the source of what was folded into it; the evidence export has them all.
+_FOLDED_SHOWN = 20
+
 _NO_PERSON = frozenset({"agent", "keeptrusts", "", "somebody", "nobody"})
 
 
@@ -207,6 +210,9 @@ def _impact(facts: Facts) -> Iterator[tuple[str, str]]:
         if item.claimed_at is not None:
             yield "Time to claim", gap(item.created_at, item.claimed_at)
     yield "Time to resolve", facts.took
+    if incident.alert_count > 1:
+        ids = ", ".join(facts.case.folded[:_FOLDED_SHOWN])
+        yield "The same alert", f"{incident.alert_count} times" + (f", also as {ids}" if ids else "")
     yield "What the agent changed", _changed(facts.case.charged)
     if facts.case.events is not None and facts.case.events.users:
         events = facts.case.events

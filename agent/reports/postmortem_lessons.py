@@ -49,7 +49,9 @@ def _of_the_run(facts: Facts) -> Iterator[Candidate]:
         title = facts.incident.runbook_title or facts.runbook
         done = "its steps made the alert clear"
         held = ", and its Verify section held" if facts.first(EventKind.VERIFIED) is not None else ""
-        yield Candidate(f"What the runbook “{title}” is written for", f"{done}{held}")
+        reasons = facts.incident.match_reasons
+        chosen = f"; it was chosen because {reasons[0]}" if reasons else ""
+        yield Candidate(f"What the runbook “{title}” is written for", f"{done}{held}{chosen}")
     failed = [each for each in facts.not_good if each.end in (AttemptEnd.FAILED, AttemptEnd.TIMED_OUT)]
     if failed and not facts.is_resolved:
         last = failed[-1]
@@ -82,7 +84,8 @@ def went_well(facts: Facts) -> Iterator[str]:
         yield "A guard refused what nobody had allowed before anything was changed."
     if item is not None:
         called = gap(received, item.created_at)
-        yield f"A human was called {called} after the alert came in, with everything that had been tried."
+        tried = ", with everything that had been tried" if facts.case.attempts else ""
+        yield f"A human was called {called} after the alert came in{tried}."
         ended = facts.ended_at
         if ended is not None and ended <= item.deadline:
             took, had = (
