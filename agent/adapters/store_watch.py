@@ -129,6 +129,12 @@ _LATE_LETTERS = (
     .limit(_MOST)
 )
 
+_LATE_CHANNELS = (
+    sa.select(outbox.c.channel)
+    .where(says(outbox.c.state, "waiting"), _before(outbox.c.created_at, "before"))
+    .distinct()
+)
+
 _LATE_EVENTS = sa.select(
     sa.func.count().label("unread"), sa.func.min(deliveries.c.received_at).label("oldest")
 ).where(deliveries.c.handled_at.is_(None), _before(deliveries.c.received_at, "before"))
@@ -182,6 +188,12 @@ class StoredWatch:
                 LateLetter(row.id, row.incident_id, channel, moment(row.created_at), row.error)
                 for row in connection.execute(_LATE_LETTERS, values)
             ]
+
+    def late_channels(self, before: datetime) -> frozenset[Channel]:
+        """For which channels there are such letters at all; one look for all of them."""
+        with self.database.reading() as connection:
+            found = connection.execute(_LATE_CHANNELS, {"before": stamp(before)}).scalars()
+            return frozenset(Channel(each) for each in found)
 
     def late_events(self, before: datetime) -> LateEvents | None:
         """Events that were stored before then and that nobody has looked at."""

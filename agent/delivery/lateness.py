@@ -68,8 +68,9 @@ class Lateness:
                 self._tell_elsewhere(letter, now)
         words = _late(pages, "page(s) to humans are", now)
         self._alarms.settle("pages", _alarm_of_pages(words) if pages else None)
+        behind = self._store.late_channels(now - STORY_LATE_AFTER)
         for channel, where in _WHERE.items():
-            self._look_at_story(channel, where, now)
+            self._look_at_story(channel, where, now, is_behind=channel in behind)
         events = self._store.late_events(now - EVENT_LATE_AFTER)
         self._alarms.settle("events", _alarm_of_events(events, now) if events is not None else None)
         return words if pages else ""
@@ -93,8 +94,8 @@ class Lateness:
         if told:
             log.error("page_late", incident_id=incident.id, letter=letter.id, error=letter.error)
 
-    def _look_at_story(self, channel: Channel, where: str, now: datetime) -> None:
-        found = self._store.late_letters(channel, now - STORY_LATE_AFTER, _MOST)
+    def _look_at_story(self, channel: Channel, where: str, now: datetime, *, is_behind: bool) -> None:
+        found = self._store.late_letters(channel, now - STORY_LATE_AFTER, _MOST) if is_behind else ()
         # without an error it may be one of many that are being told just now, after a long silence
         late = [each for each in found if each.error or now - each.created_at > STORY_NEVER_TRIED_AFTER]
         self._alarms.settle(f"{channel}-late", _alarm_of_story(late, where, now) if late else None)

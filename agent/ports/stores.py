@@ -315,6 +315,10 @@ class LateStore(Protocol):
         """Letters posted before then that wait, oldest first; not the clearing of pages, it wakes nobody."""
         ...
 
+    def late_channels(self, before: datetime) -> frozenset[Channel]:
+        """For which channels there are such letters at all; one look for all of them."""
+        ...
+
     def late_events(self, before: datetime) -> LateEvents | None:
         """Events that were stored before then and that nobody has looked at."""
         ...

@@ -18,6 +18,7 @@ LOOKS: dict[str, Callable[[Store], object]] = {
     "suspects": lambda store: store.suspects(cutoffs(parse({}, path="c"), store.clock.now()), 200),
     "late attempts": lambda store: store.late_attempts(store.clock.now(), 200),
     "late letters": lambda store: store.late_letters(Channel.PAGER, store.clock.now(), 20),
+    "late channels": lambda store: store.late_channels(store.clock.now()),
     "late events": lambda store: store.late_events(store.clock.now()),
     "at work": lambda store: store.at_work(),
 }
