@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from agent.adapters.jira_setup import tracker_from
 from agent.adapters.jira_webhook import signature
 from agent.delivery.tickets import TicketSender
-from agent.domain.keeptrusts import KeeptrustsEscalation
+from agent.domain.keeptrusts import KeeptrustsEscalation, KeeptrustsResolution
 from agent.domain.outbox import AnswerKeeptrusts, Channel, ClearPage, OpenTicket, PageHuman
 from agent.domain.queue import Action, Escalated, QueueStatus
 from agent.domain.tickets import TicketState
@@ -22,6 +22,7 @@ from agent.pipeline.keeptrusts import KeeptrustsDesk, Taken
 from agent.pipeline.queueing import Settling, desk_of
 from agent.simulators.jira import EMAIL, TOKEN, WEBHOOK_SECRET, JiraSimulator
 from agent.simulators.jira_hooks import Hook
+from agent.simulators.server import Fault
 from tests.integration.web.conftest import Site
 from tests.unit.pipeline.test_queueing import RESPONDER, by
 
@@ -91,6 +92,15 @@ class Both:
             timestamp="2026-04-23T14:12:00Z",
         )
         return keeptrusts.created(desk, told, {}, now=self.site.store.clock.now())
+
+    def over_in_keeptrusts(self) -> Taken:
+        """Keeptrusts tells that it ended there."""
+        config = self.site.config
+        assert config.keeptrusts is not None
+        queue = desk_of(config, self.site.store, self.site.world.context.redactor)
+        desk = KeeptrustsDesk(self.site.store, queue, config, config.keeptrusts)
+        told = KeeptrustsResolution(GIVEN, "block", "looked at", "reviewer@example.com")
+        return keeptrusts.resolved(desk, told, now=self.site.store.clock.now())
 
     def opened(self, action: str = "escalate") -> str:
         self.escalated(action)
@@ -174,6 +184,25 @@ def test_told_five_times_while_jira_is_away_there_is_one_ticket(one: Both) -> No
     one.deliver(6)
     assert len(one.jira.issues()) == 1
     assert one.site.store.tickets_of(ITEM)[0].state is TicketState.OPEN
+
+
+@pytest.mark.parametrize("order", ["cccccrrrrr", "rrrrrccccc", "crcrcrcrcr"])
+def test_in_whatever_order_and_however_often_there_is_one_ticket_and_it_ends(one: Both, order: str) -> None:
+    one.jira.misbehave(Fault(503, "/rest/", times=4))
+    for each in order:
+        if each == "c":
+            one.escalated()
+        else:
+            one.over_in_keeptrusts()
+        one.deliver(1)
+    one.site.world.clock.sleep(180)
+    for _ in range(6):
+        one.deliver(4)
+        one.site.world.clock.sleep(90)
+    (issue,) = one.jira.issues()
+    assert issue.is_done
+    assert not one.site.store.next_letters(Channel.TICKET, 9)
+    assert one.item().status is QueueStatus.RESOLVED
 
 
 def test_resolved_in_jira_it_is_settled_answered_and_its_page_cleared(both: Both) -> None:
