@@ -15,8 +15,8 @@ from datetime import datetime
 import structlog
 
 from agent.domain.alert import Alert
-from agent.domain.errors import StoreError
-from agent.domain.incident import Entry, EventKind
+from agent.domain.errors import StoreError, UnknownIncidentError
+from agent.domain.incident import Entry, EventKind, Incident
 from agent.domain.probe_alerts import alert_of, blind_alert, cleared_event, raised_event
 from agent.domain.probe_looks import after_look, forgotten, is_due, unseen
 from agent.domain.probing import Deed, DeedKind, Probe, ProbeState, Raised, Reading, Unseen
@@ -38,6 +38,9 @@ _EVERY_S, _AT_ONCE_S, _NOTHING_TO_WATCH_S = 1.0, 0.05, 5.0
 
 #: A probe whose file is broken just now is asked for so often.
 _BROKEN_EVERY_S = 60.0
+
+#: And one that a human's stop holds.
+_HELD_FOR_S = 10.0
 
 _Key = tuple[str, str]
 
@@ -67,6 +70,7 @@ class Prober:
         self._notify = notify
         self._orphans_ended = False
         self._off: frozenset[_Key] = frozenset()
+        self._held: dict[_Key, datetime] = {}
 
     def tick(self) -> float:
         """Tell what is still to be told, look at what is due; gives the seconds before the next round."""
@@ -82,7 +86,7 @@ class Prober:
             if state.untold and key in watched:
                 states[key] = self._told(watched[key], state)
         now = self._context.clock.now()
-        due = [each for each in _due(watched, states, now) if each.key not in self._off]
+        due = [each for each in _due(watched, states, now) if self._may_be_looked(each.key, now)]
         for each, seen in self._looked(due[:IN_ONE_ROUND]):
             self._took_in(each, states.get(each.key), seen)
         return _AT_ONCE_S if len(due) > IN_ONE_ROUND else _EVERY_S
@@ -101,6 +105,13 @@ class Prober:
         for key in off.keys() - self._off:
             log.warning("watch_is_off", runbook=key[0], watch=watched[key].probe.name, why=off[key])
         self._off = frozenset(off)
+
+    def _may_be_looked(self, key: _Key, now: datetime) -> bool:
+        """What is held takes nobody's turn: it is asked for again after a while."""
+        held_at = self._held.get(key)
+        if held_at is not None and not 0 <= (now - held_at).total_seconds() < _HELD_FOR_S:
+            del self._held[key]
+        return key not in self._off and key not in self._held
 
     def _looked(self, due: Sequence[Watched]) -> Sequence[tuple[Watched, Seen]]:
         """A few at once: one that hangs until its timeout holds up no more than its round."""
@@ -121,9 +132,10 @@ class Prober:
             return Unseen(f"the look itself broke ({type(error).__name__}: {error})")
 
     def _took_in(self, each: Watched, state: ProbeState | None, seen: Seen) -> None:
-        if isinstance(seen, Held):
-            return
         now = self._context.clock.now()
+        if isinstance(seen, Held):
+            self._held[each.key] = now
+            return
         found = seen if isinstance(seen, Unseen) else Reading(now, seen)
         before = state or ProbeState(each.runbook.id, each.probe.key)
         after = after_look(each.probe, replace(before, path=each.runbook.path), found, now)
@@ -226,28 +238,37 @@ def _with(raised: Raised | None, deed: Deed, incident_id: str) -> Raised | None:
 def _tell_worse(context: Context, each: Watched, state: ProbeState, deed: Deed) -> bool:
     """In the incident that is worked on; False if there is none: then it is an alert of its own."""
     incident_id = state.raised.incident_id if state.raised is not None else ""
-    if not incident_id:
-        return False
-    incident_id = context.store.folded_into(incident_id) or incident_id
-    incident = context.store.incident(incident_id)
-    if incident.status.is_terminal:
+    incident = _at_work(context, incident_id)
+    if incident is None:
         return False
     data = {"severity": deed.severity, "value": deed.value, "threshold": deed.threshold, "trend": deed.trend}
     entry = Entry(
         f"watch-{deed.source_id}", EventKind.NOTE, f"📈 Worse: {each.probe.name} {deed.why}", data, "watch"
     )
     alert = replace(incident.alert, severity=deed.severity)
-    tell(context, incident_id, entry, changes=Changes(alert=alert))
+    tell(context, incident.id, entry, changes=Changes(alert=alert))
     return True
+
+
+def _at_work(context: Context, incident_id: str) -> Incident | None:
+    """The incident that an alert led to, or was folded into; None once it has ended, or is archived."""
+    if not incident_id:
+        return None
+    try:
+        incident = context.store.incident(context.store.folded_into(incident_id) or incident_id)
+    except UnknownIncidentError:
+        return None
+    return None if incident.status.is_terminal else incident
 
 
 def _tell_gone(context: Context, state: ProbeState) -> None:
     incident_id = state.raised.incident_id if state.raised is not None else ""
     log.warning("watch_gone", runbook=state.runbook_id, watch=state.key, incident_id=incident_id)
-    if not incident_id or context.store.incident(incident_id).status.is_terminal:
+    incident = _at_work(context, incident_id)
+    if incident is None:
         return
     text = "⚠️ What raised this is not watched any more: nobody will say that it is over"
-    tell(context, incident_id, Entry("watch-gone", EventKind.NOTE, text, {"watch": state.key}))
+    tell(context, incident.id, Entry("watch-gone", EventKind.NOTE, text, {"watch": state.key}))
 
 
 def _why_broken(context: Context, state: ProbeState) -> str:

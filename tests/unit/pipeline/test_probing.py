@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import pytest
 from structlog.testing import capture_logs
 
 from agent.adapters.leading import leading
 from agent.domain.alert import Severity
 from agent.domain.decisions import EscalationTrigger, Stopped
-from agent.domain.errors import Reason, ServiceError, StoreAwayError
+from agent.domain.errors import StoreAwayError, UnknownIncidentError
 from agent.domain.folding import Folding
-from agent.domain.incident import Status
+from agent.domain.incident import Incident, Status
 from agent.domain.probe_looks import BLIND_AFTER
-from agent.domain.probing import Unseen
-from agent.domain.source_event import EventType, SourceEvent
+from agent.domain.source_event import EventType
 from agent.domain.stops import StopAsked, StopScope
-from agent.library import Library
 from agent.pipeline import closing, matching, stops
-from agent.pipeline.probe_sight import Sight
-from agent.pipeline.probing import AT_ONCE, IN_ONE_ROUND, Prober
+from agent.pipeline.probing import AT_ONCE, IN_ONE_ROUND
 from agent.pipeline.telling import Teller
 from agent.ports import CommandResult
-from tests.unit.pipeline.conftest import SECRET, World, runbook, step
-
-BACKLOG = "- promql `sum(pending)`; every 60s; warning > 20; critical > 50; clears < 15"
-
-
-@dataclass
-class Gauge:
-    """A Prometheus of one number; a ServiceError is what happens instead."""
-
-    now: float | Unseen | ServiceError = 0.0
-    asked: list[tuple[str, float]] = field(default_factory=list)
-
-    def value(self, query: str, *, timeout_s: float) -> float | Unseen:
-        self.asked.append((query, timeout_s))
-        if isinstance(self.now, ServiceError):
-            raise self.now
-        return self.now
-
-
-AWAY = ServiceError("prometheus", Reason.UNREACHABLE, f"GET /api/v1/query {SECRET} refused", retryable=True)
-
-
-@dataclass
-class Watch:
-    """A world with a prober, and what it has done so far."""
-
-    world: World
-    gauge: Gauge = field(default_factory=Gauge)
-    woken: int = 0
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Another process, or the same one again: it knows what the store knows."""
-        self.world.context.library.reload()
-        self.prober = Prober(self.world.context, self.world.store, Sight(self.gauge), notify=self._woken)
-
-    def _woken(self) -> None:
-        self.woken += 1
-
-    def see(self, *values: float | Unseen | ServiceError) -> None:
-        """A look at each, a minute apart."""
-        for value in values:
-            self.gauge.now = value
-            self.prober.tick()
-            self.world.clock.sleep(60)
-
-    def alerts(self) -> list[tuple[str, str]]:
-        """(title, severity) of everything that came in."""
-        alerts = [incident.alert for incident in self.world.store.incidents(limit=50)]
-        return sorted((alert.title, str(alert.severity)) for alert in alerts)
-
-    def incident_id(self) -> str:
-        (state,) = self.world.store.probe_states()
-        assert state.raised is not None
-        return state.raised.incident_id
-
-    def events(self) -> list[SourceEvent]:
-        return [event for _, event in self.world.store.unhandled_events(50)]
-
-
-def watching(world: World, items: str = BACKLOG, *, triggers: str = '- Alert contains: "backlog"') -> Watch:
-    world.runbook(text(items, triggers), name="backlog")
-    return Watch(world)
-
-
-def text(items: str, triggers: str = '- Alert contains: "backlog"') -> str:
-    return runbook(
-        title="Escalation backlog",
-        triggers=triggers + "\n- Service: keeptrusts",
-        steps=step(1, "redis-cli PING"),
-        more=f"## Watch\n{items}\n" if items else "",
-    )
+from tests.unit.pipeline.conftest import SECRET, World
+from tests.unit.pipeline.probing_world import AWAY, BACKLOG, DF, DISK, TAIL, Watch, rewrite, text, watching
 
 
 def test_crossing_a_threshold_is_an_alert_that_its_own_runbook_answers(world: World) -> None:
@@ -294,73 +216,6 @@ def test_what_config_switches_off_is_not_watched_and_not_blind(world: World) -> 
     assert watch.alerts() == []
 
 
-DISK = """- free space: command; every 60s; critical < 10; timeout 5s
-  ```bash
-  df --output=avail /var | tail -n 1
-  ```"""
-
-DF, TAIL = ("df", "--output=avail", "/var"), ("tail", "-n", "1")
-
-
-@pytest.mark.parametrize(
-    ("result", "seen"),
-    [
-        (CommandResult(0, "  57\n"), 57.0),
-        (CommandResult(0, " 83%\n"), 83.0),
-        (CommandResult(0, "-1.5e2\n"), -150.0),
-        (CommandResult(0, "57 of 100\n"), "the output is not one number: 57 of 100"),
-        (CommandResult(0, ""), "the output is not one number: nothing"),
-        (CommandResult(0, "nan"), "the output is not one number: nan"),
-        (CommandResult(0, "1e999"), "the output is not one number: 1e999"),
-        (CommandResult(1, "57", "no such disk"), "the command ended with exit code 1: no such disk"),
-        (CommandResult(None, timed_out=True), "no end within 5 s"),
-        (CommandResult(None, problem="the sandbox is gone"), "the sandbox is gone"),
-    ],
-)
-def test_the_output_of_a_command_is_one_number_or_told(
-    world: World, result: CommandResult, seen: float | str
-) -> None:
-    watch = watching(world, DISK)
-    world.sandbox.prepare(DF, CommandResult(0))
-    world.sandbox.prepare(TAIL, result)
-    watch.see(0)
-
-    (state,) = world.store.probe_states()
-    assert (state.unseen_why or state.readings[-1].value) == seen
-    assert [ran.marker for ran in world.sandbox.ran] == ["watch-backlog-free-space"]
-    assert world.sandbox.ran[0].timeout_s == 5
-
-
-@pytest.mark.parametrize(
-    ("output", "seen"),
-    [
-        ('{"meta": {"total": 21}}', 21.0),
-        ('{"meta": {"total": "21"}}', 21.0),
-        ('{"meta": {"total": null}}', "there is no number at .meta.total: null"),
-        ('{"meta": {}}', "the output has nothing at .meta.total"),
-        ("down", "the output is not JSON"),
-    ],
-)
-def test_a_number_may_stand_in_json(world: World, output: str, seen: float | str) -> None:
-    command = "\n  ```bash\n  curl -s http://localhost:9000/q\n  ```"
-    watch = watching(world, f"- command; every 60s; warning > 20; json .meta.total{command}")
-    world.answers("curl -s http://localhost:9000/q", output)
-    watch.see(0)
-
-    (state,) = world.store.probe_states()
-    assert (state.unseen_why or state.readings[-1].value) == seen
-
-
-def test_a_command_charges_nothing_and_leaves_no_trace_in_the_journal(world: World) -> None:
-    watch = watching(world, DISK)
-    world.sandbox.prepare(DF, CommandResult(0))
-    world.sandbox.prepare(TAIL, CommandResult(0, "50"))
-    watch.see(0, 0, 0)
-
-    assert len(world.sandbox.ran) == 3
-    assert watch.alerts() == []
-
-
 def test_while_a_stop_is_in_force_no_command_runs_and_queries_are_still_asked(world: World) -> None:
     watch = watching(world, f"{DISK}\n{BACKLOG}")
     teller = Teller(world.store, world.context.redactor, world.channels)
@@ -375,6 +230,36 @@ def test_while_a_stop_is_in_force_no_command_runs_and_queries_are_still_asked(wo
     world.sandbox.prepare(TAIL, CommandResult(0, "50"))
     watch.see(30)
     assert len(world.sandbox.ran) == 1
+
+
+def test_commands_that_a_stop_holds_take_no_query_its_turn(world: World) -> None:
+    commands = "\n".join(DISK.replace("free space", f"disk {n}") for n in range(IN_ONE_ROUND))
+    watch = watching(world, f"{commands}\n{BACKLOG}")
+    teller = Teller(world.store, world.context.redactor, world.channels)
+    stops.put(teller, StopAsked(StopScope.ALL, "", "bad deploy", "an approver"), now=world.clock.now())
+    watch.prober.tick()
+    watch.prober.tick()
+
+    assert len(watch.gauge.asked) == 1
+
+
+def test_an_incident_that_is_archived_meanwhile_holds_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = watching(world)
+    watch.see(30)
+    first = watch.incident_id()
+
+    def archived(incident_id: str) -> Incident:
+        raise UnknownIncidentError(f"there is no incident {incident_id}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "incident", archived)
+        watch.see(60)
+        assert watch.incident_id() != first
+        rewrite(watch, None)
+        watch.see(60)
+    assert world.store.probe_states() == []
 
 
 def test_what_a_crash_left_running_is_ended_before_the_first_look(world: World) -> None:
@@ -393,16 +278,6 @@ def test_many_that_are_due_are_looked_at_a_few_at_a_time_and_none_is_left_out(wo
     assert len(watch.gauge.asked) == IN_ONE_ROUND > AT_ONCE
     watch.prober.tick()
     assert {query for query, _ in watch.gauge.asked} == {f"q{n}" for n in range(IN_ONE_ROUND + 3)}
-
-
-def rewrite(watch: Watch, content: str | None) -> None:
-    file: Path = watch.world.runbooks / "backlog.md"
-    if content is None:
-        file.unlink()
-    else:
-        file.write_text(content)
-    assert isinstance(watch.world.context.library, Library)
-    watch.world.context.library.reload()
 
 
 def test_a_runbook_that_is_broken_for_a_while_forgets_nothing_and_is_told(world: World) -> None:
