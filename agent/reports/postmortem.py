@@ -88,7 +88,8 @@ def _answered(facts: Facts) -> Iterator[str]:
 
 def _ended(facts: Facts) -> Iterator[str]:
     incident, item = facts.incident, facts.item
-    ran = f"{incident.steps_done} of {incident.steps_total} steps ran"
+    total = incident.steps_total
+    ran = f"{incident.steps_done} of {total} step{'' if total == 1 else 's'} ran"
     match incident.status:
         case Status.RESOLVED:
             held = " and its result was verified" if facts.first(EventKind.VERIFIED) is not None else ""

@@ -47,10 +47,10 @@ def causes(facts: Facts) -> Iterator[Candidate]:
 def _of_the_run(facts: Facts) -> Iterator[Candidate]:
     if facts.is_resolved:
         title = facts.incident.runbook_title or facts.runbook
-        done = "its steps made the alert clear"
+        done = "it ended well"
         held = ", and its Verify section held" if facts.first(EventKind.VERIFIED) is not None else ""
         reasons = facts.incident.match_reasons
-        chosen = f"; it was chosen because {reasons[0]}" if reasons else ""
+        chosen = f"; matched: {reasons[0]}" if reasons else ""
         yield Candidate(f"What the runbook “{title}” is written for", f"{done}{held}{chosen}")
     failed = [each for each in facts.not_good if each.end in (AttemptEnd.FAILED, AttemptEnd.TIMED_OUT)]
     if failed and not facts.is_resolved:
