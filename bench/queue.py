@@ -1,6 +1,7 @@
 """What the queue costs when it is long: `python -m bench.queue [open] [settled]`, on SQLite.
 
-A page of 50 (first, in the middle, filtered), one claim, a look of the SLA clock, the report of a year.
+A page of 50 (first, in the middle, filtered), one claim, a look of the SLA clock, the report of a year; and
+the console's own pages as a signed-in person gets them, from the request to the last byte of HTML.
 """
 
 from __future__ import annotations
@@ -9,25 +10,34 @@ import random
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from flask.testing import FlaskClient
 
 from agent.adapters.database import stamp
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.adapters.store_schema import escalations
+from agent.config import parse
 from agent.domain.people import Actor, Person, Role, Via
 from agent.domain.queue import Action, QueueFilter, Rank
+from agent.domain.sign_ins import Proof
 from agent.escalations.entering import Queueing
+from agent.library import Library
 from agent.pipeline import queueing
 from agent.pipeline.queueing import QueueDesk
 from agent.pipeline.sla_clock import SlaClock
 from agent.reports.sla import as_json
 from agent.safety.redaction import Redactor
-from agent.web import queue_views
+from agent.web import keys, queue_views
+from agent.web.app import WebParts, create_app
+from agent.web.keys import Newcomer
 
 _BATCH = 5_000
 _TIMES = 20
@@ -81,6 +91,27 @@ def measured(name: str, do: Callable[[], object]) -> None:
     print(f"| {name} | {statistics.median(times):.1f} | {max(times):.1f} |")
 
 
+def signed_in(store: Store) -> FlaskClient:
+    """Somebody's browser, before the whole web face."""
+    config = parse({"people": [{"name": "someone", "role": "responder"}]}, path="config.yaml")
+    ready = threading.Event()
+    ready.set()
+    library = Library(tempfile.mkdtemp())
+    app = create_app(WebParts(config, store, library, Redactor([]), notify=lambda: None, ready=ready))
+    person = config.person("someone")
+    assert person is not None
+    client = app.test_client()
+    session = keys.open_session(store, Newcomer(person, Proof.PASSWORD, "127.0.0.1", "bench"))
+    client.set_cookie("oncall_session", session)
+    return client
+
+
+def page(client: FlaskClient, path: str) -> None:
+    """One page, whole."""
+    answer = client.get(f"/console{path}")
+    assert answer.status_code == 200, answer.text[:500]
+
+
 def main() -> None:
     """Fill, ask, tell."""
     is_open, is_settled = (int(text) for text in (*sys.argv[1:], "10000", "100000")[:2])
@@ -106,6 +137,9 @@ def main() -> None:
         )
         measured("a look of the SLA clock", SlaClock(desk, clock).tick)
         measured("the report of a year", lambda: as_json(store.queue_report(year_ago, now)))
+        client = signed_in(store)
+        for path in ("/queue", "/queue?q=case+99", "/mine", "/", "/queue/esc-open-77"):
+            measured(f"console {path}", partial(page, client, path))
         store.close()
 
 
