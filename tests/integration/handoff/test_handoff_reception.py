@@ -50,6 +50,20 @@ def test_posted_twice_it_is_one_incident(pair: Pair) -> None:
     assert pair.platform.site.notified == 2
 
 
+def test_killed_between_writing_it_down_and_opening_it_the_next_post_opens_it(pair: Pair) -> None:
+    now = pair.tier1.clock.now()
+    store: StoredHandoffs = pair.platform.world.store
+    store.keep_handed_in(HandedIn("tier-1/k-1", "tier-1", "k-1", ("tier-1",), now, now))
+    pair.platform.work()
+    assert posted(pair, package(pair)) == (202, "accepted")
+    pair.platform.wires["tier-1"].is_cut = True
+    pair.platform.work()
+    pair.platform.work()
+    (incident,) = pair.platform.incidents()
+    told = pair.platform.world.told(incident.id)
+    assert len([text for text in told if "tier-1 is told" in text]) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "how", "status", "words"),
     [
