@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.domain.runbook import Action
 from agent.library import Library
-from agent.safety import language
-from agent.simulators.kubernetes.objects import SERVICE_ACCOUNTS, STORED
+from agent.safety import actions_kubernetes, language
+from agent.safety.actions_arguments import Arguments, read
+from agent.simulators.kubernetes.objects import DEPLOYMENTS, SERVICE_ACCOUNTS, STORED
 from agent.simulators.kubernetes.simulator import ContainerPrograms, KubernetesSimulator
 from tests.integration.cli.conftest import HELLO, Shell
 
@@ -39,9 +41,19 @@ def cluster() -> Iterator[KubernetesSimulator]:
     with KubernetesSimulator(tls=True) as simulator:
         for namespace in ("production", "staging"):
             simulator.add_deployment(namespace, "web", replicas=2)
+        simulator.add_deployment("platform", "kt-gateway", replicas=1)
         for name in ("redis-primary", "api-gateway"):
             simulator.add_deployment("production", name, replicas=1, programs=programs)
         yield simulator
+
+
+def _as_kubectl(name: str, action: Action) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The kubectl command that does what a typed action does; an action elsewhere has none."""
+    known = actions_kubernetes.ACTIONS.get(action.name)
+    if known is not None:
+        arguments = read(action, known.form)
+        assert isinstance(arguments, Arguments)
+        yield name, known.command(arguments)
 
 
 def put(cluster: KubernetesSimulator, manifest: Manifest) -> None:
@@ -75,6 +87,9 @@ class Steps:
             named = [*((f"step {each.index}", each) for each in runbook.steps)]
             named += [(f"verify step {each.index}", each) for each in verify]
             for name, step in named:
+                if step.action is not None:
+                    yield from _as_kubectl(f"{runbook.id} {name}", step.action)
+                    continue
                 template = language.parse(step.command)
                 assert isinstance(template, language.ParsedTemplate)
                 for namespace in ("production", "staging") if template.placeholders else ("",):
@@ -108,6 +123,10 @@ class Steps:
         return {name for name, argv in list(self.commands()) if self._run(argv) != 0}
 
     def _run(self, argv: tuple[str, ...]) -> int | None:
+        if argv[1:3] == ("rollout", "restart"):
+            # twice within a second kubectl refuses by itself, without asking the cluster
+            self._cluster.state.remove(DEPLOYMENTS, "platform", "kt-gateway")
+            self._cluster.add_deployment("platform", "kt-gateway", replicas=1)
         try:
             return subprocess.run(argv, env=self._environment, capture_output=True, timeout=5).returncode
         except subprocess.TimeoutExpired:
