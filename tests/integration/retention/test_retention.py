@@ -80,7 +80,7 @@ def test_every_table_goes_with_its_incident_or_stays_for_a_reason() -> None:
     stays = {
         "revisions",  # the texts of runbooks that incidents refer to; they grow with edits, not with pages
         "known", "counters", "turns",  # single values, or one a service
-        "autonomy",  # a row a runbook
+        "autonomy", "watches",  # a row a runbook; a row a watched item, gone with it
         "decision_events", "policy_evaluations",  # deleted by their age
         "stops", "executors", "archives",  # of the agent itself
         "credentials", "api_tokens",  # of people, until somebody takes them away
