@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from agent.domain.decisions import EscalationTrigger
 from agent.domain.queue import ACTIONS, Action, Escalated, QueueStatus, Resolution
 from agent.escalations.routing import Rule
 from agent.escalations.sla import Sla
@@ -134,3 +135,17 @@ def _is_over(item: Escalated) -> str:
     if item.resolution is not None:
         return f"{item.resolution.by} has resolved it already ({item.resolution.action})"
     return f"it is {item.status} already"
+
+
+def was_as_shown(item: Escalated, by: Resolution) -> bool | None:
+    """Whether a human did what the agent had only shown (a shadow, a suggestion); None if nobody can tell.
+
+    Somebody who mended it by hand may have typed the very same; a false alarm needed nothing at all.
+    """
+    if item.trigger != EscalationTrigger.NOT_AUTONOMOUS or not item.runbook:
+        return None
+    if by.action is Action.FALSE_ALARM:
+        return False
+    if by.action is Action.RAN_RUNBOOK and by.runbook:
+        return by.runbook.strip().removesuffix(".md").casefold() == item.runbook.casefold()
+    return None

@@ -40,6 +40,14 @@ _TRIES = 5
 _NOTE_MAX = 10_000
 
 
+#: A human's way beside what the agent had only shown.
+_COMPARED = {
+    None: "",
+    True: " That is what the agent would have run ({}).",
+    False: " The agent would have run {}.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class QueueDesk:
     """What working on the queue needs; `desk_of` makes one of what every face has."""
@@ -158,8 +166,9 @@ def resolve(
     note = desk.redactor.text(_lines(settling.note))
     done = desk.redactor.text(_lines(settling.what_was_done))
 
+    by = Resolution(settling.action, actor.person.name, now, note, words(settling.runbook))
+
     def change(item: Escalated) -> Changed:
-        by = Resolution(settling.action, actor.person.name, now, note, words(settling.runbook))
         after = claims.resolve(replace(item, assignee="") if over_claims else item, by)
         if isinstance(after, NotPossible) or not done:
             return after
@@ -168,10 +177,12 @@ def resolve(
     def told_as(item: Escalated) -> _Told:
         took_s = round((now - item.created_at).total_seconds())
         text = f"✅ {actor} settled {item.id}: {settling.action.replace('_', ' ')}. {note}"
+        as_shown = claims.was_as_shown(item, by)
         return _Told(
             "resolved",
-            text,
+            text + _COMPARED[as_shown].format(item.runbook),
             {
+                **({} if as_shown is None else {"as_shown": as_shown}),
                 "action": settling.action.value,
                 "reviewer": actor.person.name,
                 "note": note,

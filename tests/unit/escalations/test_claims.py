@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -118,3 +119,21 @@ def test_over_time_it_goes_to_whom_the_rule_names_and_whoever_sat_on_it_has_it_n
     late = claims.breach(claimed(), rule, NOW + timedelta(hours=1))
     assert (late.status, late.assignee, late.target) == (QueueStatus.OPEN, "", "team:senior")
     assert late.breached_at == NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "action", "ran", "known"),
+    [
+        ("not_autonomous", Action.RAN_RUNBOOK, "redis-timeout", True),
+        ("not_autonomous", Action.RAN_RUNBOOK, "Redis-Timeout.md", True),
+        ("not_autonomous", Action.RAN_RUNBOOK, "redis-failover", False),
+        ("not_autonomous", Action.FALSE_ALARM, "", False),
+        ("not_autonomous", Action.FIXED_BY_HAND, "", None),
+        ("step_failed", Action.RAN_RUNBOOK, "redis-timeout", None),
+    ],
+)
+def test_whoever_settles_what_a_shadow_watched_says_whether_it_was_the_same(
+    trigger: str, action: Action, ran: str, known: bool | None
+) -> None:
+    item = replace(escalated(), trigger=trigger, runbook="redis-timeout")
+    assert claims.was_as_shown(item, Resolution(action, "first", NOW, "done", ran)) is known

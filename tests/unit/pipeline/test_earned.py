@@ -9,10 +9,13 @@ import pytest
 
 from agent.domain.autonomy import Ran
 from agent.domain.incident import EventKind, Incident, Status
+from agent.domain.people import Actor, Person, Role, Via
+from agent.domain.queue import Action, Escalated
 from agent.domain.records import Decision
 from agent.domain.runbook import Autonomy, Runbook
 from agent.domain.source_event import ActorKind, EventType, SourceEvent
-from agent.pipeline import earned
+from agent.pipeline import earned, queueing
+from agent.pipeline.queueing import Settling
 from agent.pipeline.takeover import handle_event
 from agent.pipeline.telling import Teller
 from tests.unit.pipeline.conftest import ALERT, World, runbook, step
@@ -296,6 +299,25 @@ def test_a_shadow_later_says_that_a_human_resolved_it_and_keeps_the_tally(world:
     standing = world.store.autonomy_of(NAME)
     assert standing is not None
     assert [each.ran for each in standing.evidence] == [Ran.BY_HAND]
+
+
+@pytest.mark.parametrize(
+    ("ran_instead", "words"),
+    [(NAME, f"That is what the agent would have run ({NAME})."), ("other", f"would have run {NAME}.")],
+)
+def test_whoever_settles_it_by_a_runbook_is_compared_with_the_shadow(
+    world: World, ran_instead: str, words: str
+) -> None:
+    incident = shadowed(world)
+    desk = queueing.desk_of(world.config, world.store, world.context.redactor)
+    someone = Actor(Person("carol", Role.RESPONDER), Via.CLI)
+    settling = Settling(Action.RAN_RUNBOOK, "ran it", ran_instead)
+    assert isinstance(
+        queueing.resolve(desk, incident.id, someone, settling, now=world.clock.now()), Escalated
+    )
+    last = world.store.timeline(incident.id)[-1]
+    assert last.text.endswith(words)
+    assert last.data["as_shown"] is (ran_instead == NAME)
 
 
 def test_what_was_no_shadow_is_not_followed(world: World) -> None:
