@@ -248,7 +248,6 @@ class Retention(Section):
     raw_webhooks_days: Annotated[int, Field(ge=0)] = 14
     open_escalations_days: Annotated[int, Field(ge=0)] = 365
     decision_events_days: Annotated[int, Field(ge=0)] = 90
-    decision_events_days: Annotated[int, Field(ge=0)] = 90
     archive: str | None = None
 
     @model_validator(mode="after")
