@@ -91,7 +91,7 @@ def _as_read(bypass: Bypass) -> tuple[sa.ColumnElement[bool], ...]:
 def _row(bypass: Bypass) -> dict[str, Any]:
     return {
         "configuration": bypass.configuration,
-        "incident_id": bypass.incident_id,
+        "incident": bypass.incident_id,
         "before": bypass.before,
         "during": bypass.during,
         "begun_at": stamp(bypass.begun_at),
@@ -104,7 +104,7 @@ def _row(bypass: Bypass) -> dict[str, Any]:
 def _bypass(row: Any) -> Bypass:
     return Bypass(
         configuration=row.configuration,
-        incident_id=row.incident_id,
+        incident_id=row.incident,
         before=row.before,
         during=row.during,
         begun_at=moment(row.begun_at),

@@ -86,6 +86,7 @@ def test_every_table_goes_with_its_incident_or_stays_for_a_reason() -> None:
         "credentials", "api_tokens",  # of people, until somebody takes them away
         "sessions", "sign_in_failures", "sign_in_starts", "presses",  # forgotten by whoever writes them
         "keeptrusts_early", "handoffs",  # the same
+        "keeptrusts_bypasses",  # open ones alone
     }  # fmt: skip
     assert goes | stays == {table.name for table in metadata.sorted_tables}
 

@@ -23,7 +23,7 @@ def upgrade() -> None:
     op.create_table(
         "keeptrusts_bypasses",
         sa.Column("configuration", sa.Text, primary_key=True),
-        sa.Column("incident_id", sa.Text, nullable=False),
+        sa.Column("incident", sa.Text, nullable=False),
         sa.Column("before", sa.Text, nullable=False),
         sa.Column("during", sa.Text, nullable=False),
         sa.Column("begun_at", sa.Text, nullable=False),
