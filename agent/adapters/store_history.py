@@ -12,6 +12,7 @@ from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, incident_of_row
 from agent.adapters.store_schema import attempts, escalations, incidents, is_one_of
 from agent.domain.decisions import EscalationTrigger, Section
+from agent.domain.handoffs import MENDED_BY
 from agent.domain.incident import ASKED_SOURCE, MANUAL_SOURCE, Incident, Status
 from agent.ports import Clock
 
@@ -67,6 +68,7 @@ class StoredHistory:
             WHOLE.where(
                 incidents.c.status == Status.RESOLVED.value,
                 incidents.c.runbook_id != "",
+                ~incidents.c.result.startswith(MENDED_BY),
                 incidents.c.source.not_in([MANUAL_SOURCE, ASKED_SOURCE]),
             )
             .order_by(incidents.c.received_at.desc())
@@ -117,7 +119,12 @@ IS_RUN = sa.and_(
     ~_HELD.exists(),
 )
 _RUN_ENDS = Prepared(
-    sa.select(incidents.c.status)
+    # what another agent mended this runbook had given up
+    sa.select(
+        sa.case(
+            (incidents.c.result.startswith(MENDED_BY), Status.ESCALATED.value), else_=incidents.c.status
+        ).label("status")
+    )
     .where(
         incidents.c.runbook_id == _said("runbook"),
         incidents.c.runbook_revision == _said("revision"),

@@ -25,12 +25,10 @@ PACKAGE_TYPE, ANSWER_TYPE, VERSION = "oncall.handoff", "oncall.handoff.answer", 
 SENDER = "X-Oncall-From"
 
 #: Why another agent may be asked before a human is: nobody has been asked yet, and it is known what was done.
-#: Whatever a human has said, or stopped, is a human's alone.
+#: Whatever a human has said or stopped is a human's alone, and so is what comes back after it was mended.
 FOR_AGENTS_TOO = frozenset(
     {
         EscalationTrigger.NO_MATCH,
-        EscalationTrigger.FLAPPING,
-        EscalationTrigger.RECURRENCE,
         EscalationTrigger.REFUSED,
         EscalationTrigger.STEP_FAILED,
         EscalationTrigger.STOPPED_BY_RUNBOOK,
@@ -49,6 +47,10 @@ MAY_VERIFY = frozenset(
         EscalationTrigger.NOT_VERIFIED,
     }
 )
+
+
+#: How the result begins of an incident that another agent mended: no runbook of ours has fixed it.
+MENDED_BY = "Resolved by "
 
 
 class Outcome(StrEnum):

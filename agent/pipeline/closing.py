@@ -10,7 +10,7 @@ import structlog
 
 from agent.domain.alert import Severity
 from agent.domain.decisions import NOBODY, Completed, Execution, StandDown, Stopped
-from agent.domain.handoffs import HANDED_OVER, HANDOFF_SOURCE
+from agent.domain.handoffs import HANDED_OVER, HANDOFF_SOURCE, MENDED_BY
 from agent.domain.incident import (
     DESK_SOURCE,
     MANUAL_SOURCE,
@@ -106,7 +106,7 @@ def resolve_mended(context: Context, incident_id: str, mended: Mended) -> bool:
         return stand_down(context, incident_id, taken)
     incident = context.store.incident(incident_id)
     how = "and our own verification holds" if mended.is_verified else "by its own word"
-    result = f"Resolved by {mended.by}, {how}" + (f": {mended.words}" if mended.words else "")
+    result = f"{MENDED_BY}{mended.by}, {how}" + (f": {mended.words}" if mended.words else "")
     return _end(
         context,
         incident,

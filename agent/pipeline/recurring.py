@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agent.domain.decisions import EscalationTrigger, Section, Stopped
+from agent.domain.handoffs import MENDED_BY
 from agent.domain.incident import Entry, EventKind, Incident, Status
 from agent.pipeline.context import Context
 from agent.pipeline.telling import tell
@@ -52,12 +53,15 @@ def _recurrence(context: Context, this: Incident, before: Sequence[Incident]) ->
     if last is None or not timedelta(0) <= this.received_at - _ended(last) <= window:
         return None
     gap = duration((this.received_at - _ended(last)).total_seconds())
-    fixed_at = f"{last.runbook_id} fixed it at {_clock(_ended(last))}"
+    by_others = last.result.startswith(MENDED_BY)  # then no runbook of ours is to answer for it
+    fixed_at = f"{'another agent' if by_others else last.runbook_id} fixed it at {_clock(_ended(last))}"
     reason = f"symptom, not cause: {fixed_at}, and it is back after {gap}"
     earlier = [f"before ({last.id}):", *timeline_lines(context.store.timeline(last.id))[-_LINES:]]
     now = [f"now ({this.id}):", *timeline_lines(context.store.timeline(this.id))[-_LINES:]]
     text = f"🔁 {_upper(reason)}; nothing is run"
-    _tell(context, this, text, [*earlier, *now], [*earlier, *now], fixed_by=last.runbook_id)
+    _tell(
+        context, this, text, [*earlier, *now], [*earlier, *now], fixed_by="" if by_others else last.runbook_id
+    )
     return Stopped(reason, EscalationTrigger.RECURRENCE)
 
 

@@ -150,6 +150,32 @@ def test_its_word_is_checked_with_our_own_verification(pair: Pair, holds: bool) 
         assert world.desk.incident("P1").facts.status != "resolved"
 
 
+def test_what_is_back_after_it_was_mended_is_for_a_human(pair: Pair) -> None:
+    mends(pair.platform)
+    assert pair.page().status is Status.RESOLVED
+    pair.tier1.clock.sleep(60)
+    again = pair.page(source_id="P2")
+    assert again.status is Status.ESCALATED
+    assert len(pair.tier1.world.pager.woken) == 1
+    assert len(pair.platform.incidents()) == 1
+
+
+def test_our_runbook_earns_nothing_by_what_another_agent_mended(pair: Pair) -> None:
+    mends(pair.platform)
+    world = pair.tier1.world
+    world.runbook(FAILS)
+    world.answers("redis-cli INFO", "loading")
+    world.answers(PING, "PONG")
+    incident = pair.page()
+    assert incident.status is Status.RESOLVED
+    store = world.store
+    ends = store.run_ends(incident.runbook_id, incident.runbook_revision, limit=5)
+    assert list(ends) == [Status.ESCALATED]
+    assert not store.lately_resolved(5)
+    standing = store.autonomy_of(incident.runbook_id)
+    assert standing is None or not standing.in_a_row
+
+
 def test_a_human_who_takes_it_meanwhile_has_it(pair: Pair) -> None:
     store = pair.tier1.world.store
 
