@@ -26,8 +26,8 @@ from agent.cli.doctor_people import people_checks
 from agent.cli.doctor_probes import probe_checks
 from agent.cli.doctor_queue import queue_checks
 from agent.cli.doctor_slack import press_checks
-from agent.cli.doctor_ways import ways_checks
 from agent.cli.doctor_sources import source_checks
+from agent.cli.doctor_ways import ways_checks
 from agent.cli.output import (
     DEFAULT_CONFIG,
     FINDING,

@@ -58,9 +58,7 @@ def handle(run: Run, context: Context, incident_id: str) -> None:
         return
     if end is not None:
         ended = end
-        run.step(
-            _CLOSING_STEP[type(ended)], lambda: closing.close(context, incident_id, ended), returns=bool
-        )
+        run.step(_CLOSING_STEP[type(ended)], lambda: closing.close(context, incident_id, ended), returns=bool)
 
 
 def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped | StandDown | None:

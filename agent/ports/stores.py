@@ -397,6 +397,14 @@ class OutboxStore(Protocol):
 
 
 class Records(
-    IntakeStore, IncidentStore, HistoryStore, AutonomyStore, StopStore, QueueStore, HandoffStore, CounterStore, Protocol
+    IntakeStore,
+    IncidentStore,
+    HistoryStore,
+    AutonomyStore,
+    StopStore,
+    QueueStore,
+    HandoffStore,
+    CounterStore,
+    Protocol,
 ):
     """What the pipeline needs of the store."""

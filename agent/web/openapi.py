@@ -7,8 +7,8 @@ from typing import Any, Final
 from agent.domain.incident import Status
 from agent.web.openapi_autonomy import AUTONOMY
 from agent.web.openapi_changes import CHANGES, PUT_STOP, STOP, answer, failures
-from agent.web.openapi_postmortems import POSTMORTEMS
 from agent.web.openapi_handoffs import HANDOFF_PARTS, HANDOFFS
+from agent.web.openapi_postmortems import POSTMORTEMS
 from agent.web.openapi_queue import LIST_PARAMETERS, QUEUE, RECEIVE
 
 _INCIDENT: Final[dict[str, Any]] = {

@@ -16,9 +16,9 @@ from agent.web import keys
 from agent.web.identity import csrf_of
 from tests.integration.web.conftest import Site
 
-#: What everybody may ask; webhooks and Slack have signatures of their own, and tests of their own.
+#: What everybody may ask; webhooks, Slack and other agents sign what they send, and have tests of their own.
 OPEN = ("/health", "/ready", "/metrics", "/console/static/", "/console/sign-in")
-SIGNED_OTHERWISE = ("/webhook/", "/slack/")
+SIGNED_OTHERWISE = ("/webhook/", "/slack/", "/api/v1/handoffs")
 #: A form that only looks.
 LOOKS = ("/console/audit/verify",)
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
