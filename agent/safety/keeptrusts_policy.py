@@ -21,17 +21,21 @@ ACTIONS = ("allow", "log", "flag", "redact", "escalate", "block")
 #: What keeps a request from its answer. `redact` does not: it stays in force in a bypass too.
 _HOLDS_UP = frozenset({"block", "escalate"})
 _SIDES = ("input", "output")
+#: What the library raises over a text, beside its own errors: `!!bool maybe`, `!!timestamp soon`, `!!int ''`.
+_NOT_READ = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class _StrictLoader(yaml.SafeLoader):
     """No key twice: the second one would count, and nobody would see it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for at, key in enumerate(keys):
-            if key in keys[:at]:
-                line = node.value[at][0].start_mark.line + 1
+        seen = set()
+        for written, _ in node.value:
+            key = self.construct_object(written, deep=True)
+            if key in seen:
+                line = written.start_mark.line + 1
                 raise yaml.YAMLError(f"the key {key} stands there twice, again in line {line}")
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -83,7 +87,7 @@ def _loaded(content: str) -> object:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)):
             return Refusal("it uses aliases (*name)", "write them out")
         document: object = yaml.load(content, _StrictLoader)  # noqa: S506  (a SafeLoader, stricter still)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except _NOT_READ as error:
         return Refusal(f"it is not valid YAML: {' '.join(str(error).split())}"[:400], "mend it first")
     return document
 

@@ -274,6 +274,22 @@ def test_what_somebody_changed_meanwhile_is_left_alone_and_told(place: Place) ->
     assert place.store.bypasses() == []
 
 
+@pytest.mark.parametrize(
+    "junk", ["x: !!bool maybe", "x: !!timestamp soon", "x: !!int ''", "? [a, b]\n: c", "x: *nothing"]
+)
+def test_a_text_that_no_reader_takes_holds_up_the_end_of_no_other_bypass(place: Place, junk: str) -> None:
+    place.world.configure("cfg_other", GOOD, BROAD)
+    facts(place.run("apply_bypass", configuration=CONFIG, minutes=30))
+    facts(place.run("apply_bypass", 2, configuration="cfg_other", minutes=31))
+    place.world.current[CONFIG] = f"{GOOD}{junk}\n"
+    place.later(32)
+    place.ending.tick()
+    assert place.world.current["cfg_other"] == BROAD
+    assert place.store.bypasses() == []
+    (page,) = place.all_pages()
+    assert "somebody has changed the configuration since" in page.summary
+
+
 def test_one_configuration_has_one_bypass_and_no_rollback_meanwhile(place: Place) -> None:
     facts(place.run("apply_bypass", configuration=CONFIG, minutes=30))
     assert (
