@@ -18,7 +18,7 @@ from agent.config import Config
 from agent.config.keeptrusts import Keeptrusts
 from agent.domain.alert import Alert
 from agent.domain.decisions import StandDown
-from agent.domain.incident import Entry, EventKind
+from agent.domain.incident import DESK_SOURCE, Entry, EventKind
 from agent.domain.keeptrusts import (
     ESCALATION_ID,
     KeeptrustsEscalation,
@@ -123,7 +123,7 @@ def resolved(desk: KeeptrustsDesk, over: KeeptrustsResolution, *, now: datetime)
 
 def waiting(context: Context, alert: Alert) -> StandDown | None:
     """Whether a page of Keeptrusts' came back for which no runbook is: its human is called, and by it."""
-    escalation_id = paged_for(alert.dedup_key)
+    escalation_id = _paged_for(alert)
     item = context.store.queue_item(item_id(escalation_id)) if escalation_id else None
     if item is None:
         return None
@@ -133,7 +133,7 @@ def waiting(context: Context, alert: Alert) -> StandDown | None:
 
 def answered(context: Context, incident_id: str, by: StandDown) -> bool:
     """Whoever takes its page at PagerDuty has begun to look; False if nothing waited for that."""
-    escalation_id = paged_for(context.store.incident(incident_id).alert.dedup_key)
+    escalation_id = _paged_for(context.store.incident(incident_id).alert)
     for _ in range(_TRIES):
         item = context.store.queue_item(item_id(escalation_id)) if escalation_id else None
         if item is None or by.is_by_itself or item.status.is_over or item.answered_at is not None:
@@ -177,6 +177,11 @@ def page_of(section: Keeptrusts, escalation: KeeptrustsEscalation) -> PageHuman:
 def headline(escalation: KeeptrustsEscalation) -> str:
     """What it is called everywhere; the published listing joins the two words, which nobody could read."""
     return f"AI Policy Escalation: {escalation.policy_name} — {escalation.action}"
+
+
+def _paged_for(alert: Alert) -> str:
+    """Only where it was paged it can come back from: the same key elsewhere is somebody else's alert."""
+    return paged_for(alert.dedup_key) if alert.source == DESK_SOURCE else ""
 
 
 def _entering(

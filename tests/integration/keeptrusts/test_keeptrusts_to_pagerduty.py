@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.domain.alert import Alert
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel, MailHuman
 from agent.domain.queue import Action, QueueFilter, QueueStatus
+from agent.domain.source_event import EventType, SourceEvent
 from agent.simulators.keeptrusts_delivery import Told
 from agent.simulators.server import Fault
 from tests.integration.keeptrusts.conftest import KEYS, TOKEN, Between
@@ -214,6 +216,17 @@ def test_without_a_runbook_for_it_nobody_is_paged_a_second_time(between: Between
     assert incident.status is Status.STOOD_DOWN
     assert "waits for team:on-call" in incident.result
     assert len(between.pagerduty.incidents()) == 1
+
+
+def test_an_alert_of_another_source_that_borrows_the_pages_key_calls_its_human(between: Between) -> None:
+    between.subscribe()
+    made = between.keeptrusts.escalate()
+    between.told()
+    key = f"keeptrusts-{made.escalation_id}"
+    alert = Alert("alertmanager", "a-1", "The payments database is down", dedup_key=key)
+    event = SourceEvent("alertmanager", "d-1", EventType.TRIGGERED, "alert.triggered", "a-1", alert=alert)
+    incident_id = between.store.accept(event, "{}").incident_id
+    assert between.work(incident_id).status is Status.ESCALATED
 
 
 def test_our_answer_goes_to_keeptrusts_once_and_its_echo_changes_nothing(between: Between) -> None:
