@@ -15,8 +15,10 @@ from datetime import datetime
 from agent.adapters.json_view import child, clean, flattened, items_at, scalar, text_at
 from agent.adapters.source_proof import Proof
 from agent.adapters.webhook_body import (
+    ALERTS_MAX,
     TEXT_MAX,
     TITLE_MAX,
+    each_of_many,
     fingerprint,
     labels_of,
     object_in,
@@ -100,18 +102,17 @@ class _Group:
 
 
 def read(raw: bytes, section: Alertmanager) -> Read | Malformed:
-    """What a notification says, or why it is none of Alertmanager's."""
+    """What a notification says, or why it is none of Alertmanager's; a storm of alerts is one for all."""
     body = object_in(raw)
     if isinstance(body, Malformed):
         return body
     group = _group(body)
     if isinstance(group, Malformed):
         return group
-    if section.one_incident_per == "group":
+    if section.one_incident_per == "group" or len(group.alerts) > ALERTS_MAX:
         return Read((_group_event(group, section),))
     events = tuple(_alert_event(fired, group, section) for fired in group.alerts)
-    kept = [_kept(body, alert) for alert in items_at(body, "alerts")]
-    return Read(events, kept=kept)
+    return Read(events, kept=each_of_many(body, "alerts", items_at(body, "alerts")))
 
 
 def _group(body: Mapping[str, object]) -> _Group | Malformed:
@@ -252,9 +253,3 @@ def _worst(alerts: list[_Fired]) -> Severity | None:
 
 def _texts(value: object) -> dict[str, str]:
     return dict(flattened(value))
-
-
-def _kept(body: Mapping[str, object], alert: object) -> str:
-    """What is kept of the body with one of its alerts: all of it with each would be too much."""
-    around = {name: each for name, each in body.items() if name != "alerts"}
-    return json.dumps({**around, "alerts": [alert]})  # in ASCII: half a character cannot be kept

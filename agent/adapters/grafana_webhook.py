@@ -19,10 +19,10 @@ from agent.adapters.webhook_body import (
     ALERTS_MAX,
     TEXT_MAX,
     TITLE_MAX,
+    each_of_many,
     fingerprint,
     labels_of,
     object_in,
-    one_of_many,
     severity_of_rule,
     time_of,
     web_url,
@@ -102,7 +102,7 @@ def read(raw: bytes, *, service_label: str = "service") -> Read | Malformed:
         if isinstance(event, Malformed):
             return Malformed(f"alerts[{place}]: {event.reason}")
         events.append(event)
-    return Read(tuple(events), kept=[one_of_many(body, "alerts", each) for each in alerts])
+    return Read(tuple(events), kept=each_of_many(body, "alerts", alerts))
 
 
 def _is_test(alert: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from agent.adapters.json_view import clean, scalar
@@ -19,8 +19,10 @@ TITLE_MAX = 1_000
 TEXT_MAX = 16_000
 LABEL_MAX = 1_024
 LABELS_MAX = 500
-#: More alerts than that in one body are refused whole: a part of them would look like all.
+#: More alerts than that in one body are not taken one by one: a part of them would look like all.
 ALERTS_MAX = 500
+#: What stands around the alerts is kept with each of them, so far as it is no longer than this.
+AROUND_MAX = 8_192
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Seconds, milliseconds, microseconds, nanoseconds: a number this large is the next finer one.
@@ -75,10 +77,18 @@ def object_in(raw: bytes) -> Mapping[str, object] | Malformed:
     return Malformed("the body is not a JSON object")
 
 
-def one_of_many(body: Mapping[str, object], name: str, item: object) -> str:
-    """What is kept of the body with one of its alerts: all of it with each would be too much."""
-    around = {key: value for key, value in body.items() if key != name}
-    return json.dumps({**around, name: [item]})
+def each_of_many(body: Mapping[str, object], name: str, items: Sequence[object]) -> list[str]:
+    """What is kept of the body with each of its alerts: all of it with each would be too much.
+
+    In ASCII: half a character cannot be kept.
+    """
+    around, left = {}, AROUND_MAX
+    for key, value in body.items():
+        size = len(json.dumps({key: value})) if key != name else 0
+        if 0 < size <= left:
+            around[key] = value
+            left -= size
+    return [json.dumps({**around, name: [item]}) for item in items]
 
 
 def time_of(value: object) -> datetime | None:

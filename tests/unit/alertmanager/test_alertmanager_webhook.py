@@ -117,6 +117,23 @@ def test_a_group_may_be_one_incident_which_fires_while_any_of_it_does() -> None:
     assert (over.type, over.source_id) == (EventType.RESOLVED, event.source_id)
 
 
+def test_a_group_of_more_alerts_than_are_worked_on_one_by_one_is_one_and_is_not_refused() -> None:
+    storm = group(*(alert(fingerprint=f"{number:016x}", pod=str(number)) for number in range(501)))
+    (event,) = events(storm)
+    assert event.alert is not None
+    assert event.alert.title.endswith("(501 alerts)")
+    assert len(events(storm | {"alerts": storm["alerts"][:500]})) == 500
+
+
+def test_what_stands_around_the_alerts_is_not_kept_as_often_as_there_are_alerts() -> None:
+    body = group(*(alert(fingerprint=f"{number:016x}", pod=str(number)) for number in range(50)))
+    body["commonAnnotations"] = {"summary": "x" * 100_000}
+    found = read(json.dumps(body).encode(), Alertmanager())
+    assert isinstance(found, Read)
+    assert sum(len(each) for each in found.kept) < 200_000
+    assert all(json.loads(each)["groupKey"] == body["groupKey"] for each in found.kept)
+
+
 def test_only_its_own_alert_is_kept_with_an_event_and_not_the_whole_group() -> None:
     found = read(json.dumps(group(alert(pod="a"), alert(pod="b", fingerprint="f2"))).encode(), Alertmanager())
     assert isinstance(found, Read)
