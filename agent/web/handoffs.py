@@ -133,6 +133,8 @@ class _Desk:
             return ""
         if handoff.name in body.chain:
             return f"{handoff.name} had it before ({' → '.join(body.chain)}): it goes round in circles"
+        if body.chain[-1] != body.sender:
+            return f"its chain ({' → '.join(body.chain)}) does not end with {body.sender}: it could come back"
         most = min(handoff.max_hops, body.max_hops)
         if len(body.chain) > most:
             return f"{len(body.chain)} agents had it before, and at most {most} may"

@@ -71,6 +71,7 @@ def test_killed_between_writing_it_down_and_opening_it_the_next_post_opens_it(pa
         ({}, {"secret": "another-secret"}, 401, "matches no secret"),
         ({"from": "edge"}, {}, 401, "different agents"),
         ({"chain": ["tier-1", "platform"]}, {}, 409, "goes round in circles"),
+        ({"chain": ["edge"]}, {}, 409, "does not end with tier-1"),
         ({"chain": ["a", "b", "c", "tier-1"]}, {}, 409, "at most 3 may"),
         ({"chain": ["edge", "tier-1"], "max_hops": 1}, {}, 409, "at most 1 may"),
         ({"deadline": "2020-01-01T00:00:00+00:00"}, {}, 409, "deadline is over"),
