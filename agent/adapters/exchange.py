@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,6 +66,8 @@ class Exchange:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._pool = _pool(base_url)
+        # whoever forgets us must not leave connections behind
+        weakref.finalize(self, self._pool.close).atexit = False
 
     def close(self) -> None:
         """Give the connections back."""

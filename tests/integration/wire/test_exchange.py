@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -187,3 +189,23 @@ def test_the_reason_is_found_beneath_what_libraries_made_of_it() -> None:
     assert why_not_reached(RuntimeError(wrapped.__cause__)) == "connection refused"
     assert why_not_reached(ValueError("https://secret.example")) == "the connection failed"
     assert why_not_reached(None) == "the connection failed"
+
+
+def test_whoever_is_forgotten_leaves_no_connection_behind(serve: Serve) -> None:
+    hung_up = threading.Event()
+
+    def answer(peer: socket.socket, _: threading.Event) -> None:
+        peer.sendall(HEAD + b"\r\nok")
+        peer.settimeout(30)
+        if peer.recv(1) == b"":
+            hung_up.set()
+
+    url = serve(answer).url
+    asking = exchange(url)
+    assert isinstance(asking.send("GET", f"{url}/x", headers={}), RawAnswer)
+    assert not hung_up.is_set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del asking
+        gc.collect()
+    assert hung_up.wait(30)
