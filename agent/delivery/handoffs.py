@@ -64,12 +64,22 @@ class HandoffSender:
     def _send(self, letter: Letter) -> None:
         match letter.message:
             case HandOver(to, key):
+                self._check_it_is_open(letter.incident_id)
                 self._agent(self._agents.targets, to).post("", self._package(letter, key), key=key)
             case AnswerHandOver(to, key) as answer:
                 body = self._answer(letter, answer)
                 self._agent(self._agents.senders, to).post(ANSWER_PATH.format(key=key), body, key=key)
             case _:
                 raise TypeError(f"{type(letter.message).__name__} is no message for another agent")
+
+    def _check_it_is_open(self, incident_id: str) -> None:
+        """What a human has by now, or what is over, no other agent shall begin to work on."""
+        store = self._context.store
+        taken = store.stand_down_of(incident_id)
+        if taken is not None:
+            raise _OverError(f"{taken.by} {taken.how}")
+        if store.incident(incident_id).status.is_terminal:
+            raise _OverError("it has ended")
 
     def _agent(self, agents: Mapping[str, OtherAgent], name: str) -> OtherAgent:
         if name not in agents:
@@ -138,6 +148,9 @@ class HandoffSender:
     def _failed(self, letter: Letter, error: ServiceError) -> float:
         """Never holds up the look: each letter waits for itself."""
         words = self._context.redactor.text(str(error))
+        if isinstance(error, _OverError):
+            self._withdraw(letter, words)
+            return 0.0
         is_over = self._context.clock.now() >= self._until(letter)
         if is_over or error.reason in _REFUSALS:
             self._give_up(letter, words)
@@ -166,6 +179,11 @@ class HandoffSender:
                 self._tell(letter, "not-answered", f"⚠️ {to} does not take our answer: {words}")
         self._outbox.undeliverable([letter.id], error=words)
 
+    def _withdraw(self, letter: Letter, words: str) -> None:
+        log.info("handoff_withdrawn", incident_id=letter.incident_id, why=words)
+        self._tell(letter, "withdrawn", f"🤝 No other agent is asked any more: {words}")
+        self._outbox.undeliverable([letter.id], error=words)
+
     def _backoff(self, letter: Letter) -> Backoff:
         to = letter.message.to if isinstance(letter.message, HandOver | AnswerHandOver) else ""
         return self._backoffs.setdefault(to, Backoff())
@@ -177,3 +195,10 @@ class HandoffSender:
 def _asked(timeline: Sequence[TimelineEvent]) -> Mapping[str, object]:
     """What the entry says that hands it over."""
     return next((event.data for event in timeline if event.key == HANDED_OVER), {})
+
+
+class _OverError(ServiceError):
+    """It ended, or a human took it, before the other agent had it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("handoff", Reason.REJECTED, why, retryable=False)

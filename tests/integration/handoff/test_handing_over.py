@@ -188,6 +188,28 @@ def test_a_human_who_takes_it_meanwhile_has_it(pair: Pair) -> None:
     assert not pair.tier1.world.pager.woken
 
 
+def test_what_a_human_took_before_the_other_agent_had_it_is_not_handed_over_any_more(pair: Pair) -> None:
+    mends(pair.platform)
+    store = pair.tier1.world.store
+    pair.tier1.wires["platform"].is_cut = True
+
+    def take(_: str) -> bool:
+        pair.tier1.send()
+        (incident,) = store.unfinished()
+        return store.stand_down(incident.id, StandDown("Responder", "took it"))
+
+    pair.tier1.world.on_wait = take
+    incident = pair.page()
+    assert incident.status is Status.STOOD_DOWN
+    pair.tier1.wires["platform"].is_cut = False
+    pair.tier1.clock.sleep(60)
+    pair.tier1.send()
+    pair.platform.work()
+    assert not pair.platform.incidents()
+    assert not pair.platform.world.sandbox.commands()
+    assert "No other agent is asked any more" in pair.tier1.world.told(incident.id)[-1]
+
+
 def test_what_a_human_has_refused_is_not_put_before_a_machine(pair: Pair) -> None:
     pair.tier1.world.runbook(runbook(limits="- requires_human_approval: true", steps=step(1, PING)))
 
