@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from agent.delivery.sending import Backoff, deliver_singly
+from agent.domain.alert import Severity
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
-from agent.domain.outbox import AnswerKeeptrusts, Channel, Letter
+from agent.domain.outbox import AnswerKeeptrusts, Channel, Letter, Message, PageHuman
 from agent.pipeline.context import Context
+from agent.pipeline.intake import OWN_KEY_PREFIX
 from agent.pipeline.telling import tell
 from agent.ports import OutboxStore
 from agent.ports.keeptrusts import Keeptrusts
@@ -58,9 +62,8 @@ class KeeptrustsSender:
         words = self._context.redactor.text(str(error))
         if error.reason in _FOR_GOOD:
             log.error("answer_rejected", story=letter.incident_id, error=words)
-            self._tell(
-                letter, "not-answered", f"⚠️ Keeptrusts does not take the answer: {words}; settle it there"
-            )
+            text = f"⚠️ Keeptrusts does not take the answer: {words}; settle it there"
+            self._tell(letter, "not-answered", text, self._calls_for_a_human(letter, words))
             self._outbox.undeliverable([letter.id], error=words)
             return 0.0
         delay_s = self._backoff.failed(error)
@@ -71,5 +74,21 @@ class KeeptrustsSender:
         self._outbox.postpone([letter.id], delay_s=delay_s, error=words)
         return delay_s
 
-    def _tell(self, letter: Letter, key: str, text: str) -> None:
-        tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text))
+    def _calls_for_a_human(self, letter: Letter, words: str) -> Sequence[Message]:
+        """Whoever answered believes it done, and the response is held until somebody settles it there."""
+        if Channel.PAGER not in self._context.channels or not isinstance(letter.message, AnswerKeeptrusts):
+            return ()
+        given, answer = letter.message.escalation_id, letter.message.resolution
+        page = PageHuman(
+            dedup_key=f"{OWN_KEY_PREFIX}{letter.incident_id}-not-answered",
+            summary=f"Keeptrusts does not take our answer to {given} ({answer}): {words}",
+            severity=Severity.ERROR,
+            source="incident-agent",
+            component="keeptrusts",
+            details={"escalation": letter.incident_id, "what_to_do": f"settle it in Keeptrusts: {answer}"},
+        )
+        return (page,)
+
+    def _tell(self, letter: Letter, key: str, text: str, messages: Sequence[Message] = ()) -> None:
+        entry = Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text)
+        tell(self._context, letter.incident_id, entry, messages=messages)
