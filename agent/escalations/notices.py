@@ -80,6 +80,19 @@ def told(queueing: Queueing, item: Escalated, occasion: Occasion) -> tuple[Escal
     return replace(item, facts={**item.facts, PAGES: [*_pages(item), *pages]}), messages
 
 
+def paged_instead(queueing: Queueing, item: Escalated, why: str) -> tuple[Escalated, PageHuman] | None:
+    """A page where a way that was chosen takes nothing; None if somebody was paged for it, or nobody can be.
+
+    Without it nobody would know of the escalation: half of its time and its breach are told on the same way.
+    """
+    was_paged = _is_paged(item, Occasion.CREATED) or bool(_pages(item)) or BY_HAND in item.facts
+    if item.status.is_over or was_paged or Channel.PAGER not in queueing.channels:
+        return None
+    page = _page(queueing, item, Occasion.CREATED, "")
+    page = replace(page, summary=f"{why}. {page.summary}"[:_MAX_SUMMARY])
+    return replace(item, facts={**item.facts, PAGES: [[page.dedup_key, page.target]]}), page
+
+
 def cleared(queueing: Queueing, item: Escalated, why: str) -> list[Message]:
     """What ends every page that was sent for it, the incident's own as well."""
     if Channel.PAGER not in queueing.channels:

@@ -9,11 +9,14 @@ from agent.delivery.notices import MailSender, NoticeSender
 from agent.delivery.pager import PagerSender
 from agent.domain.alert import Severity
 from agent.domain.errors import Reason, ServiceError
+from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, ChannelNotice, ClearPage, MailHuman, PageHuman
-from agent.domain.queue import Rank
+from agent.domain.people import Actor, Person, Role, Via
+from agent.domain.queue import Action, Rank
 from agent.escalations.entering import Queueing, Received
+from agent.escalations.routing import Criteria, Rule
 from agent.pipeline import queueing
-from agent.pipeline.queueing import QueueDesk
+from agent.pipeline.queueing import QueueDesk, Settling
 from agent.ports import Notification
 from agent.safety.redaction import Redactor
 from tests.unit.delivery.conftest import DOWN, REFUSED, Post
@@ -108,3 +111,25 @@ def test_what_was_received_from_elsewhere_is_told_without_a_thread(post: Post) -
     assert len(world.pager.open_pages) == 1
     assert [event.text for event in world.store.timeline(item.id)][-1] == "📟 A human was paged"
     assert not world.store.next_letters(Channel.CHAT, 10)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_where_the_only_way_to_tell_anybody_is_refused_a_human_is_paged_once_and_until_it_is_settled(
+    post: Post, times: int
+) -> None:
+    world = post.world
+    rule = Rule("rest", Criteria(), "ops@example.com")
+    desk = QueueDesk(world.store, Redactor([]), Queueing(rules=(rule,), channels=frozenset(Channel)))
+    item, _ = queueing.received(desk, Received("1", "phi", "A prompt", Rank.HIGH), now=world.clock.now())
+    assert not world.store.next_letters(Channel.PAGER, 10)
+    for _ in range(1, times):
+        world.store.record(item.id, [Entry(f"again-{_}", EventKind.NOTE, "again")], messages=[MAIL])
+    post.deliver_all(mail_sender(post, Taker(*[REFUSED] * times)), looks=3)
+    post.deliver_all(post.pager, looks=3)
+    (page,) = world.pager.woken
+    assert "could not be told" in page.summary
+    assert any("could not be told" in event.text for event in world.store.timeline(item.id))
+    by = Actor(Person("reviewer", role=Role.APPROVER), Via.API)
+    queueing.resolve(desk, item.id, by, Settling(Action.BLOCK, "harmful"), now=world.clock.now())
+    post.deliver_all(post.pager, looks=3)
+    assert world.pager.open_pages == []
