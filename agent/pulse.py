@@ -17,6 +17,10 @@ from agent.ports import Clock
 LATE_AFTER_S = 120.0
 
 
+#: Beyond its pause, the time that a round of anything else may take behind a slow vendor.
+QUIET_AFTER_S = 900.0
+
+
 @dataclass(frozen=True, slots=True)
 class Beat:
     """One schedule: when it last did its work, and why it could not since."""
@@ -65,13 +69,20 @@ class Pulse:
 
     def late(self) -> tuple[str, ...]:
         """Vital schedules that have not done their work for too long, in words."""
+        return self._behind(vital=True)
+
+    def silent(self) -> tuple[str, ...]:
+        """The same of all others: the agent goes on without them, and a part of what it does is not done."""
+        return self._behind(vital=False)
+
+    def _behind(self, *, vital: bool) -> tuple[str, ...]:
         now = self._clock.monotonic()
         with self._lock:
             beats = sorted(self._beats.items())
         return tuple(
             _late(name, beat, now - beat.monotonic)
             for name, beat in beats
-            if beat.is_vital and now - beat.monotonic > beat.late_after_s
+            if beat.is_vital is vital and now - beat.monotonic > beat.late_after_s
         )
 
     def problems(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from agent.domain.errors import AgentError
-from agent.pulse import LATE_AFTER_S, Pulse
+from agent.pulse import LATE_AFTER_S, QUIET_AFTER_S, Pulse
 
 log = structlog.get_logger()
 
@@ -21,8 +21,8 @@ _MAX_SURPRISES = 5
 #: Without these nothing is worked on and nobody would notice; the others are told and tried again.
 _VITAL = frozenset({"dispatcher", "watchdog", "send-pager", "presence", "reaper"})
 
-#: One round of it may be fifty pages to a vendor that answers each of them at the last moment.
-_SLOW = {"send-pager": 300.0}
+#: One round may be fifty pages to a vendor that answers each of them at the last moment; or years to archive.
+_SLOW = {"send-pager": 300.0, "retention": 6 * 3_600.0}
 
 _LONGEST_PAUSE_S = 30.0
 
@@ -42,7 +42,7 @@ class Schedules:
 
     def add(self, name: str, tick: Tick, *, every_s: float, wakeup: threading.Event | None = None) -> None:
         """Run it from now on: at least every `every_s`, and at once when `wakeup` is set."""
-        late_after_s = _SLOW.get(name, LATE_AFTER_S)
+        late_after_s = _SLOW.get(name, LATE_AFTER_S if name in _VITAL else every_s + QUIET_AFTER_S)
         self.pulse.expect(name, is_vital=name in _VITAL, late_after_s=late_after_s)
         pause = wakeup or self.stopping
         thread = threading.Thread(

@@ -6,7 +6,7 @@ thing that cannot be looked at hides none of the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -15,6 +15,8 @@ import structlog
 from agent.adapters.store import Store
 from agent.delivery.alarms import Alarm, Alarms
 from agent.delivery.lateness import Lateness
+from agent.domain.alert import Severity
+from agent.domain.bypasses import Bypass
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.errors import AgentError
 from agent.domain.stuck import Standing, Stuck
@@ -47,6 +49,9 @@ _LOST_EVERY_S = 60.0
 
 #: What cannot be looked at for so long is told to a human.
 _TROUBLE_S = 60.0
+
+#: What ends bypasses looks every few seconds.
+_BYPASS_GRACE = timedelta(minutes=2)
 
 #: After a start everything is given this time to take up again what waited for it.
 _START_S = 30.0
@@ -93,8 +98,10 @@ class Watchdog:
             yield "incidents", self._look_at_incidents
             yield "attempts", self._look_at_attempts
             yield "letters", self._look_at_letters
+            yield "bypasses", self._look_at_bypasses
         yield "runs", self._look_at_runs
         yield "lost runs", self._look_for_lost_ones
+        yield "schedules", self._look_at_schedules
         yield "itself", self._look_at_itself
 
     def _is_patient(self) -> bool:
@@ -146,6 +153,20 @@ class Watchdog:
 
     def _look_at_letters(self) -> bool:
         self._pulse.hindered("pages", self._lateness.look())
+        return False
+
+    def _look_at_bypasses(self) -> bool:
+        """What could not be ended was paged for when that was tried; this is what nobody tries to end."""
+        before = self._context.clock.now() - _BYPASS_GRACE
+        left = [each for each in self._store.bypasses() if each.ends_at < before and not each.failures]
+        self._alarms.settle("bypasses", _alarm_of_bypasses(left) if left else None)
+        return False
+
+    def _look_at_schedules(self) -> bool:
+        """Of this process alone, and told under its name: another one's may be well."""
+        silent = self._pulse.silent()
+        name = f"schedules-{self._durable.executor_id}"
+        self._alarms.settle(name, _alarm_of_schedules(silent) if silent else None)
         return False
 
     def _look_at_runs(self) -> bool:
@@ -230,6 +251,27 @@ class Watchdog:
             "look at these incidents yourself; the agent's log says more (watchdog_failed, watchdog_broke)",
             details={"incidents": sorted(self._unread)[:20]},
         )
+
+
+def _alarm_of_bypasses(left: Sequence[Bypass]) -> Alarm:
+    first = left[0]
+    return Alarm(
+        f"oncall-agent: the emergency bypass of {first.configuration} should have ended at "
+        f"{first.ends_at:%Y-%m-%d %H:%M} UTC, and nobody ends it"
+        + (f"; and {len(left) - 1} more" if len(left) > 1 else ""),
+        "put the earlier version of the configuration back in Keeptrusts; the agent ends a bypass only with "
+        "keeptrusts.api_token, and its log says what hinders it (schedule_broke)",
+        Severity.CRITICAL,
+        details={"configurations": [each.configuration for each in left[:20]]},
+    )
+
+
+def _alarm_of_schedules(silent: Sequence[str]) -> Alarm:
+    return Alarm(
+        f"oncall-agent: {'; '.join(silent)}",
+        "incidents are worked on all the same; the agent's log says more (schedule_broke, schedule_failed), "
+        "and a restart of the agent loses nothing",
+    )
 
 
 @contextmanager

@@ -72,6 +72,17 @@ _AT_IT_FOR_TOO_LONG = (
         ),
     )
 )
+#: It waits for its source's word, and nobody woke it when the time for that was over.
+_AWAITS_A_WORD = (
+    sa.select(*_COLUMNS, *_HAS_A_RUN)
+    .join(runs, runs.c.incident_id == incidents.c.id)
+    .where(
+        runs.c.topic != "",
+        _OURS,
+        says(incidents.c.status, Status.VERIFYING.value),
+        _before(incidents.c.waits_until, "holds_until"),
+    )
+)
 
 
 def _waiting(*late: sa.ColumnElement[bool]) -> sa.Select[Any]:
@@ -86,6 +97,7 @@ def _waiting(*late: sa.ColumnElement[bool]) -> sa.Select[Any]:
 _SUSPECTS: sa.CompoundSelect[Any] = sa.union_all(
     _NEVER_STARTED,
     _AT_IT_FOR_TOO_LONG,
+    _AWAITS_A_WORD,
     _waiting(_before(incidents.c.waits_until, "waits_until")),
     _waiting(_NO_END, _before(_SINCE, "asked")),
 ).limit(_MOST)

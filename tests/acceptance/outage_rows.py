@@ -357,7 +357,7 @@ DATABASE = (
         told="the audit log <path> cannot be written: No space left on device",
         sees="in the log `schedule_failed` with `schedule: audit-log`; incidents go on",
         retried="every second; half a line is cut away, and the file is completed from the database",
-        escalated="nobody",
+        escalated="nobody for fifteen minutes; then a human is paged once",
     ),
     Row(
         "database-read-only",

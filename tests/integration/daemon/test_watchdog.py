@@ -11,6 +11,7 @@ from agent.adapters.store_schema import incidents, runs
 from agent.domain.executor import Role
 from agent.domain.incident import Status
 from agent.domain.records import Changes
+from agent.domain.runs import Leg
 from agent.domain.stuck import Why
 from agent.durable import RunState
 from tests.integration.daemon.conftest import Control
@@ -167,6 +168,19 @@ def test_what_has_an_end_of_its_own_has_the_time_until_then(
     assert control.pages() == []
     look(control)
     assert words in only_page(control)
+
+
+def test_a_wait_for_the_sources_word_that_never_ends_calls_a_human(control: Control) -> None:
+    incident_id = control.running()
+    until = control.clock.now() + timedelta(minutes=10)
+    changes = Changes(status=Status.VERIFYING, waits_until=until)
+    control.store.record(incident_id, (), changes=changes)
+    assert control.store.park(Leg(incident_id), "decision", until=until, woken={}) is None
+    control.clock.sleep(600 + OWN_S + GRACE_S)
+    look(control)
+    assert control.pages() == []
+    look(control)
+    assert "it has been verifying for too long" in only_page(control)
 
 
 def test_a_run_has_its_whole_time_however_long_its_approval_took(control: Control) -> None:

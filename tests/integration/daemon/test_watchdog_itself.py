@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
 from agent.adapters.store_schema import incidents
+from agent.domain.bypasses import Bypass
 from agent.domain.errors import StoreError
+from agent.domain.incident import Entry, EventKind
 from agent.durable import RunState
 from tests.integration.daemon.conftest import Control
 from tests.integration.daemon.watchdog_words import (
@@ -19,6 +22,7 @@ from tests.integration.daemon.watchdog_words import (
     statements,
     stuck_counts,
 )
+from tests.unit.pipeline.conftest import ALERT
 
 pytestmark = pytest.mark.usefixtures("on_watch")
 
@@ -89,6 +93,45 @@ def test_after_a_start_everything_gets_the_time_to_go_on_by_itself(control: Cont
     assert control.pages() == []
     look(control)
     assert len(control.pages()) == 1
+
+
+def test_a_schedule_that_has_fallen_silent_is_told_once_and_taken_back(control: Control) -> None:
+    control.pulse.expect("send-ticket", is_vital=False, late_after_s=900)
+    control.pulse.expect("dispatcher", is_vital=True)
+    control.pulse.failed("send-ticket", "TypeError: 'NoneType' object is not subscriptable")
+    control.clock.sleep(890)
+    look(control)
+    assert control.world.pager.woken == []
+    look(control, times=5)
+    (alarm,) = control.world.pager.woken
+    assert alarm.dedup_key == "oncall-agent-alarm-schedules-main"
+    assert "send-ticket has not done its work for" in alarm.summary
+    assert "TypeError" in alarm.summary
+    assert "dispatcher" not in alarm.summary  # vital: the heartbeat stops, and the process ends
+    control.pulse.ticked("send-ticket")
+    look(control)
+    assert control.world.pager.open_pages == []
+
+
+def test_a_bypass_that_nobody_ends_is_paged_for(control: Control) -> None:
+    now = control.clock.now()
+    ends_at = now + timedelta(minutes=15)
+    bypass = Bypass(
+        "gw-prod", control.world.receive(ALERT), "before", "during", now, ends_at, next_at=ends_at
+    )
+    entry = Entry("begun", EventKind.NOTE, "begun")
+    assert control.store.open_bypass(bypass, entry)
+    control.clock.sleep(900 + 100)
+    look(control, times=3)
+    assert control.world.pager.woken == []
+    control.clock.sleep(60)
+    look(control, times=3)
+    (alarm,) = control.world.pager.woken
+    assert alarm.dedup_key == "oncall-agent-alarm-bypasses"
+    assert "gw-prod" in alarm.summary
+    assert control.store.bypass_ended(bypass, Entry("ended", EventKind.NOTE, "ended"))
+    look(control)
+    assert control.world.pager.open_pages == []
 
 
 def test_a_look_asks_no_more_of_the_store_however_much_is_open(control: Control) -> None:
