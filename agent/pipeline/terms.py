@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from agent.domain.alert import Alert, Severity
 from agent.domain.decisions import Plan, Terms
+from agent.domain.handoffs import HANDOFF_SOURCE
 from agent.domain.incident import is_asked
 from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline import earned, freezes, incomplete
@@ -36,11 +37,16 @@ def terms_of(context: Context, runbook: Runbook) -> Terms:
 
 
 def deadline_of(context: Context, alert: Alert, runbook: Runbook) -> datetime:
-    """Until when steps may run: the shortest of the configured and the runbook's own time."""
+    """Until when steps may run: the shortest of the configured and the runbook's own time.
+
+    Of what another agent handed over, no later than that agent waits: then its human has it.
+    """
     config = context.config
     limits = [config.execution.incident_deadline_s]
     if runbook.blast_radius.max_duration_s is not None:
         limits.append(runbook.blast_radius.max_duration_s)
     if alert.severity is Severity.CRITICAL:
         limits.append(config.escalation.critical_downtime_s)
-    return context.clock.now() + timedelta(seconds=min(limits))
+    deadline = context.clock.now() + timedelta(seconds=min(limits))
+    handed = context.store.handed_in(alert.source_id) if alert.source == HANDOFF_SOURCE else None
+    return deadline if handed is None else min(deadline, handed.deadline)

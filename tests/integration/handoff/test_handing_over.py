@@ -333,4 +333,4 @@ def test_an_answer_after_its_time_changes_nothing_and_is_told(pair: Pair) -> Non
     pair.platform.work()
     assert pair.tier1.world.store.incident(incident.id).status is Status.ESCALATED
     assert pair.tier1.world.store.decision(incident.id, HANDOFF) is None
-    assert "platform answers after its time: resolved" in pair.tier1.world.told(incident.id)[-1]
+    assert "platform answers after its time: escalate" in pair.tier1.world.told(incident.id)[-1]

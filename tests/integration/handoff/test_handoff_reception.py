@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,18 @@ def test_nothing_of_a_package_runs_but_what_our_own_runbooks_say(pair: Pair) -> 
     posted(pair, package(pair, plan=plan, match=match, autonomy="auto"))
     pair.platform.work()
     assert pair.platform.world.sandbox.commands() == [PING]
+
+
+def test_once_the_sender_has_called_its_human_nothing_is_started_here(pair: Pair) -> None:
+    mends(pair.platform)
+    deadline = pair.platform.clock.now() + timedelta(seconds=60)
+    assert posted(pair, package(pair, deadline=deadline.isoformat()))[0] == 202
+    pair.platform.clock.sleep(61)
+    pair.platform.work()
+    assert pair.platform.world.sandbox.commands() == []
+    (incident,) = pair.platform.incidents()
+    assert incident.status is Status.ESCALATED
+    assert not pair.platform.world.pager.woken
 
 
 def test_words_of_another_scale_and_fields_of_a_newer_version_are_no_reason_to_refuse(pair: Pair) -> None:
