@@ -7,27 +7,22 @@ the same by its Message-ID; a channel shows it twice rather than never.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 
+from agent.delivery.instead import tell_or_page
 from agent.delivery.sending import Backoff, Pace, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, ChannelNotice, HookNotice, Letter, MailHuman
-from agent.escalations.notices import paged_instead
-from agent.escalations.settings import queueing_of
 from agent.pipeline.context import Context
-from agent.pipeline.telling import redacted, tell
+from agent.pipeline.telling import tell
 from agent.ports import Notification, Notifier, OutboxStore
 
 log = structlog.get_logger()
 
 #: Slack allows about one message a second in a channel and tolerates short bursts ("Rate limits").
 _BURST, _EVERY_S = 4, 1.0
-
-#: Somebody may be changing the escalation at the same moment.
-_TRIES = 5
 
 
 class Singly:
@@ -55,28 +50,15 @@ class Singly:
         words = self._context.redactor.text(str(error))
         if error.reason in (Reason.REJECTED, Reason.NOT_FOUND):
             log.error("notice_rejected", channel=self.channel.value, error=words)
-            self._say_so(letter, f"{_whom(letter)} could not be told: {words}")
+            why = f"{_whom(letter)} could not be told: {words}"
+            entry = Entry(f"not-told-{letter.id}", EventKind.DELIVERY, f"⚠️ {why}")
+            tell_or_page(self._context, letter, entry, why)
             self._outbox.undeliverable([letter.id], error=words)
             return 0.0
         delay_s = self._backoff.failed(error)
         log.warning("notice_not_taken", channel=self.channel.value, error=words, again_in_s=round(delay_s, 1))
         self._outbox.postpone([letter.id], delay_s=delay_s, error=words)
         return delay_s
-
-    def _say_so(self, letter: Letter, words: str) -> None:
-        """In the timeline, and by a page where nobody else was told of the escalation."""
-        store, queueing = self._context.store, queueing_of(self._context.config)
-        queueing = replace(queueing, channels=self._context.channels)
-        entry = redacted(self._context, Entry(f"not-told-{letter.id}", EventKind.DELIVERY, f"⚠️ {words}"))
-        for _ in range(_TRIES):
-            item = store.queue_item(letter.incident_id)
-            instead = None if item is None else paged_instead(queueing, item, words)
-            if item is None or instead is None:
-                break
-            after, page = instead
-            if store.queue_change(item, after, entry, [page]):
-                return
-        tell(self._context, letter.incident_id, entry)
 
     def _tell(self, letter: Letter, key: str, text: str) -> None:
         tell(self._context, letter.incident_id, Entry(f"{key}-{letter.id}", EventKind.DELIVERY, text))

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from agent.delivery.instead import tell_or_page
 from agent.delivery.sending import Backoff, deliver_singly
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
@@ -159,8 +160,9 @@ class TicketSender:
     def _give_up(self, letter: Letter, words: str) -> None:
         kind = type(letter.message).__name__
         log.error("ticket_rejected", incident_id=letter.incident_id, message=kind, error=words)
-        what = _WORDS.get(kind, kind)
-        self._tell(letter, "ticket-refused", f"⚠️ A ticket could not be {what}: {words}")
+        why = f"A ticket could not be {_WORDS.get(kind, kind)}: {words}"
+        entry = Entry(f"ticket-refused-{letter.id}", EventKind.NOTE, f"⚠️ {why}")
+        tell_or_page(self._context, letter, entry, why)
         # last: whoever dies before it asks once more, and tells nothing twice
         self._outbox.undeliverable([letter.id], error=words)
 

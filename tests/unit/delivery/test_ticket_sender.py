@@ -9,7 +9,14 @@ from agent.adapters.store_retention import StoredRetention
 from agent.delivery.tickets import TicketSender
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.outbox import Channel, CloseTicket, CommentTicket, OpenTicket
+from agent.domain.queue import Rank
 from agent.domain.tickets import TicketRef, TicketState, mark_of
+from agent.escalations.entering import Queueing, Received
+from agent.escalations.routing import Criteria, Rule
+from agent.escalations.tickets import Ticketing
+from agent.pipeline import queueing
+from agent.pipeline.queueing import QueueDesk
+from agent.safety.redaction import Redactor
 from tests.unit.delivery.conftest import AUTH, BUSY, DOWN, GONE, REFUSED, Post
 
 OPEN = OpenTicket("postmortem-1", "AIGOV", "Task", "Raise the limit")
@@ -221,3 +228,20 @@ def test_a_ticket_is_known_by_its_id_and_before_that_by_its_mark(post: Post, des
     assert found.ref == TicketRef("10001", "AIGOV-1")
     assert store.ticket_there("10002", [ticket.mark]) is None
     assert list(store.tickets_of(incident_id)) == [found]
+
+
+def test_where_its_ticket_was_the_only_way_to_tell_anybody_and_is_refused_a_human_is_paged(
+    post: Post, desk: Desk
+) -> None:
+    world = post.world
+    rules = (Rule("rest", Criteria(), "jira"),)
+    ways = Queueing(rules=rules, channels=frozenset(Channel), tickets=Ticketing("AIGOV"))
+    queue = QueueDesk(world.store, Redactor([]), ways)
+    item, _ = queueing.received(queue, Received("1", "phi", "A prompt", Rank.HIGH), now=world.clock.now())
+    assert not world.store.next_letters(Channel.PAGER, 10)
+    desk.tracker.fail_with(REFUSED)
+    desk.deliver(3)
+    post.deliver_all(post.pager, looks=3)
+    (page,) = world.pager.woken
+    assert "could not be opened: vendor: we do not like it" in page.summary
+    assert page.dedup_key == f"oncall-agent-{item.id}"
