@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ class Changes:
 class Snapshot:
     """The library at one moment."""
 
-    runbooks: Mapping[str, Runbook] = field(default_factory=lambda: MappingProxyType({}))
+    runbooks: MappingProxyType[str, Runbook] = field(default_factory=lambda: MappingProxyType({}))
     documentation: tuple[Documentation, ...] = ()
     broken: tuple[Broken, ...] = ()
 
@@ -47,11 +47,18 @@ _Stamp = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as last read; read again when its stamp differs, parsed again when its bytes do."""
+    """A file as last read; parsed again when its bytes differ."""
 
-    stamp: _Stamp
     digest: str
     result: ParseResult
+
+
+@dataclass(slots=True)
+class _Look:
+    """One look at the folder: when each file was last written; nothing else of most files is touched."""
+
+    stamps: dict[str, _Stamp | None] = field(default_factory=dict)
+    fresh: list[str] = field(default_factory=list)
 
 
 class Library:
@@ -61,6 +68,7 @@ class Library:
         self._root = Path(root)
         self._lock = threading.Lock()
         self._files: dict[str, _File] = {}
+        self._stamps: dict[str, _Stamp | None] = {}
         self._snapshot = Snapshot()
         self._problems: tuple[RunbookProblem, ...] = ()
         with _collector_paused():
@@ -94,18 +102,37 @@ class Library:
     def reload(self) -> Changes:
         """Take in what changed on disk; a file that became broken is taken out and reported."""
         with self._lock:
-            before, known = self._snapshot, self._files
-            found = Folder(self._root)
-            self._files, touched = _read_all(found, known)
-            if not touched and tuple(found.problems) == self._problems:
-                return Changes(broken=tuple(broken.path for broken in before.broken))
+            before, found = self._snapshot, Folder(self._root)
+            look = _looked(found, self._stamps)
+            self._stamps = look.stamps
+            old = self._take_in(look)
             same_problems = tuple(found.problems) == self._problems
+            if not old and same_problems:
+                return Changes(broken=tuple(broken.path for broken in before.broken))
             self._problems = tuple(found.problems)
-            short = _with_changed(before, touched, known, self._files) if same_problems else None
-            after = short or _snapshot([file.result for file in self._files.values()], found.problems)
-            changes = _changes(before, after, _ids(touched, known) | _ids(touched, self._files))
+            new = {path: self._files.get(path) for path in old}
+            short = _with_changed(before, old, new) if same_problems else None
+            # in the order of the folder, which is the same whoever looks
+            files = (self._files[path] for path in look.stamps)
+            after = short or _snapshot([file.result for file in files], found.problems)
+            changes = _changes(before, after, _ids(old) | _ids(new))
             self._snapshot = after
             return changes
+
+    def _take_in(self, look: _Look) -> Mapping[str, _File | None]:
+        """Read what was written since; gives what stood there of each file that says something else now."""
+        old: dict[str, _File | None] = {}
+        for path in look.fresh:
+            known = self._files.get(path)
+            self._files[path] = file = _read(path, known)
+            if not file.digest:
+                look.stamps[path] = None  # it is tried again at the next look
+            if known is None or known.result is not file.result:
+                old[path] = known
+        if len(self._files) != len(look.stamps):
+            for path in self._files.keys() - look.stamps.keys():
+                old[path] = self._files.pop(path)
+        return old
 
 
 @contextmanager
@@ -122,59 +149,64 @@ def _collector_paused() -> Iterator[None]:
 
 def read_file(path: Path) -> ParseResult:
     """What one file is, read as the library reads it."""
-    return _read(path.as_posix(), path, None).result
+    return _read(path.as_posix(), None).result
 
 
-def _read_all(found: Folder, known: Mapping[str, _File]) -> tuple[dict[str, _File], set[str]]:
-    """Every file, and the paths of those that say something else now, or are gone."""
-    files: dict[str, _File] = {}
-    touched: set[str] = set()
+def _looked(found: Folder, before: Mapping[str, _Stamp | None]) -> _Look:
+    """When every file was last written, and the paths of those that were since."""
+    look = _Look()
     for path, entry in found.files():
-        old = known.get(path)
-        files[path] = file = _read(path, entry, old)
-        if file is not old and (old is None or old.result is not file.result):
-            touched.add(path)
-    return files, touched | (known.keys() - files.keys())
+        look.stamps[path] = stamp = _stamp_of(entry)
+        if stamp is None or before.get(path) != stamp:
+            look.fresh.append(path)
+    return look
 
 
-def _with_changed(
-    before: Snapshot, touched: Iterable[str], known: Mapping[str, _File], files: Mapping[str, _File]
-) -> Snapshot | None:
+def _stamp_of(entry: os.DirEntry[str]) -> _Stamp | None:
+    try:
+        status = entry.stat()
+    except OSError:
+        return None  # reading it tells why
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+
+
+_Files = Mapping[str, _File | None]
+
+
+def _with_changed(before: Snapshot, old: _Files, new: _Files) -> Snapshot | None:
     """The everyday case in little time: runbooks that stayed runbooks under their ids; None for any other."""
     changed: dict[str, Runbook] = {}
-    for path in touched:
-        old, new = (each[path].result if path in each else None for each in (known, files))
-        if not (isinstance(old, Parsed) and isinstance(new, Parsed) and old.runbook.id == new.runbook.id):
+    for path, was in old.items():
+        now = new[path]
+        if was is None or now is None:
             return None
-        if before.runbooks.get(old.runbook.id) is not old.runbook:
+        if not (isinstance(was.result, Parsed) and isinstance(now.result, Parsed)):
             return None
-        changed[new.runbook.id] = new.runbook
+        was_one, is_one = was.result.runbook, now.result.runbook
+        if was_one.id != is_one.id or before.runbooks.get(was_one.id) is not was_one:
+            return None
+        changed[is_one.id] = is_one
     if not changed:
         return None
-    return Snapshot(MappingProxyType({**before.runbooks, **changed}), before.documentation, before.broken)
+    runbooks = MappingProxyType(before.runbooks | changed)
+    return Snapshot(runbooks, before.documentation, before.broken)
 
 
-def _ids(paths: Iterable[str], files: Mapping[str, _File]) -> set[str]:
-    results = (files[path].result for path in paths if path in files)
+def _ids(files: _Files) -> set[str]:
+    results = (file.result for file in files.values() if file is not None)
     return {result.runbook.id for result in results if isinstance(result, Parsed)}
 
 
-def _read(path: str, place: os.DirEntry[str] | Path, known: _File | None) -> _File:
-    """The file's result; unchanged stamps are not read again, unchanged bytes not parsed again."""
+def _read(path: str, known: _File | None) -> _File:
+    """The file's result; unchanged bytes are not parsed again."""
     try:
-        status = place.stat()
-        stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-        if known is not None and known.stamp == stamp:
-            return known
         content = _content(path)
     except OSError as error:
-        return _File(
-            (0, 0, 0, 0), "", _broken(path, f"cannot be read: {reason(error)}", "check its permissions")
-        )
+        return _File("", _broken(path, f"cannot be read: {reason(error)}", "check its permissions"))
     digest = hashlib.sha256(content).hexdigest()
     if known is not None and known.digest == digest:
-        return _File(stamp, digest, known.result)
-    return _File(stamp, digest, _parsed(path, content))
+        return known
+    return _File(digest, _parsed(path, content))
 
 
 def _content(path: str) -> bytes:

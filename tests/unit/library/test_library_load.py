@@ -1,10 +1,11 @@
+import errno
 import os
 import threading
 
 import pytest
 from library_texts import QUEUE, QUEUE_AS_PUBLISHED
 
-from agent.library import Library
+from agent.library import Library, load
 from agent.library.folder import MAX_DEPTH
 from agent.library.load import Changes
 from agent.library.markdown import MAX_BYTES
@@ -138,6 +139,20 @@ def test_files_that_cannot_be_text_are_told(root, content, message):
 def test_a_pipe_named_like_a_runbook_is_not_waited_for(root):
     os.mkfifo(root / "a.md")
     assert told(Library(root)) == ["cannot be read: it is not a regular file"]
+
+
+def test_a_file_that_a_disk_would_not_give_for_a_moment_is_read_at_the_next_look(root, monkeypatch):
+    (root / "queue.md").write_text(QUEUE)
+
+    def sick(_: str) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(load, "_content", sick)
+        library = Library(root)
+        assert told(library) == ["cannot be read: Input/output error"]
+    assert library.reload().added == ("queue",)
+    assert told(library) == []
 
 
 def test_a_missing_folder_is_a_problem_and_no_crash(tmp_path):
