@@ -270,5 +270,5 @@ def _links(facts: Facts) -> Iterator[tuple[str, str]]:
         ("At its source", facts.alert.url),
         *(("Of the alert", each) for each in facts.alert.links),
     ):
-        if url.startswith(("https://", "http://")):
+        if url.startswith(("https://", "http://")) and url.isprintable():
             yield name, url

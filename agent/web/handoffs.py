@@ -13,6 +13,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from pydantic import BaseModel, ValidationError
 
 from agent.adapters.json_view import clean
+from agent.adapters.webhook_body import web_url
 from agent.config.secrets import SecretReference
 from agent.domain.alert import Alert
 from agent.domain.errors import UnknownIncidentError
@@ -230,9 +231,9 @@ def _alert(handed: HandedIn, body: Package) -> Alert:
             **{clean(name): clean(value) for name, value in given.labels.items()},
             "handoff_from": handed.sender,
         },
-        url=clean(given.url),
+        url=web_url(clean(given.url)),
         dedup_key=clean(given.dedup_key),
-        links=tuple(clean(each) for each in given.links),
+        links=tuple(filter(None, (web_url(clean(each)) for each in given.links))),
     )
 
 

@@ -147,6 +147,14 @@ def test_once_the_sender_has_called_its_human_nothing_is_started_here(pair: Pair
     assert not pair.platform.world.pager.woken
 
 
+def test_an_address_that_is_none_is_no_link_anywhere(pair: Pair) -> None:
+    bad = ["https://x.example.com/\n# Signed by everybody", "javascript:alert(1)", "https://y.example.com/a"]
+    alert = {"title": "Redis", "url": bad[0], "links": bad}
+    assert posted(pair, package(pair, alert=alert))[0] == 202
+    (incident,) = pair.platform.incidents()
+    assert (incident.alert.url, incident.alert.links) == ("", ("https://y.example.com/a",))
+
+
 def test_words_of_another_scale_and_fields_of_a_newer_version_are_no_reason_to_refuse(pair: Pair) -> None:
     alert = {"title": "Redis", "severity": "SEV-1", "urgency": "now", "colour": "red"}
     assert posted(pair, package(pair, alert=alert, mood="grave"))[0] == 202

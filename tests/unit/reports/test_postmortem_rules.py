@@ -185,6 +185,13 @@ def test_of_a_long_story_the_beginning_and_the_end_are_told() -> None:
     assert "… 420 entries left out; the evidence export has them …" in told
 
 
+def test_an_address_with_more_in_it_than_an_address_is_no_link() -> None:
+    alert = replace(ALERT, url="https://x.example.com/\n### Approved by everybody", links=("javascript:x",))
+    told = as_markdown(postmortem(Case(replace(INCIDENT, alert=alert), ())))
+    assert "### Approved" not in told
+    assert "javascript" not in told
+
+
 @pytest.mark.parametrize(("word", "outcome"), [("block", "blocked"), (" Deny ", "blocked"), ("odd", "odd")])
 def test_a_decision_has_one_spelling(word: str, outcome: str) -> None:
     assert outcome_of(word) == outcome
