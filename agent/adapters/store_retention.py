@@ -25,6 +25,7 @@ from agent.adapters.store_schema import (
     own_writes,
     timeline,
 )
+from agent.adapters.store_schema_tickets import RESTORED
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel
 
@@ -266,6 +267,8 @@ class StoredRetention:
             connection.execute(
                 outbox.update().where(outbox.c.state == "waiting", outbox.c.tries == 0).values(tries=1)
             )
+            now = stamp(self._store.clock.now())
+            self._database.upsert(connection, known, {"name": RESTORED, "value": now})
             last = connection.execute(sa.select(sa.func.max(outbox.c.id))).scalar() or 0
             self._number_letters_from(connection, last + _LOST_LETTERS)
 

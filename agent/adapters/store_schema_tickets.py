@@ -6,6 +6,9 @@ import sqlalchemy as sa
 
 from agent.adapters.store_schema import metadata
 
+#: Under this name it is known when the database was restored: tickets may stand there that it knows not.
+RESTORED = "restored"
+
 #: `incident_id` is the story that tells of it. `tried_at`: asked for then, and what came of it is not known.
 tickets = sa.Table(
     "tickets",

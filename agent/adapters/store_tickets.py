@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from agent.adapters.database import moment_or_none, stamp
 from agent.adapters.store_incidents import StoredIncidents
-from agent.adapters.store_schema_tickets import tickets
+from agent.adapters.store_schema import known
+from agent.adapters.store_schema_tickets import RESTORED, tickets
 from agent.domain.incident import Entry
 from agent.domain.outbox import Message
 from agent.domain.tickets import Ticket, TicketRef, TicketState, mark_of
@@ -34,6 +35,12 @@ class StoredTickets(StoredIncidents):
         query = sa.select(tickets).where(tickets.c.incident_id == story).order_by(tickets.c.begun_at)
         with self.database.reading() as connection:
             return [_ticket(row) for row in connection.execute(query)]
+
+    def tickets_may_be_forgotten(self) -> bool:
+        """Whether the database was restored once: tickets may stand there that it does not know."""
+        query = sa.select(known.c.name).where(known.c.name == RESTORED)
+        with self.database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def ticket_begun(self, key: str, story: str) -> Ticket:
         """Written down before it is asked for; until its end is known there is a doubt."""

@@ -128,6 +128,11 @@ def restore(
     console.print(
         "what came in after the backup is not known here: look at the open incidents of your alert source"
     )
+    if loaded.keeptrusts is not None:
+        console.print(
+            "EMERGENCY BYPASS: one that began after the backup ends by nobody. Look in Keeptrusts for a\n"
+            "configuration that begins with these words, and for escalations that wait"
+        )
 
 
 def _restore_file(config: Config, file: Path) -> tuple[HandedOver, list[Path]]:

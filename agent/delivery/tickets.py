@@ -102,7 +102,8 @@ class TicketSender:
     def _looked_up(self, letter: Letter, asked: OpenTicket, known: Ticket | None) -> Sequence[TicketRef]:
         """What may stand there since an earlier try, oldest first; waits until search must know it."""
         if known is None:  # tried, and not written down: the database was restored to before that
-            return self._tracker.find(mark_of(asked.key)) if letter.tries else ()
+            is_doubtful = letter.tries or self._tickets.tickets_may_be_forgotten()
+            return self._tracker.find(mark_of(asked.key)) if is_doubtful else ()
         if known.tried_at is None:
             return ()
         left_s = (known.tried_at + self._lag - self._context.clock.now()).total_seconds()

@@ -64,6 +64,10 @@ class TicketStore(Protocol):
         """Those that this story tells of, oldest first."""
         ...
 
+    def tickets_may_be_forgotten(self) -> bool:
+        """Whether the database was restored once: tickets may stand there that it does not know."""
+        ...
+
     def ticket_begun(self, key: str, story: str) -> Ticket:
         """Written down before it is asked for; until its end is known there is a doubt."""
         ...

@@ -128,6 +128,14 @@ def test_after_a_restore_nothing_runs_until_a_human_says_so(shell: Shell, told: 
     assert shell("resume", stop).code == 0
 
 
+def test_a_restore_says_that_bypasses_of_the_lost_time_are_not_known(shell: Shell, told: World) -> None:
+    shell.configure(
+        keeptrusts={"api_token": {"env": "KEEPTRUSTS_API_TOKEN"}, "allow_unsigned_webhooks": True}
+    )
+    assert shell("backup", "b.tar.gz").code == 0
+    assert "EMERGENCY BYPASS" in shell("restore", "b.tar.gz").out
+
+
 def test_after_a_restore_no_token_and_no_session_opens_anything(shell: Shell, told: World) -> None:
     alice = Person("alice", Role.ADMIN)
     newcomer = Newcomer(alice, Proof.PASSWORD, "127.0.0.1", "a test")

@@ -119,6 +119,16 @@ def test_after_a_restore_what_was_opened_since_the_backup_is_found(post: Post, d
     assert (len(desk.tracker.tickets), desk.row()) == (1, TicketState.OPEN)
 
 
+def test_what_is_asked_for_once_more_after_a_restore_is_found_as_well(post: Post, desk: Desk) -> None:
+    desk.tracker.open(OPEN, mark=mark_of(OPEN.key))
+    StoredRetention(post.world.store).doubt_letters()
+    incident_id = post.incident()
+    post.put(incident_id, OPEN)
+    desk.deliver(2)
+    assert len(desk.tracker.tickets) == 1
+    assert "found again" in post.world.told(incident_id)[-1]
+
+
 def test_what_was_never_there_is_opened_after_the_look(post: Post, desk: Desk) -> None:
     incident_id = post.incident()
     post.put(incident_id, OPEN)
