@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
 
@@ -22,19 +22,19 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.problems: list[RunbookProblem] = []
         self._root = root
+        self._count = 0
         self._is_full = False
 
-    def files(self) -> Sequence[tuple[str, os.DirEntry[str]]]:
-        """Every file to read with its path, in a fixed order."""
-        real_root = self._real(self._root.as_posix())
-        found: list[tuple[str, os.DirEntry[str]]] = []
-        if real_root is not None:
-            self._look_below(self._root.as_posix(), real_root, found, depth=0)
-        return found
+    def files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Every file to read with its path, in a fixed order; all problems are told once it was gone through.
 
-    def _look_below(
-        self, folder: str, real_root: Path, found: list[tuple[str, os.DirEntry[str]]], *, depth: int
-    ) -> None:
+        One at a time: ten thousand entries that are kept cost more than looking at them.
+        """
+        real_root = self._real(self._root.as_posix())
+        if real_root is not None:
+            yield from self._below(self._root.as_posix(), real_root, depth=0)
+
+    def _below(self, folder: str, real_root: Path, *, depth: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
         for entry in self._entries(folder):
             name = entry.name
             if name.startswith("."):
@@ -42,13 +42,14 @@ class Folder:
             is_link = entry.is_symlink()
             if Path(entry.path).is_dir() if is_link else entry.is_dir(follow_symlinks=False):
                 if self._may_enter(entry, depth, is_link=is_link):
-                    self._look_below(entry.path, real_root, found, depth=depth + 1)
+                    yield from self._below(entry.path, real_root, depth=depth + 1)
             elif name.lower().endswith(".md"):
                 # a plain file in plain folders is inside
-                if len(found) >= MAX_FILES:
+                if self._count >= MAX_FILES:
                     self._tell_too_many(entry)
                 elif not is_link or self._is_inside(entry, real_root):
-                    found.append((entry.path.removeprefix("./"), entry))
+                    self._count += 1
+                    yield entry.path.removeprefix("./"), entry
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:

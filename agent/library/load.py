@@ -156,18 +156,16 @@ def _looked(found: Folder, before: Mapping[str, _Stamp | None]) -> _Look:
     """When every file was last written, and the paths of those that were since."""
     look = _Look()
     for path, entry in found.files():
-        look.stamps[path] = stamp = _stamp_of(entry)
+        try:
+            status = entry.stat()
+        except OSError:
+            stamp = None  # reading it tells why
+        else:
+            stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+        look.stamps[path] = stamp
         if stamp is None or before.get(path) != stamp:
             look.fresh.append(path)
     return look
-
-
-def _stamp_of(entry: os.DirEntry[str]) -> _Stamp | None:
-    try:
-        status = entry.stat()
-    except OSError:
-        return None  # reading it tells why
-    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 _Files = Mapping[str, _File | None]

@@ -83,8 +83,10 @@ class Scores:
     def _take_in(self, runbooks: Mapping[str, Runbook]) -> None:
         if runbooks is self._runbooks:
             return
-        changed = [each for key, each in runbooks.items() if not _is_same(each, self._runbooks.get(key))]
-        removed = [each for key, each in self._runbooks.items() if key not in runbooks]
+        before = self._runbooks
+        others = [each for key, each in runbooks.items() if before.get(key) is not each]
+        changed = [each for each in others if not _is_same(each, before.get(each.id))]
+        removed = [before[key] for key in before.keys() - runbooks.keys()]
         if len(changed) + len(removed) > _FEW:
             self._make_anew(runbooks)
         else:
