@@ -30,9 +30,12 @@ from agent.adapters.store_schema import (
 
 FORMAT = 1
 
+#: What is watched names the incident that it raised, and stays with its runbook.
+_STAYS = frozenset({timeline.name, "watches"})
+
 #: Tables whose rows go with their incident.
 BELONGING = tuple(
-    table for table in metadata.sorted_tables if "incident_id" in table.c and table is not timeline
+    table for table in metadata.sorted_tables if "incident_id" in table.c and table.name not in _STAYS
 )
 
 #: Text that is JSON.

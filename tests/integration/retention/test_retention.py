@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -89,6 +91,15 @@ def test_every_table_goes_with_its_incident_or_stays_for_a_reason() -> None:
         "keeptrusts_bypasses",  # open ones alone
     }  # fmt: skip
     assert goes | stays == {table.name for table in metadata.sorted_tables}
+
+
+def test_what_is_watched_stays_whatever_was_imported_first() -> None:
+    script = (
+        "import agent.adapters.store_schema_probes\n"
+        "from agent.adapters.archive_rows import BELONGING\n"
+        "assert 'watches' not in {table.name for table in BELONGING}"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_what_ended_lately_stays(keeping: Keeping) -> None:
