@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,9 @@ from agent.adapters.store_schema_bypasses import keeptrusts_bypasses as rows
 from agent.domain.bypasses import Bypass
 from agent.domain.incident import Entry
 from agent.domain.outbox import Message
+
+#: Less is how clocks are set every day.
+_CLOCK_STEP = timedelta(minutes=1)
 
 
 class StoredBypasses(StoredIncidents):
@@ -38,10 +41,12 @@ class StoredBypasses(StoredIncidents):
         return self._read(sa.select(rows).order_by(rows.c.ends_at, rows.c.configuration))
 
     def bypasses_due(self, now: datetime, most: int) -> Sequence[Bypass]:
-        """Those whose end, or whose next try of it, is due."""
-        return self._read(
-            sa.select(rows).where(rows.c.next_at <= stamp(now)).order_by(rows.c.next_at).limit(most)
-        )
+        """Those whose end, or whose next try of it, is due; or the clock was set back to before they began.
+
+        When they should end nobody can tell then: now is better than far too late.
+        """
+        is_due = sa.or_(rows.c.next_at <= stamp(now), rows.c.begun_at > stamp(now + _CLOCK_STEP))
+        return self._read(sa.select(rows).where(is_due).order_by(rows.c.next_at).limit(most))
 
     def bypass_failed(
         self, before: Bypass, after: Bypass, entry: Entry, messages: Sequence[Message] = ()

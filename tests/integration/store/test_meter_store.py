@@ -57,3 +57,16 @@ def test_a_bypass_is_open_once_due_at_its_time_and_over_once(store: Store, clock
     assert not store.bypass_ended(later, entry("ended-too"))
     told = [event.key for event in store.timeline(bypass.incident_id)]
     assert told == ["begun", "failed", "ended"]
+
+
+def test_a_clock_that_was_set_back_behind_its_beginning_leaves_no_bypass_open(
+    store: Store, clock: FakeClock
+) -> None:
+    now = clock.now()
+    ends_at = now + timedelta(hours=1)
+    bypass = Bypass("cfg", an_incident(store), "before", "during", now, ends_at, ends_at)
+    assert store.open_bypass(bypass, entry("begun"))
+    clock.step_back(30)  # as clocks are set every day
+    assert not store.bypasses_due(clock.now(), 5)
+    clock.step_back(86_400)
+    assert store.bypasses_due(clock.now(), 5) == [bypass]
