@@ -33,9 +33,9 @@ check: dev
 	$(BIN)/oncall-agent lint runbooks
 	$(BIN)/oncall-agent test runbooks
 
-# two at a time: half of the tests wait for real processes
+# three at a time on two cores: half of the tests wait for real processes
 test: dev packages
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 coverage: dev packages
 	$(BIN)/pytest --cov --cov-report=term:skip-covered
