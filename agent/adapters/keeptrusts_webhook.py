@@ -21,6 +21,8 @@ CREATED, RESOLVED = "escalation.created", "escalation.resolved"
 
 _TOKEN_MAX = 1_024
 _ID_MAX = 200
+#: What is kept for a reviewer is nested no deeper; whatever stands there, the page must not hang on it.
+_DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def read(
         return Malformed(f"escalation_id is missing, or longer than {_ID_MAX} characters")
     if said == RESOLVED:
         return _resolution(event, escalation_id)
-    return _escalation(event, escalation_id), event
+    return _escalation(event, escalation_id), {name: _shallow(value) for name, value in event.items()}
 
 
 def _said(body: Mapping[str, object]) -> str:
@@ -123,6 +125,17 @@ def _resolution(event: Mapping[str, object], escalation_id: str) -> KeeptrustsRe
         _text(event, "notes", TEXT_MAX) or _text(event, "note", TEXT_MAX),
         _text(event, "resolved_by") or _text(event, "reviewer"),
     )
+
+
+def _shallow(value: object, depth: int = 1) -> object:
+    """The same, without what is nested too deeply to be shown or kept."""
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth == _DEEPEST:
+        return "(nested too deeply)"
+    if isinstance(value, list):
+        return [_shallow(each, depth + 1) for each in value]
+    return {name: _shallow(each, depth + 1) for name, each in value.items()}
 
 
 def _text(event: Mapping[str, object], name: str, longest: int = TITLE_MAX) -> str:

@@ -131,6 +131,20 @@ def test_other_events_are_answered_as_taken_so_that_they_are_not_sent_again(site
     assert site.store.queue_item(ITEM) is None
 
 
+def test_what_is_nested_deeper_than_anybody_reads_costs_nobody_their_page(site: Site) -> None:
+    deep: list[object] = []
+    for _ in range(700):
+        deep = [deep]
+    told = {**CREATED, "request": {"messages": deep}, "mood": "grave"}
+    assert outcome(post(site, told)) == (202, "accepted")
+    item = site.store.queue_item(ITEM)
+    assert item is not None
+    raw = item.facts["raw"]
+    assert isinstance(raw, dict)
+    assert raw["mood"] == "grave"
+    assert "nested too deeply" in json.dumps(raw["request"])
+
+
 def test_what_is_left_out_costs_nobody_their_page(site: Site) -> None:
     assert outcome(post(site, {"escalation_id": "e 1/ä"}, f"/created?token={TOKEN}")) == (202, "accepted")
     (item,) = site.store.queue_page(QueueFilter()).items
