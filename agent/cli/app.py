@@ -16,6 +16,7 @@ from agent.cli import (
     incidents,
     keeping,
     matching,
+    new,
     people,
     postmortem,
     probes,
@@ -41,6 +42,7 @@ watch.register(app)
 demo.register(app)
 simulate.register(app)
 runbooks.register(app)
+new.register(app)
 probes.register(app)
 matching.register(app)
 backtest.register(app)

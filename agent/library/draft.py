@@ -1,4 +1,4 @@
-"""Drafts a runbook from what a human did by hand: lint-clean Markdown that runs nothing until it is reviewed.
+"""Drafts a runbook, of nothing or from what a human did by hand: lint-clean, and it runs nothing yet.
 
 A line of what was done that is a command which a guard understands becomes a step, with the least limit it
 needs; everything else is kept as words for whoever finishes the draft. `autonomy: suggest` and the tag
@@ -37,7 +37,7 @@ _TO_WRITE = "echo write the command of this step here"
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """What is known of a case that a human fixed by hand."""
+    """What is known of a case that a human fixed by hand; nobody did (`by`) where a runbook is only begun."""
 
     title: str
     done: str
@@ -102,7 +102,7 @@ def _text(fixed: Fixed, commands: Sequence[str], limits: Sequence[EffectClass], 
         "---",
         f"# Runbook: {title}",
         "",
-        f"A draft, from what {_one_line(fixed.by)} did by hand. Read every line before it may run.",
+        _about(fixed),
         "",
         "## Trigger Conditions",
         *_triggers(fixed),
@@ -127,6 +127,13 @@ def _text(fixed: Fixed, commands: Sequence[str], limits: Sequence[EffectClass], 
         "- Does not match: something else altogether",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _about(fixed: Fixed) -> str:
+    by = _one_line(fixed.by)
+    if not by:
+        return "A draft: what happens, what customers notice of it, and when this is not what to do."
+    return f"A draft, from what {by} did by hand. Read every line before it may run."
 
 
 def _triggers(fixed: Fixed) -> list[str]:
