@@ -154,6 +154,7 @@ def _misbehaviour(fault: Fault) -> Response | None:
     if fault.status == 0:
         return None
     if fault.status < 0:
+        request.get_data()  # it is recorded whole, although its sender will not know
         request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         return Response(status=500)
     return Response(fault.body, status=fault.status, headers=dict(fault.headers))
