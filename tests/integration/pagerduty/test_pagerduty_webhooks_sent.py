@@ -1,5 +1,7 @@
 """Webhooks as PagerDuty sends them: signed, in order, again after 5xx, and dropped after 4xx."""
 
+import socket
+
 import pytest
 from flask import Flask, request
 from raw_server import closed_port
@@ -12,6 +14,7 @@ from agent.simulators.pagerduty import WEBHOOK_SECRET, PagerDutySimulator
 from agent.simulators.pagerduty_bodies import ping_event, webhook_event
 from agent.simulators.pagerduty_delivery import Deliverer
 from agent.simulators.server import Fault, Simulator
+from tests.acceptance.conftest import wait_until
 
 ALL_EVENT_TYPES = [
     "incident.acknowledged",
@@ -232,3 +235,18 @@ def test_every_type_of_event_can_be_sent_and_read(subscribed, receiver, target, 
         incident.id,
         "Redis is down",
     )
+
+
+def test_what_is_hung_up_on_is_recorded_whole_however_slowly_it_comes(receiver):
+    receiver.misbehave(Fault(-1))
+    host, port = receiver.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=0.3) as slow:
+        slow.sendall(b"POST /webhook/pagerduty HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            slow.recv(1)  # it waits for the rest
+        slow.sendall(b"{}")
+        slow.settimeout(30)
+        assert slow.recv(1) == b""
+    wait_until(lambda: receiver.requests("/"), "it is recorded")
+    (recorded,) = receiver.requests("/")
+    assert recorded.body == "{}"
