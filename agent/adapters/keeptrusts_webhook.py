@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.adapters.json_view import child, clean, text_at
+from agent.adapters.kept_secrets import KeptSecrets
 from agent.adapters.webhook_body import TEXT_MAX, TITLE_MAX, object_in
 from agent.config.keeptrusts import Keeptrusts
 from agent.domain.keeptrusts import KeeptrustsEscalation, KeeptrustsResolution
@@ -33,11 +34,11 @@ class Unwanted:
 
 
 class Tokens:
-    """What the configuration asks for; secrets are fetched once, and anew once none of the old ones fits."""
+    """What the configuration asks for."""
 
     def __init__(self, section: Keeptrusts) -> None:
         self._section = section
-        self._known: Sequence[str] = ()
+        self._secrets = KeptSecrets(section.webhook_tokens)
 
     def missing(self, authorization: str, token: str) -> NotGenuine | None:
         """What is missing, in words that name no secret; None if it proves where it is from."""
@@ -52,15 +53,15 @@ class Tokens:
         given = rest.strip() if scheme.casefold() == "bearer" else token
         if not given or len(given) > _TOKEN_MAX:
             return NotGenuine("neither ?token= nor Authorization: Bearer holds a token")
-        if self._fits(given):
+        if self._secrets.fit(lambda tokens: _is_one_of(tokens, given)):
             return None
-        self._known = [reference.resolve().reveal() for reference in self._section.webhook_tokens]
-        return None if self._fits(given) else NotGenuine("the token is none of keeptrusts.webhook_tokens")
+        return NotGenuine("the token is none of keeptrusts.webhook_tokens")
 
-    def _fits(self, given: str) -> bool:
-        offered = given.encode("utf-8", "surrogatepass")
-        matches = [hmac.compare_digest(offered, each.encode()) for each in self._known if each.strip()]
-        return any(matches)
+
+def _is_one_of(tokens: Sequence[str], given: str) -> bool:
+    offered = given.encode("utf-8", "surrogatepass")
+    matches = [hmac.compare_digest(offered, each.encode()) for each in tokens if each.strip()]
+    return any(matches)
 
 
 def read(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
 
 from agent.adapters import jira_webhook
+from agent.adapters.kept_secrets import KeptSecrets
 from agent.config.jira import Jira
 from agent.pipeline.queueing import desk_of
 from agent.pipeline.ticket_answers import TicketDesk, heard
@@ -34,7 +34,8 @@ class _JiraDesk:
 
     def __init__(self, parts: WebParts) -> None:
         self._parts = parts
-        self._secrets: Sequence[str] = ()
+        section = parts.config.jira
+        self._secrets = KeptSecrets(() if section is None else section.webhook_secrets)
 
     def receive(self) -> tuple[Response, int]:
         with self._parts.courtesy.answering():
@@ -65,14 +66,10 @@ class _JiraDesk:
         return self._answer(202, outcome, "")
 
     def _is_genuine(self, section: Jira, raw: bytes) -> bool:
-        """A secret that was replaced where it is kept is fetched anew once none of the old ones fits."""
         header = request.headers.get("X-Hub-Signature")
         if header is None:
             return section.allow_unsigned_webhooks
-        if self._secrets and jira_webhook.verify(raw, header, self._secrets):
-            return True
-        self._secrets = [each.resolve().reveal() for each in section.webhook_secrets]
-        return jira_webhook.verify(raw, header, self._secrets)
+        return self._secrets.fit(lambda secrets: jira_webhook.verify(raw, header, secrets))
 
     def _answer(self, status: int, outcome: str, why: str) -> tuple[Response, int]:
         log.info("webhook_answered", source="jira", status=status, outcome=outcome, why=why)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 from flask import Blueprint, Response, abort, jsonify, request
 
 from agent.adapters import slack_signing
+from agent.adapters.kept_secrets import KeptSecrets
 from agent.config.secrets import SecretReference
 from agent.web.slack_face import SlackFace
 from agent.web.slack_payloads import MAX_BODY_BYTES, UnreadableError, fields_of, payload_of
@@ -33,21 +34,19 @@ def blueprint(parts: WebParts) -> Blueprint:
 
 
 class _Secret:
-    """The signing secret that is in force now: one that was replaced where it is kept is fetched anew."""
+    """The signing secret that is in force now."""
 
     def __init__(self, reference: SecretReference) -> None:
-        self._reference = reference
-        self._known: Sequence[str] = ()
+        self._secrets = KeptSecrets([reference])
 
     def signed(self, raw: bytes, timestamp: str, given: str) -> bool:
-        if any(slack_signing.is_signed(raw, timestamp, given, each) for each in self._known):
-            return True
         try:
-            self._known = [self._reference.resolve().reveal()]
+            return self._secrets.fit(
+                lambda secrets: any(slack_signing.is_signed(raw, timestamp, given, each) for each in secrets)
+            )
         except ValueError as error:
             log.error("slack_secret_missing", error=str(error))  # noqa: TRY400 - its words say all
             return False
-        return slack_signing.is_signed(raw, timestamp, given, self._known[0])
 
 
 class _Gate:
