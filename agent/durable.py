@@ -21,6 +21,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
 from agent.adapters.executor_lock import ExecutorLock
+from agent.adapters.floor import Floor
 from agent.adapters.store_starts import StoredStarts
 from agent.adapters.stored_run import StoredRun
 from agent.domain.errors import AgentError, StoreError
@@ -81,6 +82,7 @@ class Durable:
         self._on_crash = on_crash
         self._on_leg_over = on_leg_over
         self._give_way = give_way
+        self._floor = Floor()
         self._lock: ExecutorLock | None = None
         self._engine: sa.Engine | None = None
         self._closing = threading.Event()
@@ -231,7 +233,7 @@ class Durable:
         try:
             run = self._run(leg)
             if run is not None:
-                with run.riding():
+                with run.riding(), self._floor.held():
                     self._handle(run, leg.incident_id)
         except Closing:  # it goes on at the next launch, so DBOS must not see its end
             raise

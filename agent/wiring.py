@@ -11,6 +11,7 @@ from agent.adapters.audit_log import AuditLog
 from agent.adapters.bell import bell_of
 from agent.adapters.clock import SystemClock
 from agent.adapters.courtesy import Courtesy
+from agent.adapters.floor import outside
 from agent.adapters.handoff_http import HandoffHttp
 from agent.adapters.http import VendorHttp
 from agent.adapters.keeptrusts_api import KeeptrustsApi
@@ -82,7 +83,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
     channels = _channels(desk, pager, chat) | (config.channels() & RULES_TELL_BY)
     context = context_of(config, store=store, desk=desk, channels=channels)
-    context = replace(context, advisor=advisor_of(config))
+    context = replace(context, advisor=outside(advisor_of(config)))
     context.scores.prepare(context.library.runbooks)
     executor_id = own_executor_id(config.database.url, role)
     wakeup, ready, bell = Wakeup(), threading.Event(), bell_of(config.database.url)
@@ -154,11 +155,11 @@ def context_of(
         tables=tables_of(config),
         redactor=Redactor(known_secrets(config)),
         clock=SystemClock(),
-        desk=desk,
+        desk=outside(desk),
         channels=channels,
         gate=Gate(),
-        counter=counter_of(config),
-        actions=actions_of(config, store, channels=channels),
+        counter=outside(counter_of(config)),
+        actions=outside(actions_of(config, store, channels=channels)),
     )
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from agent.adapters import codec
 from agent.adapters.database import moment, stamp
+from agent.adapters.floor import stepping_aside
 from agent.adapters.riding import riding
 from agent.adapters.store_starts import StoredStarts
 from agent.domain.errors import StoreAwayError, StoreError
@@ -92,8 +93,7 @@ class StoredRun:
         until = moment(self._once(self._called("sleep"), lambda: self._in(seconds)))
         self._done(self._write)
         left_s = (until - self._store.clock.now()).total_seconds()
-        if self._closing.wait(max(0.0, min(left_s, seconds))):
-            raise Closing
+        self._pause(max(0.0, min(left_s, seconds)))
 
     def wait(self, topic: str, timeout_s: float) -> bool:
         """Park until woken on the topic, or the time is over."""
@@ -167,9 +167,14 @@ class StoredRun:
                 if not isinstance(error, StoreAwayError) and tries >= len(_PAUSES_S):
                     raise
                 log.warning("step_tried_again", incident_id=self._leg.incident_id, error=str(error))
-            if self._closing.wait(pause_s):
-                raise Closing
+            self._pause(pause_s)
         return do()
+
+    def _pause(self, seconds: float) -> None:
+        with stepping_aside():
+            is_closing = self._closing.wait(seconds)
+        if is_closing:
+            raise Closing
 
     def _write(self) -> None:
         """Have everything durable now."""

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.adapters.floor import stepping_aside
 from agent.adapters.sandbox.output import Capture
 from agent.adapters.sandbox.process import LauncherProcess
 from agent.adapters.sandbox.wire import HELLO, Inbox, Outcome, Request, read_outcome, send
@@ -56,7 +57,8 @@ def _handed_over(
         with contextlib.suppress(OSError):  # one that has gone is noticed when it does not answer
             send(connection, request)
         connection.setblocking(False)
-        return _Watcher(connection, request, capture, watch).to_the_end()
+        with stepping_aside():
+            return _Watcher(connection, request, capture, watch).to_the_end()
 
 
 class _Watcher:

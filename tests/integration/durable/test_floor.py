@@ -1,0 +1,86 @@
+"""So many runs think at once; who waits for something outside holds nobody up, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+
+from agent.adapters.floor import Floor, outside, stepping_aside
+
+LONG_S = 30.0
+
+
+class Thinker:
+    """A thread that takes the floor, and says when it has it."""
+
+    def __init__(self, floor: Floor) -> None:
+        self.has_it = threading.Event()
+        self._thread = threading.Thread(target=self._think, args=(floor,), daemon=True)
+        self._thread.start()
+
+    def _think(self, floor: Floor) -> None:
+        with floor.held():
+            self.has_it.set()
+
+    def ended(self) -> bool:
+        self._thread.join(LONG_S)
+        return not self._thread.is_alive()
+
+
+def test_the_next_run_thinks_when_the_one_before_it_has_ended() -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    with floor.held():
+        thinker = Thinker(floor)
+        assert not thinker.has_it.wait(0.02)
+    assert thinker.ended()
+
+
+def test_whoever_waits_for_something_outside_lets_others_think() -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    with floor.held(), stepping_aside():
+        assert Thinker(floor).ended()
+
+
+def test_a_port_is_called_without_the_floor_and_has_it_back_afterwards() -> None:
+    class Vendor:
+        name = "a vendor"
+
+        def ask(self, question: str) -> str:
+            assert Thinker(floor).ended()
+            return f"{self.name}: {question}"
+
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    vendor = outside(Vendor())
+    with floor.held():
+        assert vendor.ask("who?") == "a vendor: who?"
+        thinker = Thinker(floor)
+        assert not thinker.has_it.wait(0.02)
+    assert thinker.ended()
+    assert outside(None) is None
+
+
+def test_stepping_aside_twice_is_once() -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    with floor.held(), stepping_aside(), stepping_aside():
+        assert Thinker(floor).ended()
+    assert Thinker(floor).ended()
+
+
+def test_a_run_that_hangs_on_the_floor_holds_up_nobody_for_long() -> None:
+    floor = Floor(at_once=1, at_most_s=0.01)
+    with floor.held():
+        assert Thinker(floor).ended()
+    assert Thinker(floor).ended()
+
+
+def test_a_run_that_breaks_gives_the_floor_back() -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    try:
+        with floor.held(), stepping_aside():
+            raise LookupError
+    except LookupError:
+        assert Thinker(floor).ended()
+
+
+def test_threads_that_are_no_runs_never_wait() -> None:
+    with stepping_aside():
+        assert threading.current_thread().is_alive()
