@@ -61,22 +61,21 @@ class AnthropicAdvisor:
 
     def advise(self, request: AdviceRequest) -> Advice | NoAdvice:
         """One question; whatever is not exactly an answer to it is NoAdvice."""
-        began = time.monotonic()
         said = self._wire.ask(prompt_of(request))
-        latency_s = time.monotonic() - began
         if isinstance(said, NoAdvice):
-            return replace(said, usage=Usage(latency_s=latency_s))
-        body = decoded(said)
-        usage = self._usage(body, latency_s)
-        answer = read_answer(request, body, usage)
+            return said
+        answer = read_answer(request, said.body, said.usage)
         if isinstance(answer, NoAdvice):
             return answer
         return checked(request, answer, self._why_not_allowed)
 
-    def _usage(self, body: object, latency_s: float) -> Usage:
-        usage = tokens_of(body)
-        price = self._asking.price or price_of(self._asking.model)
-        return replace(usage, cost_usd=cost_usd(usage, price), latency_s=latency_s)
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came back: None for a body that is no JSON. And what asking cost."""
+
+    body: object
+    usage: Usage
 
 
 class Wire:
@@ -92,8 +91,19 @@ class Wire:
         self._asking = asking
         self._base_url = base_url
 
-    def ask(self, prompt: Prompt) -> str | NoAdvice:
-        """The answer's body as it came, or why there is none, at the latest when the deadline is over."""
+    def ask(self, prompt: Prompt) -> Said | NoAdvice:
+        """What was answered, or why nothing was, with its cost; at the latest when the deadline is over."""
+        began = time.monotonic()
+        text = self._text(prompt)
+        latency_s = time.monotonic() - began
+        if isinstance(text, NoAdvice):
+            return replace(text, usage=Usage(latency_s=latency_s))
+        body = decoded(text)
+        usage = tokens_of(body)
+        price = self._asking.price or price_of(self._asking.model)
+        return Said(body, replace(usage, cost_usd=cost_usd(usage, price), latency_s=latency_s))
+
+    def _text(self, prompt: Prompt) -> str | NoAdvice:
         if not (self._api_key.isascii() and self._api_key.isprintable()):
             detail = "llm.api_key holds a line break or a character outside ASCII; write it anew"
             return NoAdvice(NoAdviceReason.AUTH, detail)

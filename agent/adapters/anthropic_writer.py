@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import time
-from dataclasses import replace
 
 from agent.adapters.anthropic_advisor import API_URL, Asking, Wire
-from agent.adapters.anthropic_answer import decoded, read_summary, tokens_of
-from agent.adapters.anthropic_prices import cost_usd, price_of
+from agent.adapters.anthropic_answer import read_summary
 from agent.adapters.anthropic_prompt import Prompt, block, escaped
-from agent.domain.advice import NoAdvice, Usage
+from agent.domain.advice import NoAdvice
 from agent.domain.prose import Prose, ProseRequest, checked_prose
 
 _TASK = """\
@@ -39,21 +36,13 @@ class AnthropicWriter:
 
     def write(self, request: ProseRequest) -> Prose | NoAdvice:
         """One question; whatever is not exactly a summary of these facts is NoAdvice."""
-        began = time.monotonic()
         said = self._wire.ask(_prompt(request))
-        latency_s = time.monotonic() - began
         if isinstance(said, NoAdvice):
-            return replace(said, usage=Usage(latency_s=latency_s))
-        body = decoded(said)
-        usage = tokens_of(body)
-        price = self._asking.price or price_of(self._asking.model)
-        usage = replace(usage, cost_usd=cost_usd(usage, price), latency_s=latency_s)
-        text = read_summary(body, usage)
-        return (
-            text
-            if isinstance(text, NoAdvice)
-            else checked_prose(request, Prose(text, self._asking.model, usage))
-        )
+            return said
+        text = read_summary(said.body, said.usage)
+        if isinstance(text, NoAdvice):
+            return text
+        return checked_prose(request, Prose(text, self._asking.model, said.usage))
 
 
 def _prompt(request: ProseRequest) -> Prompt:
