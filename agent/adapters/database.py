@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from agent.adapters.patience import left_s, until
-from agent.adapters.prepared import store_error
+from agent.adapters.prepared import Prepared, insert_once, store_error
 from agent.adapters.riding import aboard
 from agent.adapters.sqlite_writer import SCRATCH, SharedWriter
 from agent.domain.errors import StoreAwayError, StoreError
@@ -187,11 +187,11 @@ class Database:
 
     def insert_once(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Insert unless a unique key is taken; whether it was inserted."""
-        return connection.execute(insert_or_ignore(table, self.is_sqlite), dict(values)).first() is not None
+        return _once(table).first(connection, values) is not None
 
     def upsert(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
         """Insert, or replace the row with the same primary key."""
-        connection.execute(_insert_or_replace(table, tuple(values), self.is_sqlite), dict(values))
+        _replacing(table, tuple(values)).run(connection, values)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -202,25 +202,22 @@ class Database:
         self._reader.dispose()
 
 
-def _insert(table: sa.Table, is_sqlite: bool) -> sqlite.Insert:
-    # the two dialects spell what is used here alike
-    return sqlite.insert(table) if is_sqlite else cast(sqlite.Insert, postgresql.insert(table))
+@cache
+def _once(table: sa.Table) -> Prepared:
+    return insert_once(table)
 
 
 @cache
-def insert_or_ignore(table: sa.Table, is_sqlite: bool) -> sa.Executable:
-    """An INSERT that gives no row back where a unique key is taken; its values come with its use."""
-    first_key = next(iter(table.primary_key.columns))
-    statement = _insert(table, is_sqlite)
-    return statement.on_conflict_do_nothing().returning(first_key)
-
-
-@cache
-def _insert_or_replace(table: sa.Table, names: tuple[str, ...], is_sqlite: bool) -> sa.Executable:
-    statement = _insert(table, is_sqlite)
+def _replacing(table: sa.Table, names: tuple[str, ...]) -> Prepared:
     keys = [column.name for column in table.primary_key.columns]
-    rest = {name: statement.excluded[name] for name in names if name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
+    on_sqlite, on_postgresql = (
+        insert.on_conflict_do_update(
+            index_elements=keys,
+            set_={name: insert.excluded[name] for name in names if name not in keys},
+        )
+        for insert in (sqlite.insert(table), postgresql.insert(table))
+    )
+    return Prepared(on_sqlite, on_postgresql=on_postgresql)
 
 
 def _postgres_engines(url: str) -> tuple[sa.Engine, sa.Engine]:

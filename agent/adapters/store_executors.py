@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters.database import Database, moment, moment_or_none, stamp
+from agent.adapters.prepared import Prepared
 from agent.adapters.store_schema import attempts, executors, incidents, runs
 from agent.domain.errors import TakenOverError
 from agent.domain.executor import Executor, Role
@@ -98,13 +99,19 @@ def still_ours(connection: sa.Connection, executor_id: str, since: str) -> None:
     """Nothing begins once our work is in other hands, however late we hear of it."""
     if not executor_id:
         return
-    ours = sa.select(executors.c.executor_id).where(
-        executors.c.executor_id == executor_id, executors.c.started_at == since, executors.c.taken_by == ""
-    )
-    if connection.execute(ours).first() is None:
+    if _OURS.first(connection, {"id_": executor_id, "since_": since}) is None:
         raise TakenOverError(
             f"the work of executor {executor_id!r} was taken over by another process; this one ends"
         )
+
+
+_OURS = Prepared(
+    sa.select(executors.c.executor_id).where(
+        executors.c.executor_id == sa.bindparam("id_", type_=sa.Text),
+        executors.c.started_at == sa.bindparam("since_", type_=sa.Text),
+        executors.c.taken_by == "",
+    )
+)
 
 
 def _executor(row: Any) -> Executor:
