@@ -6,23 +6,18 @@ length, up to a bound; behind it nothing is shown.
 
 from __future__ import annotations
 
-import base64
-import html
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import NoneType
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 import re2
 
-from agent.safety.redaction_bounds import Places, cut, shortened
-from agent.safety.redaction_environment import without_values
+from agent.safety.redaction_bounds import LEFT_OUT, Places, cut, shortened
+from agent.safety.redaction_environment import ENVIRONMENT, without_values
+from agent.safety.redaction_written import LEAST_LENGTH, written
 
 MASK: Final = "***"
-#: A shorter value would be found by chance in ordinary words.
-LEAST_LENGTH: Final = 6
 
 #: Lines that name one of the commands below, as access logs do; each is looked into.
 _MOST_COMMANDS: Final = 5_000
@@ -100,7 +95,7 @@ _ADDRESSES: Final = (
 )
 
 
-def _any(forms: Sequence[str], *, longest: bool = False) -> re2._Regexp:
+def _any(forms: Iterable[str], *, longest: bool = False) -> re2._Regexp:
     options = re2.Options()
     options.max_mem = _MOST_MEMORY
     options.longest_match = longest
@@ -127,6 +122,7 @@ _IN_COMMAND: Final = {
     "mariadb": re2.compile(rf"({_GAP}-p[\"']?)[^\s\"',\\]+"),
 }
 _BEHIND_P: Final = re2.compile(rf"({_GAP}-p{_GAP}*)[^\s\"',\\]+")
+_IN_COMMANDS: Final = tuple((name, _IN_COMMAND.get(name, _BEHIND_P)) for name in _COMMANDS)
 
 #: A key whose value stands in the lines below it; how deep they must be is counted, not matched.
 _ABOVE: Final = re2.compile(
@@ -134,6 +130,20 @@ _ABOVE: Final = re2.compile(
     rf"|(?:name|key):[ \t]*(?:{_Q})?{_NAMED}(?:{_Q})?[ \t]*\r?\n[ \t]*value)"
     r"[ \t]*:[ \t]*([|>][-+0-9]*)?[ \t]*\r?\n"
 )
+#: Of whatever is taken out of a text, and whatever cuts it, something is found by this one look.
+_TRACE: Final = _any(
+    [
+        *_FORMS,
+        *_ADDRESSES,
+        _HEADLESS,
+        str(_ABOVE.pattern),
+        *(rf"\b{name}[^\r\n|;&]*{flag.pattern}" for name, flag in _IN_COMMANDS),
+        *map(re2.escape, (ENVIRONMENT, LEFT_OUT)),
+    ]
+)
+#: Up to here no bound is reached either: so many commands cannot be named in so few characters.
+_ONE_LOOK: Final = 16_384
+
 _LINE: Final = re2.compile(r"([ \t]*)(-[ \t]+)?([^\r\n]*)([\r\n]*)")
 _MAPPING: Final = re2.compile(r"(?:[\"']?[A-Za-z0-9_./-]+[\"']?[ \t]*:(?:[ \t].*)?|[{}\[\]].*)")
 
@@ -148,13 +158,16 @@ class Redactor:
     """Takes secrets out of everything that leaves: Slack, PagerDuty, tickets, logs, console, the LLM."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        forms = {form for secret in secrets if len(secret) >= LEAST_LENGTH for form in _written(secret)}
+        forms = {form for secret in secrets if len(secret) >= LEAST_LENGTH for form in written(secret)}
         # the longest one where several begin: a line of a secret must not leave the rest of the whole
         self._known = _any(sorted(forms), longest=True) if forms else None
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        text = shortened(str(text), MASK)  # an enum's word is a text of a kind that re2 cannot make anew
+        text = str(text)  # an enum's word is a text of a kind that re2 cannot make anew
+        if self._has_no_trace(text):
+            return text
+        text = shortened(text, MASK)
         for _ in range(_MOST_ROUNDS):
             redacted = self._once(text)
             if redacted == text:
@@ -170,6 +183,12 @@ class Redactor:
         together = "\n".join(texts)
         return self.text(together) == together
 
+    def _has_no_trace(self, text: str) -> bool:
+        """Whether nothing below can find anything, as is nearly always so."""
+        if len(text) > _ONE_LOOK or _TRACE.search(text) is not None:
+            return False
+        return self._known is None or self._known.search(text) is None
+
     def _once(self, text: str) -> str:
         if self._known is not None:
             text = Places().sub(self._known, lambda _: MASK, text)
@@ -184,11 +203,14 @@ class Redactor:
 
     def value(self, value: object) -> object:
         """A JSON value without secrets, in keys too."""
+        if isinstance(value, str):
+            return self.text(value)
+        return _copied(value) if self._is_plain(value) else self._piece_by_piece(value)
+
+    def _piece_by_piece(self, value: object) -> object:
         match value:
             case str():
                 return self.text(value)
-            case Mapping() if self._is_plain(value):
-                return {str(key): str(item) if isinstance(item, str) else item for key, item in value.items()}
             case Mapping():
                 named = _is_secret_pair(value)
                 return {self._key(key): self._field(key, item, named=named) for key, item in value.items()}
@@ -197,47 +219,81 @@ class Redactor:
             case _:
                 return value
 
-    def _is_plain(self, value: Mapping[object, object]) -> bool:
-        """Whether it is flat and nothing in it is to be taken out, as is nearly always so."""
+    def _is_plain(self, value: object) -> bool:
+        """Whether nothing in it is to be taken out, as is nearly always so."""
         texts: list[str] = []
-        for key, item in value.items():
-            if not isinstance(key, str) or _is_secret_name(key) or not isinstance(item, _SCALARS):
-                return False
-            texts += (key, item) if isinstance(item, str) else (key,)
-        return not _is_secret_pair(value) and self.is_clean(texts)
+        return _is_told_by_texts(value, texts) and self.is_clean(texts)
 
     def _key(self, key: object) -> object:
         return self.text(key) if isinstance(key, str) else key
 
     def _field(self, key: object, item: object, *, named: bool) -> object:
         if not isinstance(key, str):
-            return self.value(item)
+            return self._piece_by_piece(item)
         if (named and key.lower() == "value") or _is_secret_name(key):
             return self._hidden(item)
-        return self.value(item)
+        return self._piece_by_piece(item)
 
     def _hidden(self, item: object) -> object:
         if isinstance(item, list | tuple):
             return [self._hidden(each) for each in item]
-        return MASK if isinstance(item, str) and item else self.value(item)
+        return MASK if isinstance(item, str) and item else self._piece_by_piece(item)
 
     def _items(self, items: Sequence[object]) -> Iterator[object]:
         """A list's items; in an argv the word behind a flag may be the secret."""
         is_redis = "redis-cli" in items
         flag: object = ""
         for item in items:
-            follows = isinstance(flag, str) and (_SECRET_FLAG.fullmatch(flag) or (is_redis and flag == "-a"))
-            yield self._hidden(item) if follows else self.value(item)
+            follows = isinstance(flag, str) and (_is_secret_flag(flag) or (is_redis and flag == "-a"))
+            yield self._hidden(item) if follows else self._piece_by_piece(item)
             flag = item
 
 
 def _is_secret_name(key: str) -> bool:
-    return _is_secret_short_name(key) if len(key) <= _SHORT else _SECRET_NAME.fullmatch(key) is not None
+    return (_named_before if len(key) <= _SHORT else _named)(_SECRET_NAME, key)
 
 
-@lru_cache(maxsize=1_024)
-def _is_secret_short_name(key: str) -> bool:
-    return _SECRET_NAME.fullmatch(key) is not None
+def _is_secret_flag(word: str) -> bool:
+    return word[:1] == "-" and (_named_before if len(word) <= _SHORT else _named)(_SECRET_FLAG, word)
+
+
+def _named(pattern: re2._Regexp, name: str) -> bool:
+    return pattern.fullmatch(name) is not None
+
+
+_named_before: Final = lru_cache(maxsize=2_048)(_named)
+
+
+def _is_told_by_texts(value: object, texts: list[str]) -> bool:
+    """Whether its texts alone say what is secret in it, no name of a field and no flag; gathers them."""
+    if isinstance(value, str):
+        texts.append(value)
+        return True
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str) or _is_secret_name(key):
+                return False
+            texts.append(key)
+            if not _is_told_by_texts(item, texts):
+                return False
+        return not _is_secret_pair(value)
+    if isinstance(value, list | tuple):
+        for item in value:
+            if isinstance(item, str) and (_is_secret_flag(item) or item == "-a"):
+                return False
+            if not _is_told_by_texts(item, texts):
+                return False
+        return True
+    return isinstance(value, _SCALARS)
+
+
+def _copied(value: object) -> object:
+    """As it is, of plain texts, dicts and lists."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _is_secret_pair(value: Mapping[object, object]) -> bool:
@@ -302,41 +358,3 @@ def _lines_below(
             masked.append(f"{space}{'' if is_block else dash}{MASK}{end}")
         begin = stop
     return masked, begin
-
-
-def _written(secret: str) -> Iterator[str]:
-    """A secret as it may appear, as patterns: plain, escaped, in hex, and in base64 at any offset."""
-    for text in (quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret)):
-        yield re2.escape(text)
-    yield from map(re2.escape, _in_base64(secret.encode()))
-    yield f"(?i:{secret.encode().hex()})"
-    yield from _escaped(secret)
-    lines = [line.strip() for line in secret.splitlines()]
-    for line in lines if len(lines) > 1 else []:
-        if len(line) >= LEAST_LENGTH and not line.startswith("-----"):
-            yield from _escaped(line)
-
-
-def _escaped(secret: str) -> Iterator[str]:
-    """A text as JSON and its like write it, also as JSON inside JSON."""
-    in_json = json.dumps(secret)[1:-1]
-    for text in (secret, in_json, json.dumps(secret, ensure_ascii=False)[1:-1]):
-        yield re2.escape(text)
-        yield re2.escape(json.dumps(text)[1:-1])
-        yield re2.escape(text.replace("/", "\\/"))
-        yield re2.escape(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-    units = secret.encode("utf-16-be").hex()
-    yield f"(?i:{''.join(f'{chr(92) * 2}u{units[at : at + 4]}' for at in range(0, len(units), 4))})"
-
-
-def _in_base64(secret: bytes) -> Iterator[str]:
-    """The characters that do not depend on what stands before and after the secret."""
-    yield base64.b64encode(secret).decode()
-    yield base64.urlsafe_b64encode(secret).decode()
-    for offset in range(3):
-        padded = b"\0" * offset + secret
-        whole = len(padded) // 3 * 3
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            stable = encode(padded[:whole]).decode()[(4 if offset else 0) :]
-            if len(stable) >= LEAST_LENGTH + 2:
-                yield stable

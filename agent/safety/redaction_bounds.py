@@ -19,7 +19,7 @@ _LINES_BEFORE_CUT: Final = 3
 
 #: The sandbox's own cut may go through the middle of a secret: no form finds its halves.
 _SANDBOX_CUT: Final = re2.compile(r"\S*\n… ([0-9]+) bytes left out …\n\S*")
-_LEFT_OUT: Final = " bytes left out …"
+LEFT_OUT: Final = " bytes left out …"
 
 
 class Places:
@@ -49,8 +49,8 @@ def shortened(text: str, mask: str) -> str:
     """The text inside its bound, without the words that a cut went through."""
     if len(text) > MOST_CHARACTERS:
         text = cut(text[:MOST_CHARACTERS], len(text) - MOST_CHARACTERS)
-    if _LEFT_OUT in text:
-        text = str(_SANDBOX_CUT.sub(lambda found: f"{mask}\n… {found[1]}{_LEFT_OUT}\n{mask}", text))
+    if LEFT_OUT in text:
+        text = str(_SANDBOX_CUT.sub(lambda found: f"{mask}\n… {found[1]}{LEFT_OUT}\n{mask}", text))
     return text
 
 

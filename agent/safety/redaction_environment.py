@@ -7,14 +7,14 @@ from typing import Final
 
 import re2
 
-_HEAD: Final = "Environment:"
+ENVIRONMENT: Final = "Environment:"
 #: A value that names where it comes from shows nothing: `<set to the key 'x' in secret 'y'>`.
 _LINE: Final = re2.compile(r"([ \t]*[A-Za-z_][A-Za-z0-9_.-]*:[ \t]+)(<set to .*|\(v1:.*)?.*\s*")
 
 
 def without_values(text: str, mask: str) -> str:
     """The text with every value below a line `Environment:` masked; one look at each line."""
-    return "".join(_masked_lines(text, mask)) if _HEAD in text else text
+    return "".join(_masked_lines(text, mask)) if ENVIRONMENT in text else text
 
 
 def _masked_lines(text: str, mask: str) -> Iterator[str]:
@@ -24,7 +24,7 @@ def _masked_lines(text: str, mask: str) -> Iterator[str]:
         if depth >= 0 and line.strip() and indent <= depth:
             depth = -1
         yield _masked(line, mask) if depth >= 0 and line.strip() else line
-        if line.strip() == _HEAD:
+        if line.strip() == ENVIRONMENT:
             depth = indent
 
 
