@@ -6,18 +6,14 @@ tries for 48 hours; here tries are few and quick so that a test or a demo sees t
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
 import json
-import ssl
-import threading
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import httpx
+from agent.simulators.courier import Courier
 
 _DROPS_MAX = 3
 
@@ -51,32 +47,12 @@ def signature_header(raw: bytes, secrets: Sequence[str]) -> str:
     return ",".join(f"v1={hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()}" for secret in secrets)
 
 
-class Deliverer:
+class Deliverer(Courier[Delivery]):
     """Delivers in the background; `deliver` sends one webhook now."""
 
     def __init__(self, *, tries: int = 8, backoff_s: float = 0.05, timeout_s: float = 5.0) -> None:
+        super().__init__("pagerduty-deliverer", tries=tries, backoff_s=backoff_s, timeout_s=timeout_s)
         self.subscription: Subscription | None = None
-        self._tries = tries
-        self._backoff_s = backoff_s
-        self._changed = threading.Condition()
-        self._pending: list[Delivery] = []
-        self._done: list[Delivery] = []
-        self._stopping = False
-        self._client = httpx.Client(timeout=timeout_s, verify=_trusted(), trust_env=False)
-        self._thread = threading.Thread(target=self._work, daemon=True)
-
-    def start(self) -> None:
-        """Begin to deliver."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop delivering; what is pending stays undelivered."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
-        self._client.close()
 
     def enqueue(self, event: Mapping[str, object], order: str) -> None:
         """Deliver in the background, behind what is pending for the same `order` (the incident)."""
@@ -93,46 +69,23 @@ class Deliverer:
             delivery = replace(delivery, webhook_id=webhook_id)
         return self._post(_at(known, url), delivery)
 
-    def deliveries(self) -> list[Delivery]:
-        """Everything handed over so far: ended ones first, then the pending."""
-        with self._changed:
-            return [*self._done, *self._pending]
-
-    def wait_until_idle(self, timeout_s: float = 5.0) -> bool:
-        """Whether nothing is pending any more within the time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._pending, timeout_s)
-
     def enable(self) -> None:
         """Switch the subscription on again."""
         with self._changed:
             if self.subscription is not None:
                 self.subscription.disabled, self.subscription.drops = False, 0
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                delivery = self._next()
-                while delivery is None and not self._stopping:
-                    self._changed.wait(self._until_next())
-                    delivery = self._next()
-                target = self.subscription
-            if self._stopping or delivery is None or target is None:
-                return
-            self._settle(target, delivery, self._post(target, delivery))
+    def _in_turn(self) -> Sequence[Delivery]:
+        """The first of each incident."""
+        first: dict[str, Delivery] = {}
+        for each in self._pending:
+            first.setdefault(each.order, each)
+        return list(first.values())
 
-    def _next(self) -> Delivery | None:
-        """The first that is due and has none of its incident before it."""
-        held: set[str] = set()
-        for delivery in self._pending:
-            if delivery.order not in held and delivery.due <= time.monotonic():
-                return delivery
-            held.add(delivery.order)
-        return None
-
-    def _until_next(self) -> float | None:
-        dues = [each.due for each in self._pending if each.due > time.monotonic()]
-        return max(min(dues) - time.monotonic(), 0.001) if dues else None
+    def _try(self, one: Delivery) -> None:
+        target = self.subscription
+        assert target is not None  # else nothing is taken to be delivered
+        self._settle(target, one, self._post(target, one))
 
     def _settle(self, target: Subscription, delivery: Delivery, status: int) -> None:
         tried = replace(delivery, statuses=(*delivery.statuses, status))
@@ -142,8 +95,7 @@ class Deliverer:
                 return
             index = self._pending.index(delivery)
             if again and len(tried.statuses) < self._tries:
-                wait = self._backoff_s * min(2 ** len(delivery.statuses), 16)
-                self._pending[index] = replace(tried, due=time.monotonic() + wait)
+                self._pending[index] = replace(tried, due=self._due_again(delivery))
             else:
                 del self._pending[index]
                 self._end(target, tried, delivered=200 <= status < 300)
@@ -165,15 +117,7 @@ class Deliverer:
             "X-Webhook-Id": delivery.webhook_id,
             "X-Webhook-Subscription": target.id,
         }
-        try:
-            return self._client.post(target.url, content=delivery.raw, headers=headers).status_code
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return 0
-
-
-@functools.cache
-def _trusted() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
+        return self._posted(target.url, delivery.raw, headers)
 
 
 def _at(subscription: Subscription, url: str) -> Subscription:
