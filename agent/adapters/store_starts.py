@@ -176,15 +176,20 @@ def _line(*, one_per_service: bool) -> sa.Select[Any]:
     )
     waiting = sa.union_all(new, rested).subquery("waiting")
     busy = _AT_WORK.where(incidents.c.service != "").subquery("busy")
+    of_service = waiting.outerjoin(busy, busy.c.service == waiting.c.service)
     whose = sa.case((waiting.c.service == "", waiting.c.id), else_=waiting.c.service)
     nth = sa.func.row_number().over(partition_by=whose, order_by=(waiting.c.received_at, waiting.c.id))
     place = (nth + sa.func.coalesce(busy.c.at_work, 0)).label("place")
-    last_turn = sa.func.coalesce(turns.c.at, "").label("last_turn")
-    all_of_them = waiting.outerjoin(busy, busy.c.service == waiting.c.service).outerjoin(
-        turns, turns.c.service == waiting.c.service
+    placed = sa.select(waiting, place).select_from(of_service)
+    if one_per_service:
+        placed = placed.where(busy.c.at_work.is_(None))
+    line = placed.subquery("line")
+    last_turn = sa.func.coalesce(turns.c.at, "")
+    query = (
+        sa.select(line)
+        .select_from(line.outerjoin(turns, turns.c.service == line.c.service))
+        .order_by(line.c.place, last_turn, line.c.received_at, line.c.id)
     )
-    line = sa.select(waiting, place, last_turn).select_from(all_of_them).subquery("line")
-    query = sa.select(line).order_by(line.c.place, line.c.last_turn, line.c.received_at, line.c.id)
     if one_per_service:
         query = query.where(line.c.place == 1)
     return query.limit(sa.bindparam("free_", type_=sa.Integer))
