@@ -23,7 +23,7 @@ from flask.testing import FlaskClient
 from agent.adapters.database import stamp
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
-from agent.adapters.store_schema import escalations
+from agent.adapters.store_schema_queue import escalations
 from agent.config import parse
 from agent.domain.people import Actor, Person, Role, Via
 from agent.domain.queue import Action, QueueFilter, Rank

@@ -115,6 +115,8 @@ def _storm(kind: type[Peer], size: int) -> tuple[float, float, float, float, flo
         begun = time.time()
         sender.storm([f"s{number}" for number in range(size)], concurrency=CONCURRENCY)
         accepted = time.time() - begun
+        if len(sender.accepted) < size:
+            raise SystemExit(f"{kind.name} took {len(sender.accepted)} of {size} pages")
         wait_until(lambda: _ended(runner) >= size, f"all {size} have ended ({kind.name})")
         ended = time.time() - begun
         used = tree(runner.process.pid).cpu_s - used

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -33,6 +34,19 @@ def wait_for_port(port: int, *, within_s: float = 60.0) -> None:
                 return
         time.sleep(0.02)
     raise TimeoutError(f"nothing listens on port {port}")
+
+
+def wait_until_ready(port: int, *, within_s: float = 60.0) -> None:
+    """Until it says of itself that it takes webhooks: before, it answers 503, and a vendor sends them again."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/ready")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"what listens on port {port} is not ready")
 
 
 def page(job: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import IO
 import psutil
 import yaml
 
-from bench.peers.load import free_port, wait_for_port
+from bench.peers.load import free_port, wait_for_port, wait_until_ready
 from bench.peers.minimal import SECRET
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -114,6 +114,7 @@ class Agent(Peer):
             PAGERDUTY_WEBHOOK_SECRET=SECRET.decode(),
             PYTHONPATH=str(REPOSITORY),
         )
+        wait_until_ready(self.port)
 
     def settings(self) -> dict[str, object]:
         """What else is configured."""
