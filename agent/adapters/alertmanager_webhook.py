@@ -8,8 +8,8 @@ firings of it apart is when each began.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from agent.adapters.json_view import child, clean, flattened, items_at, scalar, text_at
@@ -174,6 +174,7 @@ def _alert_event(fired: _Fired, group: _Group, section: Alertmanager) -> SourceE
     source_id = f"{fired.key}/{fired.started_at.isoformat()}"
     ended = fired.ended_at.isoformat() if fired.ended_at else ""
     words = [*fired.words, *filter(None, [group.truncated])]
+    alert = _alert(fired, section, source_id=source_id, title=fired.title, words=words, links=fired.links)
     return SourceEvent(
         source=_NAME,
         delivery_id=f"{_NAME}:{fingerprint(source_id, fired.type.value, ended)}",
@@ -181,20 +182,8 @@ def _alert_event(fired: _Fired, group: _Group, section: Alertmanager) -> SourceE
         name=f"alert.{fired.type.value}",
         source_id=source_id,
         actor_kind=ActorKind.MACHINE,
-        alert=Alert(
-            source=_NAME,
-            source_id=source_id,
-            title=clean(fired.title)[:TITLE_MAX],
-            body="\n".join(words)[:TEXT_MAX],
-            service=fired.labels.get(section.service_label, ""),
-            severity=_severity(fired.labels),
-            team=fired.labels.get("team", ""),
-            environment=fired.labels.get("environment") or fired.labels.get("env", ""),
-            labels=labels_of(fired.labels),
-            url=fired.url,
-            dedup_key=fired.key,
-            fired_at=fired.started_at,
-            links=tuple(dict.fromkeys(fired.links)),
+        alert=replace(
+            alert, severity=_severity(fired.labels), dedup_key=fired.key, fired_at=fired.started_at
         ),
         occurred_at=fired.ended_at or fired.started_at,
         # of two Prometheus servers, or after a restart, the same firing may have begun at another time
@@ -214,7 +203,14 @@ def _group_event(group: _Group, section: Alertmanager) -> SourceEvent:
     title = ": ".join(filter(None, (name, group.annotations.get("summary", "")))) or firing[0].title
     count = len(firing) + group.left_out
     words = [f"{each.title}: {' '.join(each.words)}" for each in firing]
-    links = [link for each in firing for link in each.links]
+    alert = _alert(
+        group,
+        section,
+        source_id=source_id,
+        title=f"{title} ({count} alerts)" if count > 1 else title,
+        words=[*filter(None, [group.truncated]), *words],
+        links=[link for each in firing for link in each.links],
+    )
     return SourceEvent(
         source=_NAME,
         delivery_id=f"{_NAME}:{fingerprint(source_id, group.type.value, *states)}",
@@ -222,23 +218,34 @@ def _group_event(group: _Group, section: Alertmanager) -> SourceEvent:
         name=f"group.{group.type.value}",
         source_id=source_id,
         actor_kind=ActorKind.MACHINE,
-        alert=Alert(
-            source=_NAME,
-            source_id=source_id,
-            title=clean(f"{title} ({count} alerts)" if count > 1 else title)[:TITLE_MAX],
-            body="\n".join([*filter(None, [group.truncated]), *words])[:TEXT_MAX],
-            service=group.labels.get(section.service_label, ""),
-            severity=_worst(firing),
-            team=group.labels.get("team", ""),
-            environment=group.labels.get("environment") or group.labels.get("env", ""),
-            labels=labels_of(group.labels),
-            url=group.url,
-            dedup_key=f"group-{key}",
-            fired_at=started_at,
-            links=tuple(dict.fromkeys(links)),
-        ),
+        alert=replace(alert, severity=_worst(firing), dedup_key=f"group-{key}", fired_at=started_at),
         occurred_at=max(ends) if ends and group.type is EventType.RESOLVED else started_at,
         known_by_key=True,  # the oldest of its alerts may be over, and the group goes on
+    )
+
+
+def _alert(
+    told: _Fired | _Group,
+    section: Alertmanager,
+    *,
+    source_id: str,
+    title: str,
+    words: Sequence[str],
+    links: Sequence[str],
+) -> Alert:
+    """What one alert and a group of them say in the same places."""
+    labels = told.labels
+    return Alert(
+        source=_NAME,
+        source_id=source_id,
+        title=clean(title)[:TITLE_MAX],
+        body="\n".join(words)[:TEXT_MAX],
+        service=labels.get(section.service_label, ""),
+        team=labels.get("team", ""),
+        environment=labels.get("environment") or labels.get("env", ""),
+        labels=labels_of(labels),
+        url=told.url,
+        links=tuple(dict.fromkeys(links)),
     )
 
 
