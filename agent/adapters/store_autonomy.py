@@ -9,11 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent.adapters import codec
 from agent.adapters.database import Database, moment, stamp
+from agent.adapters.prepared import Prepared
 from agent.adapters.store_schema import autonomy
-from agent.domain.autonomy import AutonomyEvent, Evidence, News, Standing, after
+from agent.domain.autonomy import AutonomyEvent, Evidence, News, Ran, Standing, after
 from agent.domain.runbook import Autonomy
+
+_EVERY = Prepared(sa.select(autonomy).order_by(autonomy.c.runbook_id))
+_ONE = Prepared(sa.select(autonomy).where(autonomy.c.runbook_id == sa.bindparam("runbook", type_=sa.Text)))
 
 
 def earn(database: Database, connection: sa.Connection, event: AutonomyEvent, now: datetime) -> News | None:
@@ -36,12 +39,11 @@ class StoredAutonomy:
     def all_autonomy(self) -> Sequence[Standing]:
         """Every record, by the runbook's name."""
         with self.database.reading() as connection:
-            every = connection.execute(sa.select(autonomy).order_by(autonomy.c.runbook_id))
-            return [_standing(row) for row in every]
+            return [_standing(row) for row in _EVERY.all(connection, {})]
 
 
 def _found(connection: sa.Connection, runbook_id: str) -> Standing | None:
-    row = connection.execute(sa.select(autonomy).where(autonomy.c.runbook_id == runbook_id)).first()
+    row = _ONE.first(connection, {"runbook": runbook_id})
     return None if row is None else _standing(row)
 
 
@@ -55,7 +57,7 @@ def _row(standing: Standing) -> dict[str, Any]:
         "why": standing.why,
         "in_a_row": standing.in_a_row,
         "proposed": standing.proposed.value if standing.proposed is not None else "",
-        "evidence": json.dumps([codec.to_data(each) for each in standing.evidence]),
+        "evidence": json.dumps([_data_of(each) for each in standing.evidence]),
     }
 
 
@@ -69,5 +71,13 @@ def _standing(row: Any) -> Standing:
         why=row.why,
         in_a_row=row.in_a_row,
         proposed=Autonomy(row.proposed) if row.proposed else None,
-        evidence=tuple(codec.from_data(each, Evidence) for each in json.loads(row.evidence)),
+        evidence=tuple(_evidence(each) for each in json.loads(row.evidence)),
     )
+
+
+def _data_of(one: Evidence) -> dict[str, str]:
+    return {"incident_id": one.incident_id, "ran": one.ran.value, "at": one.at.isoformat(), "why": one.why}
+
+
+def _evidence(data: Any) -> Evidence:
+    return Evidence(data["incident_id"], Ran(data["ran"]), moment(data["at"]), data["why"])

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from agent.domain.alert import Alert
+from agent.domain.decisions import StandDown
 
 #: The source of incidents that a person runs by hand on the command line.
 MANUAL_SOURCE = "command line"
@@ -152,3 +153,8 @@ class Incident:
     alert_count: int = 1
     last_alert_at: datetime | None = None
     folded_into: str = ""
+
+    @property
+    def stand_down(self) -> StandDown | None:
+        """Who took over, if anybody did."""
+        return StandDown(self.stood_down_by, self.stood_down_how) if self.stood_down_by else None

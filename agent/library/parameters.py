@@ -183,6 +183,8 @@ def uses_in(text: str) -> Iterator[str]:
 def captured_in(step: Step, parameters: Sequence[Parameter]) -> tuple[str, ...]:
     """The names that the step uses and that only an earlier step's output gives a value."""
     captured = {parameter.name for parameter in parameters if parameter.captured}
+    if not captured:
+        return ()
     used = dict.fromkeys(name for text in texts_of(step) for name in uses_in(text))
     return tuple(name for name in used if name in captured)
 

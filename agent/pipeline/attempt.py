@@ -168,8 +168,7 @@ def _held(context: Context, this: Try) -> Attempt | None:
         return _ended(this.key, AttemptEnd.STOPPED, str(stop))
     if this.planned.is_read_only:
         return None
-    subject = stops.subject_of(context.store.incident(this.key.incident_id), this.runbook)
-    freeze = freezes.open_now(context, subject)
+    freeze = freezes.open_for(context, this.key.incident_id, this.runbook)
     if freeze is None or freeze.mode.is_within(this.passes):
         return None
     return _ended(this.key, AttemptEnd.FROZEN, str(freeze))

@@ -7,12 +7,13 @@ incident (see takeover).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
 from agent.domain.alert import Alert
 from agent.domain.decisions import Completed, EscalationTrigger, StandDown, Stopped
-from agent.domain.incident import Entry, EventKind, Status
+from agent.domain.incident import Entry, EventKind, Status, TimelineEvent
 from agent.domain.probe_alerts import clears_within_s
 from agent.domain.probing import PROBE_SOURCE
 from agent.domain.records import Changes
@@ -56,7 +57,12 @@ def keep_word(context: Context, incident_id: str, event: SourceEvent) -> None:
 
 def is_cleared(context: Context, incident_id: str) -> bool:
     """Whether its source has said so."""
-    return any(event.key == _CLEARED for event in context.store.timeline(incident_id))
+    return says_cleared(context.store.timeline(incident_id))
+
+
+def says_cleared(timeline: Sequence[TimelineEvent]) -> bool:
+    """The same of a story that was read."""
+    return any(event.key == _CLEARED for event in timeline)
 
 
 def was_awaited(context: Context, incident_id: str) -> bool:

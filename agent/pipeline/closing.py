@@ -24,7 +24,7 @@ from agent.domain.outbox import Channel, ChatSummary, ClearPage, DeskNote, DeskR
 from agent.domain.queue import rank_of
 from agent.domain.records import Changes, Escalation, FoldedEnd
 from agent.pipeline import earned
-from agent.pipeline.clearing import is_cleared
+from agent.pipeline.clearing import says_cleared
 from agent.pipeline.context import Context
 from agent.pipeline.escalation_notes import escalation_notes, with_runbooks_word
 from agent.pipeline.intake import OWN_KEY_PREFIX
@@ -63,24 +63,25 @@ def close(context: Context, incident_id: str, end: Execution) -> bool:
         case Stopped():
             return escalate(context, incident_id, end)
         case StandDown():
-            return stand_down(context, incident_id, end)
+            incident, story = context.store.incident(incident_id), context.store.timeline(incident_id)
+            return stand_down(context, incident, story, end)
         case _ as never:
             assert_never(never)
 
 
 def resolve(context: Context, incident_id: str, done: Completed) -> bool:
     """It is fixed: close it at its source, with what was done."""
-    taken = context.store.stand_down_of(incident_id)
-    if taken is not None:
-        return stand_down(context, incident_id, taken)
-    incident = context.store.incident(incident_id)
+    incident, story = context.store.incident(incident_id), context.store.timeline(incident_id)
+    if (taken := incident.stand_down) is not None:
+        return stand_down(context, incident, story, taken)
     text = "✅ Incident resolved automatically"
-    if is_cleared(context, incident_id):
+    if says_cleared(story):
         text += f": {incident.alert.source} says that it is over"
     resolution = f"Resolved automatically by runbook {incident.runbook_id}"
     return _end(
         context,
         incident,
+        story,
         Entry("end", EventKind.RESOLVED, text, {"succeeded": done.succeeded}),
         Changes(
             status=Status.RESOLVED,
@@ -90,7 +91,7 @@ def resolve(context: Context, incident_id: str, done: Completed) -> bool:
         ),
         (
             DeskResolve(incident.alert.source_id, resolution),
-            *_clear_question(context, incident_id, "it is resolved"),
+            *_clear_question(incident_id, story, "it is resolved"),
         ),
     )
 
@@ -101,20 +102,20 @@ def resolve_mended(context: Context, incident_id: str, mended: Mended) -> bool:
     Not closing it there would be the greater risk: what we acknowledged pages nobody when it fires again,
     and what we closed does.
     """
-    taken = context.store.stand_down_of(incident_id)
-    if taken is not None:
-        return stand_down(context, incident_id, taken)
-    incident = context.store.incident(incident_id)
+    incident, story = context.store.incident(incident_id), context.store.timeline(incident_id)
+    if (taken := incident.stand_down) is not None:
+        return stand_down(context, incident, story, taken)
     how = "and our own verification holds" if mended.is_verified else "by its own word"
     result = f"{MENDED_BY}{mended.by}, {how}" + (f": {mended.words}" if mended.words else "")
     return _end(
         context,
         incident,
+        story,
         Entry("end", EventKind.RESOLVED, f"✅ {result}", {"by": mended.by, "verified": mended.is_verified}),
         Changes(status=Status.RESOLVED, result=result, folded=_resolved_with(context, incident)),
         (
             DeskResolve(incident.alert.source_id, result),
-            *_clear_question(context, incident_id, f"{mended.by} resolved it"),
+            *_clear_question(incident_id, story, f"{mended.by} resolved it"),
         ),
     )
 
@@ -124,20 +125,20 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
 
     If a human has already taken over, they are not paged: they are told what state things are in.
     """
-    taken = context.store.stand_down_of(incident_id)
-    if taken is not None:
-        return stand_down(context, incident_id, taken, left=stopped.reason)
-    incident = context.store.incident(incident_id)
-    over = f"; meanwhile {incident.alert.source} says that it is over" * is_cleared(context, incident_id)
+    incident, story = context.store.incident(incident_id), context.store.timeline(incident_id)
+    if (taken := incident.stand_down) is not None:
+        return stand_down(context, incident, story, taken, left=stopped.reason)
+    over = f"; meanwhile {incident.alert.source} says that it is over" * says_cleared(story)
     reason = context.redactor.text(stopped.reason) + over
     notes = escalation_notes(context, incident)
-    page = with_runbooks_word(_page(context, incident, reason), notes)
+    page = with_runbooks_word(_page(context, incident, story, reason), notes)
     unpaged = nobody_can_be_paged(context, incident)
     if unpaged:
         log.error("nobody_can_be_paged", incident_id=incident_id, reason=reason, fix=NO_PAGER)
     return _end(
         context,
         incident,
+        story,
         Entry(
             "end",
             EventKind.ESCALATED,
@@ -164,22 +165,30 @@ def escalate(context: Context, incident_id: str, stopped: Stopped) -> bool:
     )
 
 
-def stand_down(context: Context, incident_id: str, taken: StandDown, *, left: str = "") -> bool:
+def stand_down(
+    context: Context,
+    incident: Incident,
+    story: Sequence[TimelineEvent],
+    taken: StandDown,
+    *,
+    left: str = "",
+) -> bool:
     """Somebody took over: say who, and what state things are in."""
     state = f" What stopped it: {left}." if left else ""
     who = f"{taken.by} {taken.how}"
     text = f"🧍 Standing down: {who}. The agent starts nothing more.{state}"
     return _end(
         context,
-        context.store.incident(incident_id),
+        incident,
+        story,
         Entry("end", EventKind.STOOD_DOWN, text, {"by": taken.by, "how": taken.how}, actor=taken.by),
         Changes(
             status=Status.STOOD_DOWN,
             result=f"Ended: {who}" if taken.by == NOBODY else f"Handed over to {taken.by} ({taken.how})",
             # a human who has taken it over has the alert; what is over by itself is that one alone
-            folded=FoldedEnd(f"{taken.by} has {incident_id}, the same alert", released=taken.is_by_itself),
+            folded=FoldedEnd(f"{taken.by} has {incident.id}, the same alert", released=taken.is_by_itself),
         ),
-        _clear_question(context, incident_id, f"{taken.by} {taken.how}"),
+        _clear_question(incident.id, story, f"{taken.by} {taken.how}"),
     )
 
 
@@ -195,12 +204,14 @@ def _resolved_with(context: Context, incident: Incident) -> FoldedEnd:
 
 def page_for_choice(context: Context, incident: Incident, reason: str) -> PageHuman:
     """The page at once, while a human's choice is waited for; escalating without one wakes nobody again."""
-    return _page(context, incident, context.redactor.text(reason))
+    story = context.store.timeline(incident.id)
+    return _page(context, incident, story, context.redactor.text(reason))
 
 
 def page_ahead(context: Context, incident: Incident, reason: str) -> PageHuman:
     """The page at once, while another agent is asked; escalating later wakes nobody again."""
-    return with_runbooks_word(_page(context, incident, reason), escalation_notes(context, incident))
+    page = _page(context, incident, context.store.timeline(incident.id), reason)
+    return with_runbooks_word(page, escalation_notes(context, incident))
 
 
 def clear_choice(incident_id: str, why: str) -> ClearPage:
@@ -208,9 +219,8 @@ def clear_choice(incident_id: str, why: str) -> ClearPage:
     return ClearPage(f"{OWN_KEY_PREFIX}{incident_id}", why)
 
 
-def _clear_question(context: Context, incident_id: str, why: str) -> tuple[Message, ...]:
+def _clear_question(incident_id: str, timeline: Sequence[TimelineEvent], why: str) -> tuple[Message, ...]:
     """Ends the page that asked for a choice, if that was not done when it was made; and one sent ahead."""
-    timeline = context.store.timeline(incident_id)
     if any(event.key == HANDED_OVER and event.data.get("paged") for event in timeline):
         return (ClearPage(_page_key(incident_id, timeline), why),)
     asked = any(event.kind is EventKind.AMBIGUOUS for event in timeline)
@@ -229,7 +239,7 @@ def page_unresolved(context: Context, incident_id: str, why: str) -> bool:
     incident = context.store.incident(incident_id)
     reason = f"fixed, but it could not be resolved at {incident.alert.source}: {why}"
     page = replace(
-        _page(context, incident, context.redactor.text(reason)),
+        _page(context, incident, context.store.timeline(incident_id), context.redactor.text(reason)),
         dedup_key=_unresolved_key(incident_id),
         severity=Severity.WARNING,
     )
@@ -247,7 +257,7 @@ def page_not_the_same(
         f"{source_id} looked like the same alert and is not: {differs}; it is open"
     )
     page = replace(
-        _page(context, incident, reason),
+        _page(context, incident, context.store.timeline(incident_id), reason),
         dedup_key=f"{OWN_KEY_PREFIX}{incident_id}-other-{source_id}",
     )
     entry = Entry(f"other-{source_id}", EventKind.NOTE, f"⚠️ {reason}", {"source_id": source_id})
@@ -267,13 +277,17 @@ def _unresolved_key(incident_id: str) -> str:
 
 
 def _end(
-    context: Context, incident: Incident, entry: Entry, changes: Changes, messages: tuple[Message, ...] = ()
+    context: Context,
+    incident: Incident,
+    story: Sequence[TimelineEvent],
+    entry: Entry,
+    changes: Changes,
+    messages: tuple[Message, ...] = (),
 ) -> bool:
     """The end, its summary and everything that follows from it, in one transaction or not at all."""
     now = context.clock.now()
     last = TimelineEvent(0, incident.id, now, entry.kind, entry.text, entry.data, entry.actor, entry.key)
-    timeline = [*context.store.timeline(incident.id), last]
-    text = context.redactor.text(summary(incident, timeline, result=changes.result or "", now=now))
+    text = context.redactor.text(summary(incident, [*story, last], result=changes.result or "", now=now))
     return tell(
         context,
         incident.id,
@@ -284,9 +298,8 @@ def _end(
     )
 
 
-def _page(context: Context, incident: Incident, reason: str) -> PageHuman:
+def _page(context: Context, incident: Incident, timeline: Sequence[TimelineEvent], reason: str) -> PageHuman:
     attempts = context.store.attempts(incident.id)
-    timeline = context.store.timeline(incident.id)
     details = evidence(incident, timeline, attempts, reason=reason) | _pattern(timeline)
     details |= _more_of_it(context, incident)
     redacted = context.redactor.value(details)

@@ -25,6 +25,7 @@ from agent.domain.incident import ASKED_SOURCE, MANUAL_SOURCE, Entry, EventKind,
 from agent.domain.outbox import Channel
 from agent.domain.people import Actor, Deed, refusal
 from agent.domain.records import Changes
+from agent.domain.remembering import once_each
 from agent.domain.runbook import Autonomy, Runbook, Step
 from agent.pipeline.context import Context
 from agent.pipeline.kept import kept_runbook
@@ -45,6 +46,7 @@ _FAILURES = frozenset(
 _FAILURES_MIDWAY = frozenset({EscalationTrigger.REFUSED, EscalationTrigger.DEADLINE})
 
 
+@once_each(most=1_000)
 def effects_of_file(runbook: Runbook) -> str:
     """A hash over what the file lets happen: commands, conditions, parameters, limits, but no prose."""
     verification = runbook.verification

@@ -20,6 +20,13 @@ def open_now(context: Context, subject: Subject) -> Freeze | None:
     return strictest(about, context.clock.now())
 
 
+def open_for(context: Context, incident_id: str, runbook: Runbook) -> Freeze | None:
+    """The same of an incident that is to run by this runbook; without a calendar nothing has to be read."""
+    if not context.config.freeze:
+        return None
+    return open_now(context, subject_of(context.store.incident(incident_id), runbook))
+
+
 def _covers(window: FreezeWindow, subject: Subject) -> bool:
     """Either list is enough; with neither the window is about everything."""
     if not window.services and not window.runbooks:
@@ -35,7 +42,7 @@ def settle(
     """The terms as an open window changes them, told in the thread with the plan that does not run now."""
     if terms.autonomy == Autonomy.APPROVE.value:
         terms = replace(terms, passes=FreezeMode.APPROVE.value)
-    freeze = open_now(context, subject_of(context.store.incident(incident_id), runbook))
+    freeze = open_for(context, incident_id, runbook)
     if freeze is None:
         return terms
     _tell(context, incident_id, freeze, plan, number)

@@ -119,10 +119,10 @@ def take_up(context: Context, incident_id: str) -> StandDown | None:
     Not earlier: an acknowledge stops the source's own paging, so what the agent does not work on
     keeps waking people.
     """
-    taken = context.store.stand_down_of(incident_id)
-    if taken is not None:
-        return taken
-    alert = context.store.incident(incident_id).alert
+    incident = context.store.incident(incident_id)
+    if incident.stand_down is not None:
+        return incident.stand_down
+    alert = incident.alert
     acknowledge: tuple[Message, ...] = ()
     if is_asked(incident_id) or alert.source != DESK_SOURCE:  # nowhere to acknowledge it
         text = "👋 Taking it"

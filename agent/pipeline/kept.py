@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from agent.domain.runbook import Runbook
-from agent.library import Parsed, ParseResult, parse
+from agent.library import Parsed, parse
 from agent.pipeline.context import Context
 from agent.ports import Records
 
@@ -19,13 +19,14 @@ def kept_runbook(context: Context, runbook_id: str, revision: str) -> Runbook:
 def runbook_of(store: Records, runbook_id: str, revision: str) -> Runbook:
     """The same for whoever has no more than the store."""
     path, text = store.revision_text(revision)
-    parsed = _parse(text, path)
-    if not isinstance(parsed, Parsed):
+    runbook = _parsed(text, path, runbook_id)
+    if runbook is None:
         raise TypeError(f"revision {revision[:12]} of {path} was a runbook when it was matched")
-    return replace(parsed.runbook, id=runbook_id)
+    return runbook
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str, path: str) -> ParseResult:
+def _parsed(text: str, path: str, runbook_id: str) -> Runbook | None:
     """The same few revisions are run again and again."""
-    return parse(text, path=path)
+    parsed = parse(text, path=path)
+    return replace(parsed.runbook, id=runbook_id) if isinstance(parsed, Parsed) else None

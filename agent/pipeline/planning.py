@@ -161,6 +161,8 @@ def _planned(
     context: Context, runbook: Runbook, section: Section, steps: Sequence[Step], values: Mapping[str, str]
 ) -> tuple[PlannedStep, ...]:
     """The steps of a section, priced in order: the first command that goes over a limit is refused."""
+    if not steps:
+        return ()
     waits = [captured_in(step, runbook.parameters) for step in steps]
     works = [
         _unbound(step, section) if names else _work(step, section, values)

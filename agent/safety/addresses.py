@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -108,6 +109,7 @@ def _ip(host: str) -> _Ip | None:
         return None
 
 
+@lru_cache(maxsize=1024)  # each command asks several times about the same few hosts
 def address(word: str) -> Address | Refusal:
     """Read host or host:port; an address in a spelling that programs read differently is refused."""
     found = _WITH_PORT.fullmatch(word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from agent.safety import pricing, reading, tables
 from agent.safety.analysis import Analysis
 from agent.safety.grammar import Tool, filled_in, nearest
 from agent.safety.places import NOWHERE, KeeptrustsPlaces
-from agent.safety.pricing import AWS_ITSELF, Cloud, Desk, Rule
+from agent.safety.pricing import AWS_ITSELF, Cloud, Desk, Rule, World
 from agent.safety.rule_aws import aws, aws_ecs_deployment, aws_instance_refresh, aws_s3
 from agent.safety.rule_curl import curl
 from agent.safety.rule_helm import HELM_RULES
@@ -43,6 +43,12 @@ RULES: Mapping[str, Rule] = {
 }
 
 
+#: So many commands are remembered, as far as the tables alone say what they do.
+_REMEMBERED = 512
+
+_Command = tuple[tuple[str, ...], tuple[Filled, ...]]
+
+
 def _read_bytes(path: str) -> bytes:
     return Path(path).read_bytes()
 
@@ -55,6 +61,9 @@ class EffectTables:
     read_script: Callable[[str], bytes] = _read_bytes
     cloud: Cloud = AWS_ITSELF
     keeptrusts: KeeptrustsPlaces = NOWHERE
+    _known: dict[_Command, Analysis | Refusal] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def load(
@@ -75,11 +84,24 @@ class EffectTables:
     def analyse(
         self, argv: Sequence[str], *, counter: Counter | None = None, filled: Sequence[Filled] = ()
     ) -> Analysis | Refusal:
-        """Effects, and the hosts and namespaces that a command reaches; `filled`: where parameters stand."""
-        return self._analyse(argv, filled, counter=counter, inside=False)
+        """Effects, and the hosts and namespaces that a command reaches; `filled`: where parameters stand.
+
+        Remembered only where nothing but the tables was asked: what is counted, and a script, may change.
+        """
+        command = (tuple(argv), tuple(filled))
+        found = self._known.get(command)
+        if found is not None:
+            return found
+        world = World(counter, self.read_script)
+        found = self._analyse(*command, world=world, inside=False)
+        if not world.was_asked:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[command] = found
+        return found
 
     def _analyse(
-        self, argv: Sequence[str], filled: Sequence[Filled], *, counter: Counter | None, inside: bool
+        self, argv: Sequence[str], filled: Sequence[Filled], *, world: World, inside: bool
     ) -> Analysis | Refusal:
         if filled_in(filled, 0):
             return Refusal("a parameter cannot be the command", "write the command's name")
@@ -88,7 +110,7 @@ class EffectTables:
             return tool
         if inside and not tool.inside:
             return Refusal(f"{tool.name} cannot be run inside a pod", "run it as a command of its own")
-        if refusal := self._check_script(tool):
+        if refusal := self._check_script(tool, world):
             return refusal
         invocation = reading.read(argv, tool, filled=filled)
         if isinstance(invocation, Refusal):
@@ -99,9 +121,9 @@ class EffectTables:
         rule = RULES.get(invocation.command.rule)
         if rule is None:
             return pricing.by_table(invocation, found)
-        in_a_pod = partial(self._analyse, counter=counter, inside=True)
-        instead = partial(self._analyse, counter=counter, inside=inside)
-        return rule(invocation, found, Desk(self.tables, counter, in_a_pod, instead, inside, self.cloud))
+        in_a_pod = partial(self._analyse, world=world, inside=True)
+        instead = partial(self._analyse, world=world, inside=inside)
+        return rule(invocation, found, Desk(self.tables, world, in_a_pod, instead, inside, self.cloud))
 
     def _tool(self, argv: Sequence[str]) -> Tool | Refusal:
         if not argv or not argv[0]:
@@ -120,11 +142,11 @@ class EffectTables:
         hint = nearest(base, self.tables.tools, noun="program")
         return Refusal(f"{name} is not in any effect table", hint)
 
-    def _check_script(self, tool: Tool) -> Refusal | None:
+    def _check_script(self, tool: Tool, world: World) -> Refusal | None:
         if not tool.sha256:
             return None
         try:
-            content = self.read_script(tool.name)
+            content = world.read_script(tool.name)
         except OSError as error:
             return Refusal(
                 f"the declared script {tool.name} cannot be read: {error.strerror}", "check its path"

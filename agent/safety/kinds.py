@@ -108,6 +108,7 @@ class Kind:
                 return host_findings(word)
 
 
+@lru_cache(maxsize=1024)
 def host_findings(word: str) -> Findings | Refusal:
     """What a host, or host:port, reaches."""
     found = address(word)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import re2
 
@@ -83,6 +84,7 @@ class ParsedTemplate:
         return tuple(dict.fromkeys(names))
 
 
+@lru_cache(maxsize=512)  # the steps of a runbook are read again for every incident
 def parse(text: str) -> ParsedTemplate | Refusal:
     """Understand a step's text whole, or refuse it with the line and column to look at."""
     if len(text) > MAX_TEXT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import re2
 
@@ -30,6 +31,26 @@ class Cloud:
 AWS_ITSELF = Cloud()
 
 
+class World:
+    """What an analysis may ask beside the tables; where it was asked, the answer may be another next time."""
+
+    def __init__(self, counter: Counter | None, read_script: Callable[[str], bytes]) -> None:
+        self._counter = counter
+        self._read_script = read_script
+        self.was_asked = False
+
+    @property
+    def counter(self) -> Counter | None:
+        """Whoever counts what is there now; that nobody does is an answer too."""
+        self.was_asked = True
+        return self._counter
+
+    def read_script(self, name: str) -> bytes:
+        """A declared script as it is now."""
+        self.was_asked = True
+        return self._read_script(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What a rule may ask: the tables, the live world, and the price of another command.
@@ -39,11 +60,16 @@ class Desk:
     """
 
     tables: Tables
-    counter: Counter | None
+    world: World
     analyse_inside: Callable[[Sequence[str], Sequence[Filled]], Analysis | Refusal]
     analyse_instead: Callable[[Sequence[str], Sequence[Filled]], Analysis | Refusal]
     inside: bool = False
     cloud: Cloud = AWS_ITSELF
+
+    @property
+    def counter(self) -> Counter | None:
+        """Counts what is there now."""
+        return self.world.counter
 
 
 Rule = Callable[[Invocation, Findings, Desk], Analysis | Refusal]
@@ -145,7 +171,20 @@ def target_of(rule: EffectRule, invocation: Invocation) -> str:
     """The rule's target with `{arguments}`, `{1}` and `{--option|default}` filled in."""
     if not rule.target:
         return invocation.name
-    return str(_PLACE.sub(lambda place: _fill(place.group(1), place.group(3) or "", invocation), rule.target))
+    return "".join(
+        piece if isinstance(piece, str) else _fill(*piece, invocation) for piece in _pieces_of(rule.target)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _pieces_of(target: str) -> tuple[str | tuple[str, str], ...]:
+    """A target of a table as it stands, with each place and its default in between."""
+    pieces: list[str | tuple[str, str]] = []
+    end = 0
+    for place in _PLACE.finditer(target):
+        pieces += [target[end : place.start()], (place.group(1), place.group(3) or "")]
+        end = place.end()
+    return (*pieces, target[end:])
 
 
 def _fill(place: str, default: str, invocation: Invocation) -> str:
