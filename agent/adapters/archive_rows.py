@@ -19,7 +19,6 @@ from agent.adapters.packing import unpack
 from agent.adapters.store_schema import (
     attempts,
     deliveries,
-    escalations,
     incidents,
     metadata,
     outbox,
@@ -27,6 +26,7 @@ from agent.adapters.store_schema import (
     revisions,
     timeline,
 )
+from agent.adapters.store_schema_queue import escalations
 
 FORMAT = 1
 

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from agent.adapters import archive_rows
 from agent.adapters.database import Database, stamp
-from agent.adapters.store_schema import attempts, escalations, incidents, timeline
+from agent.adapters.store_schema import attempts, incidents, timeline
 from agent.adapters.store_schema_events import decision_events, policy_evaluations
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.evidence import EvidenceAsked
 
 #: Rows that are in memory together.

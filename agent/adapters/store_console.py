@@ -12,7 +12,8 @@ from agent.adapters.archive_rows import link_of
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, event_of_row, incident_of_row
-from agent.adapters.store_schema import OPEN, escalations, incidents, is_one_of, timeline
+from agent.adapters.store_schema import incidents, is_one_of, timeline
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.domain.incident import Incident, TimelineEvent
 from agent.domain.search import AuditAsked, IncidentsAsked
 

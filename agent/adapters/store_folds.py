@@ -18,7 +18,8 @@ from agent.adapters import codec
 from agent.adapters.database import stamp
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_incidents import StoredIncidents
-from agent.adapters.store_schema import OPEN, TERMINAL, deliveries, escalations, incidents, is_one_of, says
+from agent.adapters.store_schema import TERMINAL, deliveries, incidents, is_one_of, says
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.domain.alert import Alert
 from agent.domain.errors import StoreError
 from agent.domain.folding import Folding, is_worth_telling

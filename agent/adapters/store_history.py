@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from agent.adapters.database import Database, stamp
 from agent.adapters.prepared import Prepared
 from agent.adapters.store_incidents import WHOLE, incident_of_row
-from agent.adapters.store_schema import attempts, escalations, incidents, is_one_of
+from agent.adapters.store_schema import attempts, incidents, is_one_of
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.decisions import EscalationTrigger, Section
 from agent.domain.handoffs import MENDED_BY
 from agent.domain.incident import ASKED_SOURCE, MANUAL_SOURCE, Incident, Status

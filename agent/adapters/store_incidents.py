@@ -24,13 +24,13 @@ from agent.adapters.store_runs import end_run
 from agent.adapters.store_schema import (
     TERMINAL,
     decisions,
-    escalations,
     incidents,
     is_one_of,
     outbox,
     revisions,
     timeline,
 )
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.alert import Alert
 from agent.domain.autonomy import FileChanged, LevelGiven, RunEnded
 from agent.domain.decisions import Plan, StandDown

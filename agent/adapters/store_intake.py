@@ -16,10 +16,8 @@ from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_folds import StoredFolds
 from agent.adapters.store_schema import (
-    OPEN,
     TERMINAL,
     deliveries,
-    escalations,
     incidents,
     is_one_of,
     known,
@@ -27,6 +25,7 @@ from agent.adapters.store_schema import (
     own_writes,
     says,
 )
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.domain.alert import Alert
 from agent.domain.incident import ASKED_PREFIX, ASKED_SOURCE, MANUAL_SOURCE, Status
 from agent.domain.records import OwnWrite

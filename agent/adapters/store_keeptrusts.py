@@ -12,8 +12,8 @@ from agent.adapters.database import stamp
 from agent.adapters.json_view import clean
 from agent.adapters.store_queue import StoredQueue
 from agent.adapters.store_queue_rows import row_of, settled
-from agent.adapters.store_schema import escalations
 from agent.adapters.store_schema_keeptrusts import keeptrusts_early
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.incident import Entry
 from agent.domain.keeptrusts import KeeptrustsResolution, item_id
 from agent.domain.outbox import Message

@@ -11,7 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.adapters import codec
 from agent.adapters.database import Database, moment, stamp
-from agent.adapters.store_schema import OPEN, charges, counters, escalations, incidents, is_one_of, says
+from agent.adapters.store_schema import charges, counters, incidents, is_one_of, says
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.domain.alert import Alert
 from agent.domain.limits import Scope, WindowLimit
 

@@ -24,7 +24,8 @@ from agent.adapters.store_queue_rows import (
     row_of,
     settled,
 )
-from agent.adapters.store_schema import OPEN, escalations, is_one_of
+from agent.adapters.store_schema import is_one_of
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.domain.incident import Entry
 from agent.domain.outbox import Message
 from agent.domain.queue import Escalated, QueueFilter, QueuePage, stories

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters.database import Database, stamp
-from agent.adapters.store_schema import escalations
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.queue import Origin, Rank
 from agent.reports.sla import Cause, Day, Reviewer, SlaReport, Tally
 

@@ -15,16 +15,15 @@ from agent.adapters.database import moment, stamp
 from agent.adapters.store import Store
 from agent.adapters.store_history import IS_RUN
 from agent.adapters.store_schema import (
-    OPEN,
     archives,
     deliveries,
-    escalations,
     incidents,
     known,
     outbox,
     own_writes,
     timeline,
 )
+from agent.adapters.store_schema_queue import OPEN, escalations
 from agent.adapters.store_schema_tickets import RESTORED
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import Channel

@@ -27,7 +27,7 @@ def says(column: sa.ColumnElement[str], word: str) -> sa.ColumnElement[bool]:
 TERMINAL = ("resolved", "escalated", "stood_down", "ignored")
 
 
-def _partial(name: str, *columns: str, where: str, using: str = "btree") -> sa.Index:
+def partial_index(name: str, *columns: str, where: str, using: str = "btree") -> sa.Index:
     """An index over what is open: what has ended, which grows for ever, is not in it."""
     return sa.Index(
         name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where), postgresql_using=using
@@ -45,9 +45,9 @@ deliveries = sa.Table(
     sa.Column("incident_id", sa.Text),
     sa.Column("handled_at", sa.Text),
     sa.Column("outcome", sa.Text),
-    _partial("deliveries_unhandled", "received_at", where="handled_at IS NULL"),
+    partial_index("deliveries_unhandled", "received_at", where="handled_at IS NULL"),
     sa.Index("deliveries_incident", "incident_id"),
-    _partial("deliveries_bodies", "handled_at", where="raw != ''"),
+    partial_index("deliveries_bodies", "handled_at", where="raw != ''"),
 )
 
 incidents = sa.Table(
@@ -90,11 +90,11 @@ incidents = sa.Table(
     sa.Index("incidents_ended", "ended_at"),
     sa.Index("incidents_received", "received_at"),
     sa.Index("incidents_source_id", "source_id"),
-    _partial("incidents_waiting", "status", "waits_until", where="status = 'awaiting_approval'"),
-    _partial("incidents_fold_open", "fold_key", where=f"status NOT IN {TERMINAL}"),
-    _partial("incidents_fold_paged", "fold_key", "ended_at", where="status = 'escalated'"),
-    _partial("incidents_folded", "folded_into", where="folded_into != ''"),
-    _partial(
+    partial_index("incidents_waiting", "status", "waits_until", where="status = 'awaiting_approval'"),
+    partial_index("incidents_fold_open", "fold_key", where=f"status NOT IN {TERMINAL}"),
+    partial_index("incidents_fold_paged", "fold_key", "ended_at", where="status = 'escalated'"),
+    partial_index("incidents_folded", "folded_into", where="folded_into != ''"),
+    partial_index(
         "incidents_unfinished",
         "started_at",
         "service",
@@ -144,7 +144,7 @@ attempts = sa.Table(
     sa.Column("commands", sa.Integer, nullable=False, server_default="0"),
     sa.Column("holds_until", sa.Text, nullable=False, server_default=""),
     sa.Column("executor", sa.Text, nullable=False, server_default=""),
-    _partial("attempts_unfinished", "incident_id", "marker", where="ended_at IS NULL"),
+    partial_index("attempts_unfinished", "incident_id", "marker", where="ended_at IS NULL"),
     sa.Index("attempts_marker", "marker"),
 )
 
@@ -181,9 +181,11 @@ outbox = sa.Table(
     sa.Column("sent_at", sa.Text),
     sa.Column("postponed_at", sa.Text, nullable=False, server_default=""),
     sa.Column("summary", sa.Text, nullable=False, server_default=""),
-    _partial("outbox_waiting", "channel", "id", where="state = 'waiting'"),
-    _partial("outbox_postponed", "channel", "incident_id", "id", where="state = 'waiting' AND due_at != ''"),
-    _partial("outbox_summary", "summary", where="summary != ''", using="hash"),
+    partial_index("outbox_waiting", "channel", "id", where="state = 'waiting'"),
+    partial_index(
+        "outbox_postponed", "channel", "incident_id", "id", where="state = 'waiting' AND due_at != ''"
+    ),
+    partial_index("outbox_summary", "summary", where="summary != ''", using="hash"),
     sa.Index("outbox_incident", "incident_id"),
 )
 
@@ -205,63 +207,6 @@ decisions = sa.Table(
     sa.Column("told_at", sa.Text),
     sa.Column("choice", sa.Text, nullable=False, server_default=""),
     sa.Index("decisions_untold", "told_at"),
-)
-
-#: The statuses of an escalation that waits for somebody, in the order in which its index names them.
-OPEN = ("open", "claimed")
-
-#: The queue. `incident_id` is the story it belongs to: its incident's id, or its own if it has no incident.
-#: `next_at` is when its SLA has something to say next; `*_s` and `was_kept` are what reports add up.
-escalations = sa.Table(
-    "escalations",
-    metadata,
-    sa.Column("incident_id", sa.Text, primary_key=True),
-    sa.Column("trigger", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("severity", sa.Text, nullable=False),
-    sa.Column("dedup_key", sa.Text, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Text, nullable=False),
-    sa.Column("origin", sa.Text, nullable=False, server_default="agent"),
-    sa.Column("title", sa.Text, nullable=False, server_default=""),
-    sa.Column("rank", sa.Text, nullable=False, server_default="high"),
-    sa.Column("rank_order", sa.Integer, nullable=False, server_default="1"),
-    sa.Column("amber_at", sa.Text),
-    sa.Column("deadline", sa.Text),
-    sa.Column("next_at", sa.Text),
-    sa.Column("rule", sa.Text, nullable=False, server_default=""),
-    sa.Column("target", sa.Text, nullable=False, server_default=""),
-    sa.Column("channel", sa.Text, nullable=False, server_default=""),
-    sa.Column("assignee", sa.Text, nullable=False, server_default=""),
-    sa.Column("claimed_at", sa.Text),
-    sa.Column("acknowledged_at", sa.Text),
-    sa.Column("warned_at", sa.Text),
-    sa.Column("breached_at", sa.Text),
-    sa.Column("respond_by", sa.Text),
-    sa.Column("unanswered_at", sa.Text),
-    sa.Column("level", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("runbook", sa.Text, nullable=False, server_default=""),
-    sa.Column("policy_rule", sa.Text, nullable=False, server_default=""),
-    sa.Column("service", sa.Text, nullable=False, server_default=""),
-    sa.Column("team", sa.Text, nullable=False, server_default=""),
-    sa.Column("consumer", sa.Text, nullable=False, server_default=""),
-    sa.Column("consumer_group", sa.Text, nullable=False, server_default=""),
-    sa.Column("action", sa.Text, nullable=False, server_default=""),
-    sa.Column("note", sa.Text, nullable=False, server_default=""),
-    sa.Column("settled_by", sa.Text, nullable=False, server_default=""),
-    sa.Column("settled_with", sa.Text, nullable=False, server_default=""),
-    sa.Column("settled_at", sa.Text),
-    sa.Column("ack_s", sa.Float),
-    sa.Column("settle_s", sa.Float),
-    sa.Column("was_kept", sa.Boolean),
-    sa.Column("facts", sa.Text, nullable=False, server_default="{}"),
-    # a summary may be longer than what PostgreSQL puts into any other kind of index
-    sa.Index("escalations_summary", "summary", postgresql_using="hash"),
-    _partial("escalations_queue", "rank_order", "created_at", "incident_id", where=f"status IN {OPEN}"),
-    _partial("escalations_next", "next_at", where="next_at IS NOT NULL"),
-    sa.Index("escalations_settled", "settled_at", "incident_id"),
-    sa.Index("escalations_created", "created_at"),
 )
 
 own_writes = sa.Table(

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters.database import Database, moment, stamp
-from agent.adapters.store_schema import counters, escalations, incidents, is_one_of
+from agent.adapters.store_schema import counters, incidents, is_one_of
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.decisions import EscalationTrigger
 from agent.domain.incident import MANUAL_SOURCE
 from agent.reports.measures import Means, means

@@ -16,13 +16,13 @@ from agent.adapters.store_schema import (
     TERMINAL,
     decisions,
     deliveries,
-    escalations,
     incidents,
     is_one_of,
     outbox,
     says,
     timeline,
 )
+from agent.adapters.store_schema_queue import escalations
 from agent.domain.incident import MANUAL_SOURCE, Incident
 from agent.ports import Clock
 
