@@ -4,13 +4,13 @@ Values that cross a port are defined here or in `domain`; nothing of a vendor's 
 """
 
 from agent.ports.notifier import Notification, Notifier
+from agent.ports.outbox import OutboxStore
 from agent.ports.probes import Metrics, PendingEscalations, ProbeStore
 from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.ports.stores import (
     HistoryStore,
     IncidentStore,
     IntakeStore,
-    OutboxStore,
     QueueStore,
     Records,
     StopStore,

@@ -1,10 +1,10 @@
-"""The stores: where incidents, their journal, their letters and their history are kept."""
+"""The stores: where incidents, their journal, their queue and their history are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from agent.domain.approvals import Counted, TooLate, Vote
 from agent.domain.autonomy import LevelGiven, Standing
@@ -12,8 +12,7 @@ from agent.domain.command import Refusal
 from agent.domain.decisions import Attempt, Plan, StandDown
 from agent.domain.incident import Entry, Incident, Status, TimelineEvent
 from agent.domain.limits import Charge
-from agent.domain.outbox import Channel, Letter, Message
-from agent.domain.presses import Shown
+from agent.domain.outbox import Channel, Message
 from agent.domain.queue import Escalated, QueueFilter, QueuePage
 from agent.domain.records import (
     AlreadyEnded,
@@ -29,8 +28,6 @@ from agent.domain.source_event import Accepted, SourceEvent
 from agent.domain.stops import Stop
 from agent.domain.stuck import LateEvents, LateLetter
 from agent.ports.handoffs import HandoffStore
-
-T = TypeVar("T")
 
 
 class IntakeStore(Protocol):
@@ -329,70 +326,6 @@ class CounterStore(Protocol):
 
     def count(self, amounts: Mapping[str, float]) -> None:
         """Add to totals, each by its name."""
-        ...
-
-
-class OutboxStore(Protocol):
-    """Letters that wait for a sender."""
-
-    def next_letters(self, channel: Channel, limit: int) -> Sequence[Letter]:
-        """Due letters in order; of each incident only those with none undelivered before them."""
-        ...
-
-    def begin_delivery(self, letter_ids: Sequence[int]) -> None:
-        """Count a try, before anything is sent."""
-        ...
-
-    def delivered(self, letter_ids: Sequence[int]) -> None:
-        """They arrived."""
-        ...
-
-    def postpone(self, letter_ids: Sequence[int], *, delay_s: float, error: str) -> None:
-        """Try again later."""
-        ...
-
-    def put_last(self, letter_id: int) -> None:
-        """Let those behind it of its incident go first; it is tried again like before."""
-        ...
-
-    def undeliverable(self, letter_ids: Sequence[int], *, error: str) -> None:
-        """The vendor will never take them; told in the timeline, kept for the operator."""
-        ...
-
-    def thread_ref(self, incident_id: str) -> str | None:
-        """The root message of the incident's thread, once it is posted."""
-        ...
-
-    def keep_thread_ref(self, incident_id: str, ref: str) -> None:
-        """Remember the root message."""
-        ...
-
-    def forget_thread_ref(self, incident_id: str) -> None:
-        """Its root message is gone: a new one will be posted."""
-        ...
-
-    def keep_card(self, incident_id: str, key: str, ref: str) -> None:
-        """Remember where a question with buttons stands."""
-        ...
-
-    def open_cards(self, incident_id: str) -> Sequence[Shown]:
-        """The questions of an incident that still show buttons."""
-        ...
-
-    def card_shows(self, incident_id: str, key: str, shown: str, *, is_over: bool) -> None:
-        """Remember what a question shows by now; once it is over it is not looked at any more."""
-        ...
-
-    def begin_own_write(self, source_id: str, action: str) -> None:
-        """Remember, before it is sent, that we change something at the source."""
-        ...
-
-    def learn_own_user_id(self, user_id: str) -> None:
-        """Keep who we are at the source."""
-        ...
-
-    def end_own_write(self, source_id: str, action: str, actor_id: str) -> None:
-        """The change was made, counted for this user."""
         ...
 
 
