@@ -21,7 +21,7 @@ from agent.adapters.sqlite_upkeep import give_back
 from agent.adapters.store import Store
 from agent.adapters.store_retention import Archive, Ended, Limits, NewArchive, StoredRetention
 from agent.config import Config
-from agent.config.sections import LEAST_KEPT_DAYS
+from agent.config.retention import LEAST_KEPT_DAYS
 from agent.domain.errors import StoreError
 from agent.ports import Clock
 

@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from agent.config.addresses import VendorUrl, is_loopback
 from agent.config.approval import ApprovalSection, AutonomySection
-from agent.config.base import Positive, Seconds, Section
+from agent.config.base import Seconds, Section
 from agent.config.calendar import FreezeSection
 from agent.config.console import ConsoleSection
 from agent.config.escalation import BusinessHoursSection, Rules, SlaSection, one_spelling, reaches_nobody
+from agent.config.execution import ExecutionSection
 from agent.config.handoff import Handoff
 from agent.config.hooks import Hooks
 from agent.config.jira import Jira
@@ -24,9 +25,9 @@ from agent.config.mail import Mail
 from agent.config.notifications import Notifications
 from agent.config.people import PersonSection, SlackGroups, problem_with
 from agent.config.prometheus import Prometheus
+from agent.config.retention import Audit, Retention
 from agent.config.secrets import Secret, SecretReference
 from agent.config.sources import SourcesSection
-from agent.domain.effects import NEVER_BY_LIMIT_ALONE, EffectClass
 from agent.domain.freeze import FreezeWindow
 from agent.domain.outbox import Channel
 from agent.domain.people import Person
@@ -126,47 +127,6 @@ class Llm(Section):
         return self
 
 
-class Allow(Section):
-    """What commands may touch at all; an empty list sets no limit beyond the runbook's own."""
-
-    hosts: tuple[str, ...] = ()
-    namespaces: tuple[str, ...] = ()
-
-
-class Allowance(Section):
-    """Effects that no limit grants alone, named: for these runbooks, which name it too, with an approval."""
-
-    effects: tuple[EffectClass, ...]
-    runbooks: tuple[str, ...]
-
-    @model_validator(mode="after")
-    def _only_what_needs_one(self) -> Allowance:
-        needless = [effect.value for effect in self.effects if effect not in NEVER_BY_LIMIT_ALONE]
-        if needless:
-            known = ", ".join(sorted(effect.value for effect in NEVER_BY_LIMIT_ALONE))
-            raise ValueError(f"{needless[0]} needs no allowance, only a limit; an allowance is for {known}")
-        return self
-
-
-#: Layers that a host may lack, and an operator may accept to go without (`doctor` names them).
-Gap = Literal["files", "network", "sockets", "signals", "user", "processes"]
-
-
-class ExecutionSection(Section):
-    """How steps are run."""
-
-    max_attempts: Positive = 2
-    retry_delay_s: Annotated[float, Field(ge=0)] = 1.0
-    step_timeout_s: Seconds = 60
-    incident_deadline_s: Seconds = 600
-    sandbox: Literal["auto", "process"] = "auto"
-    allow: Allow = Allow()
-    effect_tables: tuple[str, ...] = ()
-    accept_gaps: tuple[Gap, ...] = ()
-    allowances: Mapping[str, Allowance] = Field(default_factory=dict)
-    pass_environment: tuple[str, ...] = ()
-
-
 class Kubernetes(Section):
     """The cluster that kubectl steps and typed actions work on; only the metering proxy has its credentials.
 
@@ -187,9 +147,6 @@ class Aws(Section):
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-#: What may still be asked for again is kept this long whatever the configuration says.
-LEAST_KEPT_DAYS = 7
 
 
 class Incomplete(Section):
@@ -233,32 +190,6 @@ class Intake(Section):
     fold_same_alert: bool = True
     storm_s: Annotated[float, Field(ge=0)] = 300
     group_window_s: Annotated[float, Field(ge=0)] = 0
-
-
-class Audit(Section):
-    """Where the audit log is written as JSON lines; left out: beside the SQLite file, else data/."""
-
-    path: str | None = None
-
-
-class Retention(Section):
-    """How long what has ended is kept in the database; 0 keeps it for ever. Archived first, then deleted."""
-
-    incidents_days: Annotated[int, Field(ge=0)] = 90
-    raw_webhooks_days: Annotated[int, Field(ge=0)] = 14
-    open_escalations_days: Annotated[int, Field(ge=0)] = 365
-    decision_events_days: Annotated[int, Field(ge=0)] = 90
-    archive: str | None = None
-
-    @model_validator(mode="after")
-    def _longer_than_a_webhook_is_sent_again(self) -> Retention:
-        # PagerDuty tries to deliver a webhook for 48 hours (documentation "Webhooks", page "Behavior")
-        if 0 < self.incidents_days < LEAST_KEPT_DAYS:
-            raise ValueError(
-                f"incidents_days must be 0 (for ever) or at least {LEAST_KEPT_DAYS}: "
-                "a webhook may be sent again for days, and must not open a second incident"
-            )
-        return self
 
 
 class HeartbeatSection(Section):

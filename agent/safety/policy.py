@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.config.sections import Allowance
+from agent.config.execution import Allowance
 from agent.domain.command import Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, BlastRadius, Effect, EffectClass
 from agent.ports import Counter

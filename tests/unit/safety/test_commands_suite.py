@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.sections import Allowance
+from agent.config.execution import Allowance
 from agent.domain.command import Refusal
 from agent.domain.effects import NEVER_BY_LIMIT_ALONE, BlastRadius, EffectClass
 from agent.safety import language, policy

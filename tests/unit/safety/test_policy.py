@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.sections import Allowance
+from agent.config.execution import Allowance
 from agent.domain.command import PricedCommand, Refusal
 from agent.domain.effects import BlastRadius, Effect, EffectClass
 from agent.safety import language, policy
