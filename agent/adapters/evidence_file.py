@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,8 +28,9 @@ MANIFEST = "manifest.json"
 #: Added to an entry of the audit log that was redacted once more: its hash is that of what it was.
 CLEARED = "redacted_again"
 
-#: A spreadsheet takes a cell that begins so for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a cell that begins so for a formula, and runs it; and by its language a cell begins
+#: behind a semicolon or a tab too, and a formula with a full-width sign.
+_FORMULA = re.compile(r"(^|[;；\t\r\n])(?=\"*[=+\-@＝＋－＠\t\r])")
 
 _SPOOLED_BYTES = 1 << 20
 _PIECE_BYTES = 64 << 10
@@ -123,7 +125,7 @@ def _cell(value: object) -> object:
     if value is None or isinstance(value, int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _drained(text: io.StringIO) -> bytes:

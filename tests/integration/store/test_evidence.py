@@ -92,6 +92,26 @@ def test_a_spreadsheet_finds_no_formula_in_it(world: World) -> None:
     assert row["user_id"] == "'=cmd()"
 
 
+def test_nor_does_one_that_parts_cells_elsewhere_or_reads_full_width_signs(world: World) -> None:
+    inside = ("ops;=cmd()", 'ops;"=cmd()"', "ops\n+cmd()", "ops\t@cmd()", "；＝cmd()")
+    users = (*inside, *(f"{sign}cmd()" for sign in "＝＋－＠"))
+    now = world.clock.now()
+    world.store.keep_events([DecisionEvent(f"e-{user}", now, "blocked", user=user) for user in users])
+    with zipfile.ZipFile(io.BytesIO(taken(world, of_window(world)))) as archive:
+        text = archive.read("decision_events.csv").decode()
+    for separator in (",", ";", "\t", "；"):
+        cells = [cell for row in csv.reader(io.StringIO(text), delimiter=separator) for cell in row]
+        assert len([cell for cell in cells if "cmd()" in cell]) >= len(users)
+        assert not [cell for cell in cells if cell.startswith(tuple("=+-@＝＋－＠"))]
+
+
+def test_what_is_no_formula_stands_in_it_as_it_is(world: World) -> None:
+    world.store.keep_events([DecisionEvent("evt-2", world.clock.now(), "blocked", user="a=b; c - d, e@f")])
+    with zipfile.ZipFile(io.BytesIO(taken(world, of_window(world)))) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("decision_events.csv").decode())))
+    assert "a=b; c - d, e@f" in {row["user_id"] for row in rows}
+
+
 def test_what_has_become_a_secret_since_is_not_taken_away(world: World, tmp_path: Path) -> None:
     world.store.record("inc-x", [Entry("note", EventKind.NOTE, f"it said {SECRET[5:]}")])
     data = taken(world, of_window(world), (SECRET[5:],))
