@@ -54,10 +54,11 @@ class FakeTracker:
             raise failure
         return Opened(ref)
 
-    def find(self, mark: str) -> Sequence[TicketRef]:
-        """Those that carry the mark, and that search knows already."""
+    def find(self, mark: str, *, project: str) -> Sequence[TicketRef]:
+        """Those of a project that carry the mark, and that search knows already."""
         self._maybe_fail()
-        return [each.ref for each in self.tickets if each.mark == mark and each.is_found]
+        there = [each for each in self.tickets if each.ticket.project == project and each.is_found]
+        return [each.ref for each in there if each.mark == mark]
 
     def comment(self, ref: TicketRef, text: str, *, again: bool = False) -> None:
         """Say more."""

@@ -83,9 +83,12 @@ class JiraTracker:
         kept = {name: value for name, value in fields.items() if name not in refused}
         return Opened(self._create(kept, ticket.project), left_out)
 
-    def find(self, mark: str) -> Sequence[TicketRef]:
-        """Those that carry it, oldest first; each is read anew, past the index."""
-        jql = f'labels = "{jira_text.label(mark)}" ORDER BY created ASC'
+    def find(self, mark: str, *, project: str) -> Sequence[TicketRef]:
+        """Those that carry it, oldest first; each is read anew, past the index.
+
+        Another agent, with a project of its own on the same site, marks a ticket of the same key alike.
+        """
+        jql = f'project = "{project}" AND labels = "{jira_text.label(mark)}" ORDER BY created ASC'
         found = self._client.asked("search", lambda jira: _search(jira, jql, is_cloud=self._client.is_cloud))
         refs: list[TicketRef] = []
         for issue_id in (text_at(each, "id") for each in items_at(found, "issues")):

@@ -103,13 +103,16 @@ class TicketSender:
         """What may stand there since an earlier try, oldest first; waits until search must know it."""
         if known is None:  # tried, and not written down: the database was restored to before that
             is_doubtful = letter.tries or self._tickets.tickets_may_be_forgotten()
-            return self._tracker.find(mark_of(asked.key)) if is_doubtful else ()
+            return self._found(asked, mark_of(asked.key)) if is_doubtful else ()
         if known.tried_at is None:
             return ()
         left_s = (known.tried_at + self._lag - self._context.clock.now()).total_seconds()
         if 0 < left_s <= self._lag.total_seconds():
             raise _StillInDoubtError(left_s)
-        return self._tracker.find(known.mark)
+        return self._found(asked, known.mark)
+
+    def _found(self, asked: OpenTicket, mark: str) -> Sequence[TicketRef]:
+        return self._tracker.find(mark, project=asked.project)
 
     def _stands(
         self,

@@ -32,8 +32,8 @@ class Tracker(Protocol):
         """Make a ticket that carries the mark; asked twice there are two."""
         ...
 
-    def find(self, mark: str) -> Sequence[TicketRef]:
-        """The tickets that carry the mark, oldest first; one that was just opened may not be among them."""
+    def find(self, mark: str, *, project: str) -> Sequence[TicketRef]:
+        """Those of a project that carry the mark, oldest first; one just opened may not be among them."""
         ...
 
     def comment(self, ref: TicketRef, text: str, *, again: bool = False) -> None:

@@ -34,7 +34,7 @@ WEBHOOK_SECRET = "simulated-jira-webhook-secret"  # noqa: S105
 OWN_NAME = "On-call Agent"
 RESPONDER = "Compliance Reviewer"
 
-_BY_LABEL = re.compile(r'labels = "([^"]+)"')
+_SEARCHED = re.compile(r'(?:project = "(?P<project>[^"]+)" AND )?labels = "(?P<label>[^"]+)"')
 
 Answer = Response | tuple[Response, int]
 
@@ -207,10 +207,13 @@ class JiraSimulator(Simulator):
         return Response(status=204)
 
     def _search(self) -> Answer:
-        found = _BY_LABEL.search(request.args.get("jql", ""))
+        found = _SEARCHED.match(request.args.get("jql", ""))
         if found is None:
-            return _problem(400, 'only labels = "..." is understood here')
-        issues = self.state.labelled(found[1])
+            return _problem(400, 'only project = "..." AND labels = "..." is understood here')
+        project = found["project"] or ""
+        if project and project not in self.state.projects:
+            return _problem(400, f"The value '{project}' does not exist for the field 'project'.")
+        issues = self.state.labelled(found["label"], project)
         if self.is_cloud:  # by default nothing but the id
             return jsonify({"issues": [{"id": each.id} for each in issues], "isLast": True})
         shown = [_body(each) for each in issues]

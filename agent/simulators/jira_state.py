@@ -85,10 +85,11 @@ class JiraState:
         with self.lock:
             return next((each for each in self.issues if id_or_key in (each.id, each.key)), None)
 
-    def labelled(self, label: str) -> list[SimulatedIssue]:
-        """What search finds, oldest first."""
+    def labelled(self, label: str, project: str) -> list[SimulatedIssue]:
+        """What search finds in a project, or in all of them, oldest first."""
         with self.lock:
-            return [each for each in self.issues if each.is_indexed and label in each.labels]
+            indexed = [each for each in self.issues if each.is_indexed and label in each.labels]
+            return [each for each in indexed if project in ("", each.fields["project"]["key"])]
 
     def transitions(self, issue: SimulatedIssue) -> list[dict[str, Any]]:
         """Those that are open now, with the fields of their screens."""

@@ -72,7 +72,7 @@ def sent_as_published(spec: Spec, recorded: Recorded) -> None:
 def exercise(sim: JiraSimulator) -> None:
     tracker = tracker_at(sim)
     ref = tracker.open(TICKET, mark="oncall-1").ref
-    tracker.find("oncall-1")
+    tracker.find("oncall-1", project="AIGOV")
     tracker.comment(ref, "half of its time is over")
     tracker.comment(ref, "half of its time is over", again=True)
     tracker.close(ref, "block", "settled")

@@ -241,5 +241,5 @@ def test_a_ticket_with_another_mark_is_not_taken_for_ours(jira: JiraSimulator) -
     tracker = tracker_at(jira)
     tracker.open(TICKET, mark="oncall-1")
     jira.issues()[0].fields["labels"] = ["ONCALL-1"]
-    jira.state.labelled = lambda label: jira.issues()  # type: ignore[method-assign]
-    assert not tracker.find("oncall-1")
+    jira.state.labelled = lambda label, project: jira.issues()  # type: ignore[method-assign]
+    assert not tracker.find("oncall-1", project="AIGOV")

@@ -64,14 +64,22 @@ def test_what_is_opened_is_found_by_its_mark_and_by_no_other(place: Place) -> No
     ref = place.tracker.open(TICKET, mark="oncall-1").ref
     other = place.tracker.open(replace(TICKET, key="other"), mark="oncall-2").ref
     assert ref != other
-    assert list(place.tracker.find("oncall-1")) == [ref]
-    assert not place.tracker.find("oncall-3")
+    assert list(place.tracker.find("oncall-1", project="AIGOV")) == [ref]
+    assert not place.tracker.find("oncall-3", project="AIGOV")
     assert place.tracker.link(ref).endswith(f"/browse/{ref.name}")
+
+
+def test_what_carries_the_mark_in_another_project_is_somebody_elses(place: Place) -> None:
+    elsewhere = place.tracker.open(replace(TICKET, project="OPS"), mark="oncall-1").ref
+    assert not place.tracker.find("oncall-1", project="AIGOV")
+    ours = place.tracker.open(TICKET, mark="oncall-1").ref
+    assert list(place.tracker.find("oncall-1", project="AIGOV")) == [ours]
+    assert list(place.tracker.find("oncall-1", project="OPS")) == [elsewhere]
 
 
 def test_asked_twice_there_are_two_and_the_older_one_comes_first(place: Place) -> None:
     refs = [place.tracker.open(TICKET, mark="oncall-1").ref for _ in range(2)]
-    assert list(place.tracker.find("oncall-1")) == refs
+    assert list(place.tracker.find("oncall-1", project="AIGOV")) == refs
 
 
 def test_an_answer_that_is_lost_leaves_a_doubt_and_a_ticket(place: Place) -> None:
@@ -80,15 +88,15 @@ def test_an_answer_that_is_lost_leaves_a_doubt_and_a_ticket(place: Place) -> Non
         place.tracker.open(TICKET, mark="oncall-1")
     assert failed.value.reason not in NOT_OPENED
     assert place.count() == 1
-    assert len(place.tracker.find("oncall-1")) == 1
+    assert len(place.tracker.find("oncall-1", project="AIGOV")) == 1
 
 
 def test_that_search_finds_nothing_proves_nothing(place: Place) -> None:
     place.lag()
     place.tracker.open(TICKET, mark="oncall-1")
-    assert not place.tracker.find("oncall-1")
+    assert not place.tracker.find("oncall-1", project="AIGOV")
     place.there.catch_up()
-    assert len(place.tracker.find("oncall-1")) == 1
+    assert len(place.tracker.find("oncall-1", project="AIGOV")) == 1
 
 
 def test_a_comment_said_again_is_there_once(place: Place) -> None:
