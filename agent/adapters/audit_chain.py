@@ -22,14 +22,15 @@ GENESIS = "0" * 64
 #: In the place of an incident's id: the entries that name what the archives took out of the chain.
 ARCHIVES = "archives"
 
+#: What the hashes stand on: not one byte of it may ever change.
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 _HASHED = ("seq", "incident", "key", "at", "kind", "actor", "text", "data")
 
 
 def entry_hash(prev_hash: str, entry: Mapping[str, object]) -> str:
     """The hash of an entry that stands on `prev_hash`."""
-    body = json.dumps(
-        {name: entry[name] for name in _HASHED}, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
+    body = _canonical({name: entry[name] for name in _HASHED})
     return hashlib.sha256(f"{prev_hash}\n{body}".encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -27,6 +27,8 @@ _PAGE = 2_000
 #: A working daemon appends within a second; longer than this the file is not lagging, it is short.
 _MAY_LAG = timedelta(seconds=60)
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 #: A file is closed at this size; compressed it is about a tenth of it.
 _CLOSED_AT_BYTES = 128 << 20
 
@@ -106,7 +108,7 @@ def read(path: Path) -> Iterator[dict[str, object]]:
 
 
 def _line(entry: dict[str, object]) -> str:
-    return json.dumps(entry, ensure_ascii=False) + "\n"
+    return _encode(entry) + "\n"
 
 
 def chain_of(store: Store) -> Iterator[dict[str, object]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -97,7 +98,7 @@ class _Text:
             raise TypeError(f"the statement knows no {', '.join(sorted(unknown))}: {compiled}")
         self.sql = str(compiled)
         self._constants = {name: value for name, value in compiled.params.items() if name not in names}
-        self._row: Callable[[sqlite3.Cursor, tuple[Any, ...]], Row] | None = None
+        self._row: Callable[[tuple[Any, ...]], Row] | None = None
 
     def bound(self, values: Values) -> Values:
         return {**self._constants, **values} if self._constants else values
@@ -105,10 +106,8 @@ class _Text:
     def run(self, raw: sqlite3.Connection, values: Values) -> list[Row]:
         try:
             cursor = raw.execute(self.sql, self.bound(values))
-            if cursor.description is None:
-                return []
-            cursor.row_factory = self._row or self._rows_of(cursor)
-            return cursor.fetchall()
+            found = cursor.fetchall()
+            return list(map(self._row or self._rows_of(cursor), found)) if found else found
         except sqlite3.Error as error:
             raise _of_sqlite(error) from error
 
@@ -118,9 +117,9 @@ class _Text:
         except sqlite3.Error as error:
             raise _of_sqlite(error) from error
 
-    def _rows_of(self, cursor: sqlite3.Cursor) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], Row]:
+    def _rows_of(self, cursor: sqlite3.Cursor) -> Callable[[tuple[Any, ...]], Row]:
         kind = namedtuple("Row", [column[0] for column in cursor.description], rename=True)  # type: ignore[misc]
-        self._row = lambda _, values: kind._make(values)
+        self._row = partial(tuple.__new__, kind)  # what `_make` does, without asking for the length
         return self._row
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from agent.adapters import codec
 from agent.adapters.audit_chain import GENESIS, entry_hash
 from agent.adapters.database import Database, moment, moment_or_none, stamp
 from agent.adapters.json_view import clean
-from agent.adapters.packing import pack
+from agent.adapters.packing import pack, unpack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_autonomy import earn
 from agent.adapters.store_changes import change_of
@@ -82,6 +83,9 @@ _REVISION = Prepared(
     sa.select(revisions.c.path, revisions.c.text).where(revisions.c.revision == sa.bindparam("revision"))
 )
 
+#: A longer alert is read anew each time: what is remembered must not grow with what others send.
+_REMEMBERED = 8_192
+
 #: Under this name a transaction remembers the last entry of the chain.
 _LAST_LINK = "last link"
 
@@ -120,7 +124,7 @@ class StoredIncidents:
     ) -> bool:
         """Tell entries, apply changes and post messages in one transaction."""
         letters = self._letters(incident_id, messages)
-        change = change_of(changes, stamp(self.clock.now()))
+        change = None if changes is None else change_of(changes, stamp(self.clock.now()))
         with self._telling(entries) as connection:
             for position, entry in enumerate(entries):
                 told = self.append(connection, incident_id, entry)
@@ -178,16 +182,16 @@ class StoredIncidents:
         """Add one entry to the chain; False if its key was told before. Only within `chaining()`."""
         seq, prev = self._next_link(connection)
         at = stamp(self.clock.now())
-        data = json.loads(json.dumps(dict(entry.data), sort_keys=True))
+        kept = json.dumps(dict(entry.data), sort_keys=True)
         # what a command puts out may hold what no store takes; the chain stands on what is stored
         key, actor, text = clean(entry.key), clean(entry.actor), clean(entry.text)
         hashed = {
             "seq": seq, "incident": incident_id, "key": key, "at": at, "kind": entry.kind.value,
-            "actor": actor, "text": text, "data": data,
+            "actor": actor, "text": text, "data": json.loads(kept),
         }  # fmt: skip
         row = {
             "seq": seq, "incident_id": incident_id, "key": key, "at": at, "kind": entry.kind.value,
-            "actor": actor, "text": text, "data": pack(json.dumps(data, sort_keys=True)),
+            "actor": actor, "text": text, "data": pack(kept),
             "prev_hash": prev, "hash": entry_hash(prev, hashed),
         }  # fmt: skip
         if _TELL.first(connection, row) is None:
@@ -210,6 +214,8 @@ class StoredIncidents:
         _POST.run_many(connection, self._letters(incident_id, messages))
 
     def _letters(self, incident_id: str, messages: Sequence[Message]) -> list[dict[str, str]]:
+        if not messages:
+            return []
         now = stamp(self.clock.now())
         return [
             {
@@ -228,7 +234,7 @@ class StoredIncidents:
         found = _ALERT.first(connection, {"incident": incident_id})
         if found is None:
             raise StoreError(f"there is no incident {incident_id} to escalate")
-        alert = codec.load(found.alert, Alert)
+        alert = _alert_of(found.alert)
         item = self.queueing.entered(
             incident_id, alert, escalation, runbook=found.runbook_id, now=self.clock.now()
         )
@@ -330,11 +336,27 @@ def _own_summary(message: Message) -> str:
     return message.summary if isinstance(message, PageHuman) and not message.client else ""
 
 
+def _alert_of(text: str) -> Alert:
+    """An incident is read a dozen times while it runs, and its alert is nearly always the same."""
+    whole = unpack(text)
+    return (_same_alert if len(whole) <= _REMEMBERED else _read_alert)(whole)
+
+
+@lru_cache(maxsize=256)
+def _same_alert(text: str) -> Alert:
+    return _read_alert(text)
+
+
+def _read_alert(text: str) -> Alert:
+    alert: Alert = codec.load(text, Alert)
+    return alert
+
+
 def incident_of_row(row: Any) -> Incident:
     """A row of `incidents` as a value."""
     return Incident(
         id=row.id,
-        alert=codec.load(row.alert, Alert),
+        alert=_alert_of(row.alert),
         status=Status(row.status),
         received_at=moment(row.received_at),
         started_at=moment_or_none(row.started_at),

@@ -31,6 +31,8 @@ _UNFINISHED = Prepared(WHOLE.where(_IS_UNFINISHED, incidents.c.source != MANUAL_
 _UNTOLD = Prepared(
     sa.select(decisions.c.incident_id, decisions.c.plan_hash).where(decisions.c.told_at.is_(None))
 )
+_CHAIN = sa.select(timeline).where(timeline.c.seq > sa.bindparam("after")).order_by(timeline.c.seq)
+_CHAIN_PAGE = Prepared(_CHAIN.limit(sa.bindparam("most", type_=sa.Integer)))
 
 
 class StoredViews:
@@ -106,7 +108,8 @@ class StoredViews:
 
     def audit_entries(self, *, after: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
         """The chain as JSON-able entries, in order."""
-        query = sa.select(timeline).where(timeline.c.seq > after).order_by(timeline.c.seq)
         with self.database.reading() as connection:
-            for row in connection.execute(query if limit is None else query.limit(limit)):
-                yield link_of(row)
+            if limit is None:  # as they come: the whole chain may be long
+                yield from map(link_of, connection.execute(_CHAIN, {"after": after}))
+            else:
+                yield from map(link_of, _CHAIN_PAGE.all(connection, {"after": after, "most": limit}))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import alembic.autogenerate
@@ -76,6 +77,27 @@ def test_telling_the_same_entry_again_does_nothing(store: Store, incident_id: st
 def test_an_unknown_incident_is_told_with_words(store: Store) -> None:
     with pytest.raises(StoreError, match="there is no incident inc-0"):
         store.incident("inc-0")
+
+
+@pytest.mark.parametrize("words", [2, 3_000])
+def test_an_incident_is_read_with_the_alert_that_it_has_now(
+    store: Store, incident_id: str, words: int
+) -> None:
+    first = replace(store.incident(incident_id).alert, body="disk full " * words)
+    for learned in (first, replace(first, team="storage", labels={"rack": "7"}), first):
+        store.record(incident_id, [], changes=Changes(alert=learned))
+        assert store.incident(incident_id).alert == learned
+
+
+def test_data_is_chained_as_it_is_read_back(store: Store, incident_id: str) -> None:
+    """JSON has texts for names and no tuples, and writes an emoji as two halves."""
+    data = {"steps": {10: "ten", 2: ("two", Status.RUNNING)}, "halves": "\ud83d\ude00", "half": "\ud83d"}
+    store.record(incident_id, [Entry("note", EventKind.NOTE, "told", data)])
+    (told,) = store.timeline(incident_id)
+    assert told.data == {
+        "steps": {"10": "ten", "2": ["two", "running"]}, "halves": "😀", "half": "\ud83d"
+    }  # fmt: skip
+    assert isinstance(verify_chain(store.audit_entries()), Intact)
 
 
 def test_an_untouched_audit_log_is_intact(store: Store, audit: AuditLog) -> None:
