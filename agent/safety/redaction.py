@@ -148,7 +148,8 @@ _LINE: Final = re2.compile(r"([ \t]*)(-[ \t]+)?([^\r\n]*)([\r\n]*)")
 _MAPPING: Final = re2.compile(r"(?:[\"']?[A-Za-z0-9_./-]+[\"']?[ \t]*:(?:[ \t].*)?|[{}\[\]].*)")
 
 
-_SCALARS: Final = (str, int, float, NoneType)
+_SCALARS: Final = (int, float, NoneType)
+_LISTS: Final = (list, tuple)
 
 #: A name that we give things ourselves, and look at again and again.
 _SHORT: Final = 64
@@ -268,8 +269,7 @@ def _is_told_by_texts(value: object, texts: list[str]) -> bool:
     """Whether its texts alone say what is secret in it, no name of a field and no flag; gathers them."""
     if isinstance(value, str):
         texts.append(value)
-        return True
-    if isinstance(value, dict):
+    elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str) or _is_secret_name(key):
                 return False
@@ -277,14 +277,15 @@ def _is_told_by_texts(value: object, texts: list[str]) -> bool:
             if not _is_told_by_texts(item, texts):
                 return False
         return not _is_secret_pair(value)
-    if isinstance(value, list | tuple):
+    elif isinstance(value, _LISTS):
         for item in value:
             if isinstance(item, str) and (_is_secret_flag(item) or item == "-a"):
                 return False
             if not _is_told_by_texts(item, texts):
                 return False
-        return True
-    return isinstance(value, _SCALARS)
+    else:
+        return isinstance(value, _SCALARS)
+    return True
 
 
 def _copied(value: object) -> object:
@@ -293,7 +294,7 @@ def _copied(value: object) -> object:
         return str(value)
     if isinstance(value, dict):
         return {str(key): _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list | tuple) else value
+    return [_copied(item) for item in value] if isinstance(value, _LISTS) else value
 
 
 def _is_secret_pair(value: Mapping[object, object]) -> bool:
