@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response
 
 from agent.domain.outbox import Channel
 from agent.domain.people import LEAST_ROLE
-from agent.domain.queue import Rank
+from agent.domain.queue import Origin, Rank
+from agent.escalations.entering import Queueing
 from agent.escalations.routing import Criteria, Rule
 from agent.escalations.settings import queueing_of
-from agent.escalations.sla import BusinessHours
+from agent.escalations.sla import BusinessHours, NextBusinessDay
+from agent.web.console.words import long
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -37,6 +41,14 @@ class RuleShown:
     on_breach: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeeptrustsTimes:
+    """Keeptrusts' own times: (severity, to be answered within, seconds to settle it) and its business day."""
+
+    rows: Sequence[tuple[str, str, float]]
+    business_day: str
+
+
 def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
     """One page; nothing is changed here."""
 
@@ -50,11 +62,26 @@ def add_routes(routes: Blueprint, parts: WebParts, frame: Frame) -> None:
             actor,
             sla=[(rank.value, sla.targets[rank].total_seconds(), rank in sla.in_hours) for rank in Rank],
             hours=_working(sla.hours) if sla.hours is not None else "",
+            keeptrusts=_keeptrusts(queueing),
             rules=[_shown(rule) for rule in queueing.rules],
             people=[each.person() for each in parts.config.people],
             deeds=[(deed.value, role.value) for deed, role in LEAST_ROLE.items()],
             ways=[(words, way in parts.config.channels()) for way, words in _WAYS.items()],
         )
+
+
+def _keeptrusts(queueing: Queueing) -> KeeptrustsTimes | None:
+    sla = queueing.slas.get(Origin.KEEPTRUSTS)
+    if sla is None:
+        return None
+    answered = sla.responses
+    days = [each.hours for each in answered.values() if isinstance(each, NextBusinessDay)]
+    rows = [(rank.value, _answered(answered[rank]), sla.targets[rank].total_seconds()) for rank in Rank]
+    return KeeptrustsTimes(rows, _working(days[0]) if days else "")
+
+
+def _answered(within: timedelta | NextBusinessDay) -> str:
+    return "next business day" if isinstance(within, NextBusinessDay) else long(within.total_seconds())
 
 
 def _shown(rule: Rule) -> RuleShown:

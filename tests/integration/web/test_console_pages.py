@@ -305,6 +305,19 @@ def test_settings_show_sla_routing_and_people(site: Site) -> None:
         assert words in said
 
 
+def test_settings_show_the_times_of_keeptrusts_only_where_it_is_configured(site: Site) -> None:
+    assert "Keeptrusts" not in words_of(Visitor(site, "vera").get("/settings"))
+    site.settings["keeptrusts"] = {
+        "allow_unsigned_webhooks": True,
+        "sla": {"warning": {"response": "2h", "resolution": "30h"}},
+    }
+    site.restart()
+    said = words_of(Visitor(site, "vera").get("/settings"))
+    assert "Keeptrusts' escalations: SLA" in said
+    assert "critical 5 min 1 h high 15 min 4 h medium 2 h 1 d 6 h low next business day 7 d" in said
+    assert "A business day: Mon, Tue, Wed, Thu, Fri 09:00–17:00 UTC" in said
+
+
 def test_links_of_cards_and_pages_lead_to_the_console(site: Site) -> None:
     visitor = Visitor(site, "vera")
     assert visitor.get("/escalations/esc-1").location == "/console/queue/esc-1"
