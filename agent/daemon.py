@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass, field
 
 import structlog
@@ -45,6 +46,10 @@ _STOP_AT_MOST_S = 15.0
 
 #: Of this, what senders and schedules get for what they are at.
 _JOIN_S = 6.0
+
+#: What came so soon after the last look is looked at together. A place that a run leaves is free for so long at
+#: most; in a storm each look costs as much as a third of a run.
+_TOGETHER_S = 0.04
 
 #: A bell is listened to without a pause; this long at a time, so that a stop is noticed.
 _LISTEN_S = 1.0
@@ -89,6 +94,7 @@ class Daemon:
     _leaving: threading.Event = field(default_factory=threading.Event)
     _server: WebServer = field(init=False)
     _locks: Locks | None = None
+    _looked_at: float = float("-inf")
     _schedules: Schedules = field(init=False)
 
     def __post_init__(self) -> None:
@@ -235,8 +241,13 @@ class Daemon:
                 self.durable.close()
 
     def _dispatch(self) -> float:
+        """At once when something came; in a storm one look for all that came within a moment."""
+        self._stopping.wait(max(0.0, self._looked_at + _TOGETHER_S - time.monotonic()))
         self.wakeup.event.clear()
-        return self.dispatcher.tick()
+        try:
+            return self.dispatcher.tick()
+        finally:
+            self._looked_at = time.monotonic()
 
     def _write_audit_log(self) -> float:
         self.audit_log.catch_up()

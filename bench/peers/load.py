@@ -37,7 +37,7 @@ def wait_for_port(port: int, *, within_s: float = 60.0) -> None:
 
 
 def wait_until_ready(port: int, *, within_s: float = 60.0) -> None:
-    """Until it says of itself that it takes webhooks: before, it answers 503, and a vendor sends them again."""
+    """Until it takes webhooks; before, it answers 503, and a vendor would send them again."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
