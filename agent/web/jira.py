@@ -13,13 +13,15 @@ from agent.config.jira import Jira
 from agent.pipeline.queueing import desk_of
 from agent.pipeline.ticket_answers import TicketDesk, heard
 from agent.ports.sources import Malformed
+from agent.web.refusals import NOT_READY, Refused, count, refuse
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
 
 log = structlog.get_logger()
 
-_SOON_S = 2
+_TOLD_AS = "webhook_answered"
+_NOT_GENUINE = Refused(401, "bad signature", "X-Hub-Signature is missing or matches no secret")
 
 
 def blueprint(parts: WebParts) -> Blueprint:
@@ -44,26 +46,23 @@ class _JiraDesk:
     def _receive(self) -> tuple[Response, int]:
         raw = request.get_data(cache=False)
         if not self._parts.ready.is_set():
-            why = "the agent is starting or stopping; send it again"
-            response, status = self._answer(503, "not ready", why)
-            response.headers["Retry-After"] = str(_SOON_S)
-            return response, status
+            return self._refuse(NOT_READY)
         section = self._parts.config.jira
         if section is None:
-            return self._answer(404, "not configured", "config.yaml has no jira section")
+            return self._refuse(Refused(404, "not configured", "config.yaml has no jira section"))
         if not self._is_genuine(section, raw):
-            return self._answer(401, "bad signature", "X-Hub-Signature is missing or matches no secret")
+            return self._refuse(_NOT_GENUINE)
         change = jira_webhook.read(raw, request.headers.get("X-Atlassian-Webhook-Identifier", ""))
         if isinstance(change, Malformed):
-            return self._answer(400, "malformed", change.reason)
+            return self._refuse(Refused(400, "malformed", change.reason))
         if change is None:
-            return self._answer(202, "nothing to do", "")
+            return self._taken("nothing to do")
         queue = desk_of(self._parts.config, self._parts.store, self._parts.redactor)
         outcome = heard(
             TicketDesk(section, self._parts.store, queue), change, now=self._parts.store.clock.now()
         )
         self._parts.notify()
-        return self._answer(202, outcome, "")
+        return self._taken(outcome)
 
     def _is_genuine(self, section: Jira, raw: bytes) -> bool:
         header = request.headers.get("X-Hub-Signature")
@@ -71,8 +70,10 @@ class _JiraDesk:
             return section.allow_unsigned_webhooks
         return self._secrets.fit(lambda secrets: jira_webhook.verify(raw, header, secrets))
 
-    def _answer(self, status: int, outcome: str, why: str) -> tuple[Response, int]:
-        log.info("webhook_answered", source="jira", status=status, outcome=outcome, why=why)
-        self._parts.metrics.webhooks.labels("jira", outcome.replace(" ", "_")).inc()
-        body: dict[str, object] = {"received": status == 202, "outcome": outcome}
-        return jsonify(body | ({"error": why} if why else {})), status
+    def _taken(self, outcome: str) -> tuple[Response, int]:
+        log.info(_TOLD_AS, source="jira", status=202, outcome=outcome, why="")
+        count(self._parts, "jira", outcome)
+        return jsonify({"received": True, "outcome": outcome}), 202
+
+    def _refuse(self, refused: Refused) -> tuple[Response, int]:
+        return refuse(self._parts, "jira", refused, told_as=_TOLD_AS)

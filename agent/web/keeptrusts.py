@@ -14,6 +14,7 @@ from agent.domain.keeptrusts import KeeptrustsResolution
 from agent.pipeline import keeptrusts, queueing
 from agent.pipeline.keeptrusts import KeeptrustsDesk, Taken
 from agent.ports.sources import Malformed
+from agent.web.refusals import NOT_READY, SOON_S, Refused, count, refuse, store_down
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -22,8 +23,6 @@ log = structlog.get_logger()
 
 #: The last part of the address says what a body without an `event_type` is.
 _POSTED_AS = {"": "", "created": webhook.CREATED, "resolved": webhook.RESOLVED}
-
-_AGAIN_S = "2"
 
 
 def blueprint(parts: WebParts) -> Blueprint:
@@ -50,7 +49,7 @@ class _Counter:
     def _receive(self, posted_as: str) -> tuple[Response, int]:
         raw = request.get_data(cache=False)
         if not self._parts.ready.is_set():
-            return self._again("not ready", "the agent is starting or stopping; send it again")
+            return self._refuse(NOT_READY)
         if self._section is None or self._tokens is None:
             return self._no(404, "not configured", "config.yaml has no keeptrusts section")
         if posted_as not in _POSTED_AS:
@@ -75,10 +74,9 @@ class _Counter:
                 escalation_id = read[0].escalation_id
                 taken = keeptrusts.created(desk, *read, now=now)
         except StoreError as error:
-            log.error("store_down", error=str(error))  # noqa: TRY400 - an operator needs no trace of it
-            return self._again("store down", "the store cannot be used right now; send it again")
-        if taken is Taken.CONTENDED:
-            return self._again("contended", f"{taken.value}; send it again")
+            return self._refuse(store_down(error))
+        if taken is Taken.CONTENDED:  # Keeptrusts still has it, and sends it again
+            return self._refuse(Refused(503, "contended", f"{taken.value}; send it again", SOON_S))
         self._parts.notify()
         return self._yes(taken.value, escalation_id, taken.name.lower())
 
@@ -89,16 +87,11 @@ class _Counter:
 
     def _yes(self, outcome: str, escalation_id: str, label: str) -> tuple[Response, int]:
         log.info("webhook_stored", source="keeptrusts", escalation=escalation_id, outcome=outcome)
-        self._parts.metrics.webhooks.labels("keeptrusts", label).inc()
+        count(self._parts, "keeptrusts", label)
         return jsonify({"received": True, "outcome": outcome, "escalation": escalation_id or None}), 202
 
-    def _again(self, outcome: str, why: str) -> tuple[Response, int]:
-        """A 503: Keeptrusts still has it, and sends it again."""
-        response, status = self._no(503, outcome, why)
-        response.headers["Retry-After"] = _AGAIN_S
-        return response, status
-
     def _no(self, status: int, outcome: str, why: str) -> tuple[Response, int]:
-        log.info("webhook_not_stored", source="keeptrusts", status=status, outcome=outcome, why=why)
-        self._parts.metrics.webhooks.labels("keeptrusts", outcome.replace(" ", "_")).inc()
-        return jsonify({"received": False, "outcome": outcome, "error": why}), status
+        return self._refuse(Refused(status, outcome, why))
+
+    def _refuse(self, refused: Refused) -> tuple[Response, int]:
+        return refuse(self._parts, "keeptrusts", refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
 import structlog
@@ -15,6 +15,7 @@ from agent.pipeline.intake import OWN_CLIENT
 from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
 from agent.safety.redaction_alert import redacted_webhook
 from agent.web.reception import Reception
+from agent.web.refusals import LATER_S, NOT_READY, Refused, count, refuse, store_down
 from agent.web.sources import known_names, sources_of
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ _WORDS = {
 #: A name that nobody could configure is told under this one: a metric keeps each for ever.
 _UNKNOWN = "unknown"
 
-#: What a 503 asks its sender to wait; PagerDuty keeps to times of its own (webhooks, "Behavior").
-_SOON_S, _LATER_S = 2, 30
-
 
 def blueprint(parts: WebParts) -> Blueprint:
     """`POST /webhook/<name>` for each source that is configured."""
@@ -43,16 +41,6 @@ def blueprint(parts: WebParts) -> Blueprint:
     desk = _Desk(parts, sources_of(parts.config))
     routes.post("/webhook/<name>", endpoint="webhook")(desk.receive)
     return routes
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Nothing, or not all, was taken; `again_s`: its source is asked to send it again after that time."""
-
-    status: int
-    outcome: str
-    why: str
-    again_s: int = 0
 
 
 class _Desk:
@@ -72,8 +60,7 @@ class _Desk:
         called = name if name in self._sources or name in known_names() else _UNKNOWN
         # whatever else is wrong: while it starts or stops a 4xx would make its sender give up
         if not self._parts.ready.is_set():
-            why = "the agent is starting or stopping; send it again"
-            return self._no(called, _Refused(503, "not ready", why, _SOON_S))
+            return self._no(called, NOT_READY)
         source = self._sources.get(name)
         if source is None:
             return self._no(called, _not_configured(called))
@@ -83,7 +70,7 @@ class _Desk:
             return self._no(name, _doubted(not_genuine))
         read = source.read(raw, headers)
         if isinstance(read, Malformed):
-            return self._no(name, _Refused(400, "malformed", read.reason))
+            return self._no(name, Refused(400, "malformed", read.reason))
         return self._take(name, read, raw.decode("utf-8", "replace"))
 
     def _take(self, name: str, read: Read, raw: str) -> tuple[Response, int]:
@@ -116,51 +103,38 @@ class _Desk:
             )
             self._parts.metrics.webhooks.labels(name, accepted.acceptance.value).inc()
 
-    def _not_taken(self, outcomes: Sequence[Accepted | StoreError]) -> _Refused:
+    def _not_taken(self, outcomes: Sequence[Accepted | StoreError]) -> Refused:
         """What is not stored its source still has; of what it sends again nothing is stored twice."""
         left = [each for each in outcomes if not _is_taken(each)]
         part = f"{len(left)} of {len(outcomes)} are not stored: " if len(outcomes) > 1 else ""
         error = next((each for each in left if isinstance(each, StoreError)), None)
         if error is not None:
-            log.error("store_down", error=str(error))
-            why = f"{part}the store cannot be used right now; send it again"
-            return _Refused(503, "store down", why, _SOON_S)
+            return store_down(error, part=part)
         most = self._parts.config.limits.backlog
         why = f"{part}{most} incidents wait for their turn already (limits.backlog); send it again later"
-        return _Refused(503, "backlog full", why, _LATER_S)
+        return Refused(503, "backlog full", why, LATER_S)
 
     def _nothing(self, name: str, outcome: str, why: str) -> tuple[Response, int]:
         """Understood, and nothing follows from it."""
         log.info("webhook_not_stored", source=name, status=202, outcome=outcome, why=why)
-        self._parts.metrics.webhooks.labels(name, outcome.replace(" ", "_")).inc()
+        count(self._parts, name, outcome)
         return jsonify({"received": True, "outcome": why or outcome}), 202
 
-    def _no(self, name: str, refused: _Refused) -> tuple[Response, int]:
-        log.info(
-            "webhook_not_stored",
-            source=name,
-            status=refused.status,
-            outcome=refused.outcome,
-            why=refused.why,
-        )
-        self._parts.metrics.webhooks.labels(name, refused.outcome.replace(" ", "_")).inc()
-        response = jsonify({"received": False, "outcome": refused.outcome, "error": refused.why})
-        if refused.again_s:
-            response.headers["Retry-After"] = str(refused.again_s)
-        return response, refused.status
+    def _no(self, name: str, refused: Refused) -> tuple[Response, int]:
+        return refuse(self._parts, name, refused)
 
 
-def _not_configured(name: str) -> _Refused:
+def _not_configured(name: str) -> Refused:
     if name == _UNKNOWN:
-        return _Refused(404, "not configured", "config.yaml has no source of this name")
+        return Refused(404, "not configured", "config.yaml has no source of this name")
     key = name if name == "pagerduty" else f"sources.{name}"
-    return _Refused(404, "not configured", f"config.yaml has no {key} section")
+    return Refused(404, "not configured", f"config.yaml has no {key} section")
 
 
-def _doubted(doubt: NotGenuine) -> _Refused:
+def _doubted(doubt: NotGenuine) -> Refused:
     if doubt.again:
-        return _Refused(503, "not proved", doubt.reason, _LATER_S)
-    return _Refused(401, "not genuine", doubt.reason)
+        return Refused(503, "not proved", doubt.reason, LATER_S)
+    return Refused(401, "not genuine", doubt.reason)
 
 
 def _is_taken(outcome: Accepted | StoreError) -> TypeGuard[Accepted]:
