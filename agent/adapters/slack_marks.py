@@ -18,7 +18,7 @@ from agent.adapters.slack_http import BotClient
 Mark = dict[str, object]
 Call = Callable[[Callable[[], SlackResponse]], SlackResponse]
 
-_ROOT, _LINES = "oncall_agent_incident", "oncall_agent_lines"
+_ROOT, _LINES, _NOTICE = "oncall_agent_incident", "oncall_agent_lines", "oncall_agent_notice"
 
 #: Slack stamps messages with its own clock.
 _CLOCKS_DIFFER = timedelta(minutes=10)
@@ -37,16 +37,20 @@ def lines_mark(keys: Sequence[str]) -> Mark | None:
     return {"event_type": _LINES, "event_payload": {"letters": ",".join(keys)}} if keys else None
 
 
+def notice_mark(key: str) -> Mark:
+    """The metadata of a message in a further channel."""
+    return {"event_type": _NOTICE, "event_payload": {"key": key}}
+
+
+def notice_in(client: BotClient, channel: str, key: str, *, since: datetime, call: Call) -> bool:
+    """Whether a message with this key was posted in the channel since then."""
+    marked = _marked(_messages(_pages_of(client, channel, since), call), _NOTICE)
+    return any(payload.get("key") == key for _, payload in marked)
+
+
 def root_in(client: BotClient, channel: str, key: str, *, since: datetime, call: Call) -> str:
     """The ts of the root message with this key; "" if none was posted since then."""
-    oldest = _oldest(since)
-
-    def page(cursor: str | None) -> SlackResponse:
-        return client.conversations_history(
-            channel=channel, oldest=oldest, limit=_PAGE, cursor=cursor, include_all_metadata=True
-        )
-
-    marked = _marked(_messages(page, call), _ROOT)
+    marked = _marked(_messages(_pages_of(client, channel, since), call), _ROOT)
     return next((ts for ts, payload in marked if payload.get("incident") == key), "")
 
 
@@ -58,6 +62,18 @@ def line_in(client: BotClient, channel: str, ts: str, key: str, *, since: dateti
 def lines_in(client: BotClient, channel: str, ts: str, *, since: datetime, call: Call) -> frozenset[str]:
     """The keys of all lines that were posted in the thread since then."""
     return frozenset(key for _, keys in _told(client, channel, ts, since, call) for key in keys)
+
+
+def _pages_of(client: BotClient, channel: str, since: datetime) -> Callable[[str | None], SlackResponse]:
+    """What stands in the channel itself."""
+    oldest = _oldest(since)
+
+    def page(cursor: str | None) -> SlackResponse:
+        return client.conversations_history(
+            channel=channel, oldest=oldest, limit=_PAGE, cursor=cursor, include_all_metadata=True
+        )
+
+    return page
 
 
 def _told(

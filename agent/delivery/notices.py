@@ -1,7 +1,8 @@
 """Tells whom a routing rule names: by e-mail, and in channels of the chat that are not the incidents' own.
 
 At least once: what was handed over and not yet marked when the agent died is sent once more. A mail is then
-the same by its Message-ID; a channel shows it twice rather than never.
+the same by its Message-ID, and a channel is looked at first; one that may not be read shows it twice rather than
+never.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class NoticeSender(Singly):
             match letter.message:
                 case ChannelNotice(channel, text):
                     context.clock.sleep(pace.wait_s())
-                    notices.notify(Notification((channel,), "", text, f"{letter.incident_id}-{letter.id}"))
+                    key = f"{letter.incident_id}-{letter.id}"
+                    since = letter.created_at if letter.tries else None
+                    notices.notify(Notification((channel,), "", text, key, tried_since=since))
                 case _:
                     raise TypeError(f"{type(letter.message).__name__} is no message for a channel")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 
@@ -13,6 +14,7 @@ class Notification:
 
     `to` are mail addresses or one channel; a hook leads to one place and needs none. `facts` and `links`
     (address, words) are for those that show more than text; the text says by itself what there is to say.
+    `tried_since`: it may stand there since then, and where that can be seen it is not said twice.
     All of it is plain and untrusted.
     """
 
@@ -22,6 +24,7 @@ class Notification:
     key: str
     facts: Mapping[str, str] = field(default_factory=dict)
     links: tuple[tuple[str, str], ...] = ()
+    tried_since: datetime | None = None
 
 
 class Notifier(Protocol):
