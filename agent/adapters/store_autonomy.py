@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ def _standing(row: Any) -> Standing:
         why=row.why,
         in_a_row=row.in_a_row,
         proposed=Autonomy(row.proposed) if row.proposed else None,
-        evidence=tuple(_evidence(each) for each in json.loads(row.evidence)),
+        evidence=_evidence(row.evidence),
     )
 
 
@@ -79,5 +80,9 @@ def _data_of(one: Evidence) -> dict[str, str]:
     return {"incident_id": one.incident_id, "ran": one.ran.value, "at": one.at.isoformat(), "why": one.why}
 
 
-def _evidence(data: Any) -> Evidence:
-    return Evidence(data["incident_id"], Ran(data["ran"]), moment(data["at"]), data["why"])
+@lru_cache(maxsize=256)  # read three times for every time that it is written
+def _evidence(text: str) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(each["incident_id"], Ran(each["ran"]), moment(each["at"]), each["why"])
+        for each in json.loads(text)
+    )

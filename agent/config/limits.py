@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from agent.config.base import Count, Positive, Section
 from agent.domain.effects import EffectClass
 from agent.domain.limits import Scope, WindowLimit
+from agent.domain.remembering import once_each
 
 
 def _effect_limits(value: Mapping[str, int]) -> Mapping[str, int]:
@@ -51,6 +52,7 @@ class Limits(Window):
     concurrent_incidents: Positive = 32
     backlog: Positive = 10_000
 
+    @once_each(most=8)
     def windows(self) -> tuple[WindowLimit, ...]:
         """Every limit across incidents, each by its own key path."""
         return (
@@ -60,6 +62,7 @@ class Limits(Window):
             *_windows(self.per_cluster, "limits.per_cluster", Scope.CLUSTER),
         )
 
+    @once_each(most=8)
     def exclusive(self) -> frozenset[EffectClass]:
         """The effect classes that run one at a time in a namespace."""
         return frozenset(_effect_class(name) for name in self.one_at_a_time)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from agent.domain.runbook import Autonomy, Runbook
 from agent.pipeline import needs as whose
 from agent.pipeline import rechoice, unrun
 from agent.pipeline.context import Context
-from agent.pipeline.planning import covered_by_a_yes, step_name
+from agent.pipeline.planning import as_covered, covered_by_a_yes, step_name
 from agent.pipeline.rechoice import Rechosen
 from agent.pipeline.telling import promised, tell
 from agent.pipeline.turns import take_turn
@@ -147,7 +146,7 @@ def ask_for_step(
 
 def step_hash(plan: Plan, planned: PlannedStep) -> str:
     """What a yes to one step binds to: this step of this plan, as it is bound and priced now."""
-    covered = json.dumps([plan.plan_hash, covered_by_a_yes(planned)], sort_keys=True, default=str)
+    covered = as_covered([plan.plan_hash, covered_by_a_yes(planned)])
     return hashlib.sha256(covered.encode()).hexdigest()
 
 

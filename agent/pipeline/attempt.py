@@ -150,10 +150,10 @@ def _refused(context: Context, this: Try, refusal: Refusal) -> Attempt:
 
 def _must_not_start(context: Context, this: Try, waits_for: Busy | None) -> Attempt | None:
     key = this.key
-    stand_down = context.store.stand_down_of(key.incident_id)
-    if stand_down is not None:
-        return _ended(key, AttemptEnd.INTERRUPTED, f"{stand_down.by} took over")
-    if context.store.incident(key.incident_id).status.is_terminal:
+    incident = context.store.incident(key.incident_id)
+    if incident.stand_down is not None:
+        return _ended(key, AttemptEnd.INTERRUPTED, f"{incident.stand_down.by} took over")
+    if incident.status.is_terminal:
         return _ended(key, AttemptEnd.INTERRUPTED, "it was given to a human meanwhile")
     if context.clock.now() >= this.deadline:
         why = f" while it waited: {waits_for}" if waits_for is not None else ""

@@ -18,7 +18,7 @@ from agent.domain.decisions import (
     Stopped,
     Terms,
 )
-from agent.domain.incident import is_asked
+from agent.domain.incident import Incident, is_asked
 from agent.pipeline import (
     asked,
     choice,
@@ -62,7 +62,8 @@ def handle(run: Run, context: Context, incident_id: str) -> None:
 
 
 def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped | StandDown | None:
-    alert = _take_in(run, context, incident_id)
+    incident = context.store.incident(incident_id)
+    alert = _take_in(run, context, incident)
     if alert is None:
         return None
     taken: StandDown | None = run.step(
@@ -71,7 +72,7 @@ def _work(run: Run, context: Context, incident_id: str) -> Completed | Stopped |
     if taken is not None:
         return taken
     again: Stopped | None = run.step(
-        "look-back", lambda: recurring.look_back(context, incident_id), returns=Stopped | None
+        "look-back", lambda: recurring.look_back(context, incident), returns=Stopped | None
     )
     if again is not None:
         return again
@@ -103,11 +104,10 @@ def _answer(run: Run, context: Context, incident_id: str, alert: Alert) -> Compl
             assert_never(never)
 
 
-def _take_in(run: Run, context: Context, incident_id: str) -> Alert | None:
+def _take_in(run: Run, context: Context, incident: Incident) -> Alert | None:
     """The alert with all that is known about it; None if it is the agent's own echo."""
-    incident = context.store.incident(incident_id)
     run.step("receive", lambda: intake.receive(context, incident), returns=None)
-    if is_asked(incident_id):
+    if is_asked(incident.id):
         return incident.alert  # no source knows more of it
     if context.config.intake.group_window_s:
         run.step("related", lambda: related.tell_related(context, incident), returns=None)

@@ -118,9 +118,9 @@ def _how_near(each: Explained) -> tuple[bool, float, int, str]:
 
 
 def _standing(context: Context, runbooks: Mapping[str, Runbook], alert: Alert) -> Standing:
-    folder = Path(context.config.runbooks.path)
     context.scores.learn(
-        context.clock.monotonic(), lambda: context.learned.known(folder, runbooks, context.store)
+        context.clock.monotonic(),
+        lambda: context.learned.known(Path(context.config.runbooks.path), runbooks, context.store),
     )
     return context.scores.look(runbooks, alert)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, is_dataclass, replace
 
 from agent.domain.alert import Alert
 from agent.domain.command import PricedCommand, Refusal, Script
@@ -266,7 +266,7 @@ def _plan_of(
         "allowance": runbook.blast_radius.allowance,
         "steps": [covered_by_a_yes(step) for step in (*steps, *verify, *rollback)],
     }
-    digest = hashlib.sha256(json.dumps(covered, sort_keys=True, default=str).encode()).hexdigest()
+    digest = hashlib.sha256(as_covered(covered).encode()).hexdigest()
     return Plan(runbook.id, runbook.revision, digest, steps, verify, rollback, values, refusals)
 
 
@@ -276,16 +276,27 @@ def covered_by_a_yes(step: PlannedStep) -> object:
         "section": step.section,
         "index": step.index,
         "waits_for": step.waits_for,
-        "action": asdict(step.action) if step.action is not None else None,
+        "action": step.action,
         "commands": [
             {
                 "argv": command.argv,
-                "effects": [asdict(effect) for effect in command.effects],
-                "access": asdict(command.access),
+                "effects": command.effects,
+                "access": command.access,
             }
             for command in step.commands
         ],
     }
+
+
+def as_covered(what: object) -> str:
+    """The words that a hash binds to; they are the same in every version of the agent."""
+    return json.dumps(what, sort_keys=True, default=_fields)
+
+
+def _fields(value: object) -> object:
+    if not is_dataclass(value):
+        return str(value)
+    return {each.name: getattr(value, each.name) for each in fields(value)}
 
 
 def _in_words(planned: Plan) -> str:

@@ -19,13 +19,12 @@ _DRAWN = 10
 _LINES = 15
 
 
-def look_back(context: Context, incident_id: str) -> Stopped | None:
+def look_back(context: Context, this: Incident) -> Stopped | None:
     """Why nothing is to be run: the same alert came too often, or came back right after it was fixed."""
     config = context.config.escalation
-    this = context.store.incident(incident_id)
     # a clock that was set forward makes earlier alerts look older than they are
     window_s = max(config.flapping.window_s, config.recurrence_window_s) + context.clock.leapt_s()
-    before = context.store.same_before(incident_id, since=this.received_at - timedelta(seconds=window_s))
+    before = context.store.same_before(this.id, since=this.received_at - timedelta(seconds=window_s))
     return _flapping(context, this, before) or _recurrence(context, this, before)
 
 
