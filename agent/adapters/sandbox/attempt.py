@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agent.adapters.floor import stepping_aside
 from agent.adapters.sandbox.output import Capture
 from agent.adapters.sandbox.process import LauncherProcess
-from agent.adapters.sandbox.wire import HELLO, Inbox, Outcome, Request, read_outcome, send
+from agent.adapters.sandbox.wire import HELLO, Inbox, Outcome, Request, read_outcome, send, send_streams
 from agent.ports import Clock
 
 _LOOK_S = 0.1
@@ -35,30 +35,41 @@ class Watch:
 def carry_out(launcher: LauncherProcess, request: Request, *, capture: Capture, watch: Watch) -> Outcome:
     """Hand over, and watch to the end; whatever happens here, the socket's end makes the launcher end all."""
     try:
-        outcome = _handed_over(launcher, request, capture, watch)
+        # What is outside of the walls leaves no trace in a process that another attempt meets.
+        outcome = _handed_over(launcher, request, capture, watch, fresh=not request.layers)
         if outcome is None:
-            # A launcher that was killed a moment ago: nothing was started, and there is a new one now.
-            outcome = _handed_over(launcher, request, capture, watch)
+            # A supervisor or launcher that was killed meanwhile: nothing was started, and there is a new one.
+            outcome = _handed_over(launcher, request, capture, watch, fresh=True)
         return outcome or Outcome(126, problem=LOST)
     finally:
         _drain(capture, watch.clock)
 
 
 def _handed_over(
-    launcher: LauncherProcess, request: Request, capture: Capture, watch: Watch
+    launcher: LauncherProcess, request: Request, capture: Capture, watch: Watch, *, fresh: bool
 ) -> Outcome | None:
     """None if no supervisor ever answered."""
     try:
-        connection = launcher.attempt(capture)
+        supervisor = launcher.take(fresh=fresh)
     except OSError as error:
         return Outcome(126, problem=f"the launcher could not be started: {error}")
-    with connection:
+    connection, stays = supervisor.control, False
+    try:
         connection.settimeout(_SEND_S)
         with contextlib.suppress(OSError):  # one that has gone is noticed when it does not answer
+            send_streams(connection, capture.stdout_fd, capture.stderr_fd)
             send(connection, request)
         connection.setblocking(False)
+        watcher = _Watcher(connection, request, capture, watch)
         with stepping_aside():
-            return _Watcher(connection, request, capture, watch).to_the_end()
+            outcome = watcher.to_the_end()
+        stays = outcome is not None and outcome.stays and not watcher.asked_to_stop
+        return outcome
+    finally:
+        if stays:
+            launcher.give_back(supervisor)
+        else:
+            connection.close()
 
 
 class _Watcher:
@@ -75,7 +86,7 @@ class _Watcher:
         self._received = 0
         self._is_answered = False
         self._is_idle = False
-        self._asked_to_stop = False
+        self.asked_to_stop = False
 
     def to_the_end(self) -> Outcome | None:
         """Until the launcher tells the outcome; None if nobody was there to start anything."""
@@ -110,14 +121,14 @@ class _Watcher:
 
     def _look(self, now: float) -> None:
         """Whether anybody, or silence, ends it; the launcher is told once."""
-        if self._asked_to_stop:
+        if self.asked_to_stop:
             return
         if self._capture.received != self._received:
             self._received, self._heard_at = self._capture.received, now
         idle_s = self._watch.idle_timeout_s
         self._is_idle = idle_s is not None and now - self._heard_at >= idle_s
         if self._is_idle or self._watch.should_stop():
-            self._asked_to_stop = True
+            self.asked_to_stop = True
             with contextlib.suppress(OSError):
                 self._connection.send(b"stop")
 

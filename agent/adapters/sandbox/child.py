@@ -9,63 +9,108 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from agent.adapters.sandbox import kernel, landlock, probe, seccomp
-from agent.adapters.sandbox.ground import ground
+from agent.adapters.sandbox.ground import OWN_PROCESS, ground
 from agent.adapters.sandbox.wire import Request, Spawn
 
 _MOST_DESCRIPTORS = 65_536
-_RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: Where a child's errors and its rule set stand; whoever forks it has nothing of its own down there.
+_ERRORS, _RULESET = 3, 4
+RESERVED = 5
 
 
-def become(spawn: Spawn, request: Request, *, streams: Sequence[int], errors: int) -> NoReturn:
+#: What a program's own particulars, or the host, may be wrong with.
+NOT_STARTED = (OSError, ValueError, LookupError, TypeError)
+
+
+def in_words(spawn: Spawn, error: Exception) -> str:
+    """Which program was not started, and why."""
+    words = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
+    return f"{spawn.argv[0]}: {words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """What is ready before the fork: a child pays for every page of memory that it touches.
+
+    `limits` are (resource, value) pairs; `ruleset` is Landlock's, `filter` the system calls'. None: the host
+    has no such layer, or none is wanted.
+    """
+
+    limits: tuple[tuple[int, int], ...]
+    ruleset: int | None = None
+    filter: kernel.Filter | None = None
+
+
+def walls(spawn: Spawn, request: Request) -> Walls:
+    """Look up what this program may open and call. OSError if that cannot be enforced and must be."""
+    limits = tuple((which, _at_most(which, value)) for which, value in request.limits)
+    if not request.layers:
+        return Walls(limits)
+    laid_out: kernel.Filter | None = None
+    try:
+        laid_out = kernel.in_memory(seccomp.program(doors(spawn, request)))
+    except OSError:
+        if not request.tolerant:
+            raise
+    return Walls(limits, landlock.open_ruleset(ground(spawn), local_sockets=spawn.local_sockets), laid_out)
+
+
+def _at_most(which: int, value: int) -> int:
+    """What is inherited is never raised."""
+    hard = resource.getrlimit(which)[1]
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def become(spawn: Spawn, request: Request, ready: Walls, *, streams: Sequence[int], errors: int) -> NoReturn:
     """Confine, and exec; what went wrong is written to `errors`, which a program that starts closes."""
     try:
         parent = os.getppid()
-        errors = _take_streams(streams, errors)
-        _surroundings(spawn, request)
+        errors = _take(streams, errors, ready.ruleset)
+        _surroundings(spawn, ready)
         if request.layers:
-            confine(spawn, request)
+            _confine(spawn, request, ready)
         kernel.die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             raise ProcessLookupError(errno.ESRCH, "the launcher has gone")
         _start(spawn)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else repr(error)
-        os.write(errors, f"{spawn.argv[0]}: {words}".encode(errors="replace")[:4096])
+    except NOT_STARTED as error:
+        os.write(errors, in_words(spawn, error).encode(errors="replace")[:4096])
     finally:
         os._exit(126)
 
 
-def _take_streams(streams: Sequence[int], errors: int) -> int:
-    """0, 1, 2 are the command's, 3 is where errors go; nothing else stays open."""
-    held = [os.dup(fd) if fd <= 3 else fd for fd in streams]
-    os.dup2(errors, 3, inheritable=False)
-    for number, fd in enumerate(held):
+def _take(streams: Sequence[int], errors: int, ruleset: int | None) -> int:
+    """0, 1, 2 are the command's, 3 is where errors go, 4 the rule set; nothing else stays open."""
+    for number, fd in enumerate(streams):
         os.dup2(fd, number)
-    os.closerange(4, _MOST_DESCRIPTORS)
-    return 3
+    os.dup2(errors, _ERRORS, False)
+    if ruleset is not None:
+        os.dup2(ruleset, _RULESET, False)
+    os.closerange(_RULESET if ruleset is None else RESERVED, _MOST_DESCRIPTORS)
+    return _ERRORS
 
 
-def _surroundings(spawn: Spawn, request: Request) -> None:
+def _surroundings(spawn: Spawn, ready: Walls) -> None:
     os.setsid()
     os.umask(0o077)
     if os.getpriority(os.PRIO_PROCESS, 0) < 0:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
-    for number in _RESTORED:
-        signal.signal(number, signal.SIG_DFL)
-    for which, value in request.limits:
-        hard = resource.getrlimit(which)[1]
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    for which, most in ready.limits:
         resource.setrlimit(which, (most, most))
     os.chdir(spawn.directory)
 
 
-def confine(spawn: Spawn, request: Request) -> None:
+def _confine(spawn: Spawn, request: Request, ready: Walls) -> None:
     """Every layer, in the order in which each still may be put on; the filter comes last."""
     put_up = _tolerant if request.tolerant else _strict
-    ruleset = landlock.open_ruleset(ground(spawn), local_sockets=spawn.local_sockets)
+    ruleset = None if ready.ruleset is None else _RULESET
+    laid_out = ready.filter
+    if ruleset is not None:
+        landlock.allow_reading(ruleset, OWN_PROCESS)
     put_up(kernel.no_new_privileges)
     # Without Landlock a right to read files of every owner would be one to read all of them.
     kept = spawn.capabilities if ruleset is not None or spawn.keeps_user else ()
@@ -75,7 +120,8 @@ def confine(spawn: Spawn, request: Request) -> None:
     put_up(lambda: kernel.drop_capabilities(kept))
     if ruleset is not None:
         put_up(lambda: landlock.restrict(ruleset))
-    put_up(lambda: kernel.install_filter(seccomp.program(doors(spawn, request))))
+    if laid_out is not None:
+        put_up(lambda: kernel.install(laid_out))
 
 
 def _strict(layer: Callable[[], None]) -> None:

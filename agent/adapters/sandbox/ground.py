@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 from agent.adapters.sandbox import landlock
@@ -36,14 +37,17 @@ _KERNEL = (
         f"/proc/sys/kernel/{name}"
         for name in ("osrelease", "ostype", "ngroups_max", "cap_last_cap", "pid_max", "random")
     ),
-    *("/proc/sys/vm/overcommit_memory", "/proc/sys/net/core/somaxconn", "/proc/self"),
+    *("/proc/sys/vm/overcommit_memory", "/proc/sys/net/core/somaxconn"),
     *("/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu", "/sys/fs/cgroup"),
     *("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
 )
 
+#: A name of another folder in each process, so it is opened in the command's own.
+OWN_PROCESS = "/proc/self"
+
 
 def ground(spawn: Spawn) -> landlock.Ground:
-    """All that it may open or connect to."""
+    """All that it may open or connect to, beside `OWN_PROCESS`."""
     return landlock.Ground(tuple(_paths(spawn)), spawn.ports, tuple(_named(spawn)))
 
 
@@ -54,16 +58,15 @@ def _named(spawn: Spawn) -> Iterator[tuple[str, int]]:
 
 
 def _paths(spawn: Spawn) -> Iterator[tuple[str, int]]:
-    programs, files = _system(spawn)
-    yield from ((path, landlock.RUN) for path in (*programs, *spawn.runs))
-    yield from ((path, landlock.READ) for path in (*files, *_KERNEL))
+    yield from _system(is_stopped_by_modes=not spawn.keeps_user and not spawn.capabilities)
+    yield from ((path, landlock.RUN) for path in spawn.runs)
     yield spawn.directory, landlock.WRITE
     yield "/dev/null", landlock.DEVICE
 
 
-def _system(spawn: Spawn) -> tuple[Sequence[str], Sequence[str]]:
+@functools.cache
+def _system(*, is_stopped_by_modes: bool) -> Sequence[tuple[str, int]]:
     """Whom file modes do not stop (root, or one with a capability) gets a closed list instead of folders."""
-    files = tuple(f"/etc/{name}" for name in _ETC_FILES)
-    if spawn.keeps_user or spawn.capabilities:
-        return _ONLY_PROGRAMS, files
-    return _PROGRAMS, (*files, *(f"/etc/{name}" for name in _ETC_FOLDERS))
+    programs, folders = (_PROGRAMS, _ETC_FOLDERS) if is_stopped_by_modes else (_ONLY_PROGRAMS, ())
+    files = (*(f"/etc/{name}" for name in (*_ETC_FILES, *folders)), *_KERNEL)
+    return (*((path, landlock.RUN) for path in programs), *((path, landlock.READ) for path in files))

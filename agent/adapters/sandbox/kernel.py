@@ -8,6 +8,7 @@ import functools
 import os
 import struct
 from collections.abc import Collection
+from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -21,26 +22,30 @@ _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
+#: Of this process itself.
+_OWN = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
 #: Effective, permitted, inheritable of the first 32 capabilities, then of the others (capget(2)).
 _PERMITTED = struct.Struct("=6I")
 #: More than any kernel has; the first one that it does not know ends the loop (capabilities(7)).
 _MOST_CAPABILITIES = 64
+_NO_ARGUMENTS = (0, 0, 0, 0)
 
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * len(_NO_ARGUMENTS)]
+    libc.syscall.argtypes = [ctypes.c_long, *[ctypes.c_void_p] * len(_NO_ARGUMENTS)]
+    return libc
 
 
 def syscall(number: int, *arguments: int | bytes | None) -> int:
-    """Any system call, by number."""
-    converted = [ctypes.c_long(given) if isinstance(given, int) else given for given in arguments]
-    return _checked(_libc().syscall(ctypes.c_long(number), *converted))
+    """Any system call of at most four arguments, by number."""
+    return _checked(_libc().syscall(number, *arguments, *_NO_ARGUMENTS[len(arguments) :]))
 
 
 def _prctl(option: int, *arguments: int) -> int:
-    padded = [*arguments, 0, 0, 0, 0][:4]
-    return _checked(_libc().prctl(option, *(ctypes.c_ulong(given) for given in padded)))
+    return _checked(_libc().prctl(option, *arguments, *_NO_ARGUMENTS[len(arguments) :]))
 
 
 def _checked(result: int) -> int:
@@ -90,21 +95,43 @@ def take_along_capabilities() -> None:
 
 def drop_capabilities(kept: Collection[int] = ()) -> None:
     """Keep none but these, as far as we have them: ambient, inheritable, permitted or effective."""
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    data = ctypes.create_string_buffer(24)
-    _checked(_libc().capget(header, data))
-    held = _PERMITTED.unpack(data.raw)[1]
-    mine = [number for number in kept if held >> number & 1]
+    mine = [number for number in kept if _permitted() >> number & 1]
     mask = sum(1 << number for number in set(mine))
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    _checked(_libc().capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)))
+    _checked(_libc().capset(_OWN, _PERMITTED.pack(mask, mask, mask, 0, 0, 0)))
     for number in mine:
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
 
 
-def install_filter(program: bytes) -> None:
-    """Load a seccomp filter; it stays with every program started from here on."""
+def _permitted() -> int:
+    data = ctypes.create_string_buffer(_PERMITTED.size)
+    _checked(_libc().capget(_OWN, data))
+    held: int = _PERMITTED.unpack(data.raw)[1]
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A seccomp filter in memory as the kernel takes it."""
+
+    address: int
+    held: tuple[ctypes.Array[ctypes.c_char], ...]
+
+
+@functools.cache
+def in_memory(program: bytes) -> Filter:
+    """Laid out once: a fork of this process has it too."""
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     held = ctypes.create_string_buffer(header, len(header))
-    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(held))
+    return Filter(ctypes.addressof(held), (held, buffer))
+
+
+def install(laid_out: Filter) -> None:
+    """Load a seccomp filter; it stays with every program started from here on."""
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, laid_out.address)
+
+
+def install_filter(program: bytes) -> None:
+    """Lay out a seccomp filter and load it."""
+    install(in_memory(program))

@@ -38,6 +38,8 @@ DEVICE = _READ_FILE | _WRITE_FILE | _TRUNCATE
 _BIND_TCP, _CONNECT_TCP = 1, 2
 _SCOPE_ABSTRACT_SOCKETS, _SCOPE_SIGNALS = 1, 2
 
+_RULE = struct.Struct("=Qi")
+
 _ABI_NETWORK, _ABI_SCOPES = 4, 6
 #: How many of the file rights each ABI knows.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
@@ -74,7 +76,7 @@ def scope_signals() -> bool:
 
 
 def open_ruleset(ground: Ground, *, local_sockets: bool) -> int | None:
-    """A rule set's descriptor, to be put in force with `restrict`; None without Landlock."""
+    """A rule set's descriptor, to be put in force with `restrict`, in a fork too; None without Landlock."""
     version = abi()
     if not version:
         return None
@@ -93,6 +95,16 @@ def open_ruleset(ground: Ground, *, local_sockets: bool) -> int | None:
     return ruleset
 
 
+def allow_reading(ruleset: int, folder: str) -> None:
+    """One more folder that may be read; one that is not there gives no rule."""
+    try:
+        fd = _open(folder)
+    except OSError:
+        return
+    syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _RULE.pack(READ, fd), 0)
+    os.close(fd)
+
+
 def _open(path: str) -> int:
     return os.open(path, os.O_PATH | os.O_CLOEXEC)
 
@@ -106,7 +118,7 @@ def _allow_path(ruleset: int, path: str, rights: int, *, opener: Callable[[str],
     if not stat.S_ISDIR(os.fstat(fd).st_mode):
         rights &= _ON_FILES
     if rights:
-        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
+        syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _RULE.pack(rights, fd), 0)
     os.close(fd)
 
 

@@ -1,8 +1,8 @@
-"""The launcher: forks a supervisor for each attempt; started as `python -I -S` of this file.
+"""The launcher: forks a supervisor whenever none waits; started as `python -I -S` of this file.
 
 Measured (bench/launcher.py): to start a fresh launcher for each attempt costs several times as much as to
 fork this one, nearly all of it the interpreter and its imports. So there is one, started with the agent or at
-the first attempt, which has imported everything and holds no threads. It does nothing but receive descriptors
+the first attempt, which has imported everything and holds no threads. It does nothing but receive sockets
 and fork: no request is read here, and what an attempt does to its supervisor does not touch this process.
 
 It ends when the agent's end of its socket closes, and so does each supervisor when its own does.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DESCRIPTORS = 3
+_DESCRIPTORS = 1
 #: Only root can; an unprivileged agent's launcher waits its turn like everybody.
 _PRIORITY = -10
 
@@ -32,20 +32,17 @@ def main() -> None:
     """Fork a supervisor for each message until the agent has gone."""
     # -I keeps this folder out of the path, -S everything installed: only the package itself is added, last.
     sys.path.append(os.path.abspath(f"{__file__}/../../../.."))  # noqa: PTH100
-    from agent.adapters.sandbox import kernel, landlock, reaper, seccomp, supervisor
-
-    def supervise(control: socket.socket, stdout: int, stderr: int) -> bool:
-        return supervisor.supervise(supervisor.Streams(control, stdout, stderr))
+    from agent.adapters.sandbox import child, kernel, landlock, reaper, seccomp, supervisor
 
     kernel.hide()
     kernel.become_subreaper()
     seccomp.prepare()
     landlock.abi()
     _go_first()
-    agent = _take_socket()
+    agent = _take_socket(child.RESERVED)
     gc.disable()
     gc.freeze()
-    Launcher(agent, supervise, reaper.end_strays).serve()
+    Launcher(agent, supervisor.supervise, reaper.end_strays).serve()
 
 
 def _go_first() -> None:
@@ -54,10 +51,14 @@ def _go_first() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
 
 
-def _take_socket() -> socket.socket:
-    """It arrives as standard input, where a program that we start must not find it."""
+def _take_socket(reserved: int) -> socket.socket:
+    """It arrives as standard input, where a program that we start must not find it.
+
+    The numbers below the reserved one are taken from here on, so that a child has them for itself.
+    """
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) < reserved:
+        pass
     fd = os.dup(0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
     return socket.socket(fileno=fd)
@@ -69,7 +70,7 @@ class Launcher:
     def __init__(
         self,
         agent: socket.socket,
-        supervise: Callable[[socket.socket, int, int], bool],
+        supervise: Callable[[socket.socket], bool],
         end_strays: Callable[[list[int]], None],
     ) -> None:
         self._agent = agent
@@ -86,10 +87,10 @@ class Launcher:
             ready = {fd for fd, _ in poll.poll(None if self._supervisors else 60_000)}
             if ready - {self._agent.fileno()}:
                 self._reap()
-            if self._agent.fileno() in ready and not self._take_attempt():
+            if self._agent.fileno() in ready and not self._take_control():
                 return
 
-    def _take_attempt(self) -> bool:
+    def _take_control(self) -> bool:
         room = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
         try:
             data, ancillary, _, _ = self._agent.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
@@ -119,7 +120,7 @@ class Launcher:
             for fd in self._supervisors.values():
                 os.close(fd)
             os.setsid()
-            is_clean = self._supervise(socket.socket(fileno=fds[0]), fds[1], fds[2])
+            is_clean = self._supervise(socket.socket(fileno=fds[0]))
             os._exit(0 if is_clean else 1)
         finally:
             # Only a defect comes here: it is seen in the log, and the agent is told by the socket's end.
@@ -143,7 +144,8 @@ class Launcher:
 
 
 if __name__ == "__main__":
-    # Whoever stops the agent may signal all of us: we end when it does, after ending what runs.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    # Whoever stops the agent may signal all of us: we end when it does, after ending what runs. A signal that
+    # is heard and let pass, unlike an ignored one, is back at its default in a program that we start.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, lambda *_: None)
     main()

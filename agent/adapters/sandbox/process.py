@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import atexit
 import contextlib
 import functools
@@ -11,12 +10,21 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
-
-from agent.adapters.sandbox.output import Capture
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _END_WAIT_S = 5.0
+#: Supervisors that wait for an attempt; more at once are forked and end with theirs.
+_MOST_WAITING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """The socket of a process that carries out one attempt at a time, and the launcher it belongs to."""
+
+    control: socket.socket
+    launcher: socket.socket
 
 
 class LauncherProcess:
@@ -26,30 +34,41 @@ class LauncherProcess:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._waiting: list[Supervisor] = []
 
     def start(self) -> None:
         """Have it ready, so that the first attempt does not wait for it."""
         with self._lock:
             self._running()
 
-    def attempt(self, capture: Capture) -> socket.socket:
-        """A supervisor for one attempt: the socket to send its request to. OSError if there is none."""
-        ours, theirs = socket.socketpair()
-        fds = array.array("i", [theirs.fileno(), capture.stdout_fd, capture.stderr_fd])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-        try:
-            with self._lock:
+    def take(self, *, fresh: bool) -> Supervisor:
+        """A supervisor for one attempt, one that waits if it need not be fresh. OSError if there is none."""
+        with self._lock:
+            launcher = self._running()
+            if self._waiting and not fresh:
+                return self._waiting.pop()
+            ours, theirs = socket.socketpair()
+            try:
                 try:
-                    self._running().sendmsg([b"\0"], ancillary)
+                    socket.send_fds(launcher, [b"\0"], [theirs.fileno()])
                 except ConnectionError:
                     self._forget()
-                    self._running().sendmsg([b"\0"], ancillary)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return ours
+                    launcher = self._running()
+                    socket.send_fds(launcher, [b"\0"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                theirs.close()
+            return Supervisor(ours, launcher)
+
+    def give_back(self, supervisor: Supervisor) -> None:
+        """Its attempt is over, and it waits for another; one too many, or of an earlier launcher, ends."""
+        with self._lock:
+            if supervisor.launcher is self._socket and len(self._waiting) < _MOST_WAITING:
+                self._waiting.append(supervisor)
+                return
+        supervisor.control.close()
 
     def _running(self) -> socket.socket:
         if self._process is not None and self._process.poll() is not None:
@@ -59,6 +78,8 @@ class LauncherProcess:
         return self._socket
 
     def _forget(self) -> None:
+        while self._waiting:
+            self._waiting.pop().control.close()
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:

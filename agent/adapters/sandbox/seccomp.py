@@ -15,6 +15,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.adapters.sandbox import kernel
 from agent.adapters.sandbox import syscalls as calls
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x25, 0x45, 0x54, 0x06
@@ -29,6 +30,8 @@ _THREAD = 0x00010000
 _FAST_OPEN = 0x20000000
 _TYPE_MASK = 0xF
 _TERMINAL_INPUT = (0x5412, 0x541C)
+#: About the square root of how many numbers are refused.
+_GROUP = 10
 
 _Instruction = tuple[int, int, int, int]
 
@@ -53,7 +56,7 @@ def prepare() -> None:
     """Write every filter once, so that a fork of this process has them all."""
     if is_known_architecture():
         for choice in itertools.product((False, True), repeat=5):
-            program(Doors(*choice))
+            kernel.in_memory(program(Doors(*choice)))
 
 
 @functools.cache
@@ -85,16 +88,22 @@ def _head(architecture: int) -> list[_Instruction]:
 
 
 def _refused(column: int, doors: Doors) -> list[_Instruction]:
+    """In order and in groups: the kernel goes through it once for every number each time it is put up."""
     tables = [calls.FOREIGN_PROCESSES, calls.NAMESPACES, calls.KERNEL, calls.MACHINE, calls.SHARED]
     tables += [] if doors.ownership else [calls.OWNERSHIP]
     tables += [] if doors.processes else [calls.FORKS]
-    numbers = [row[column] for table in tables for row in table.values()]
-    return [
-        line
-        for number in numbers
-        if number is not None
-        for line in ((_JUMP_EQUAL, 0, 1, number), _return(_REFUSE | errno.EPERM))
-    ]
+    rows = [row[column] for table in tables for row in table.values()]
+    numbers = sorted(number for number in rows if number is not None)
+    groups = [numbers[at : at + _GROUP] for at in range(0, len(numbers), _GROUP)]
+    length = len(numbers) + len(groups)
+    lines: list[_Instruction] = []
+    for group in groups:
+        past_all = group is groups[-1]
+        lines.append((_JUMP_GREATER, len(group) + past_all, 0, group[-1]))
+        for number in group:
+            to_refusal = length - len(lines) - 1
+            lines.append((_JUMP_EQUAL, to_refusal, to_refusal + 1 if number == group[-1] else 0, number))
+    return [*lines, _return(_REFUSE | errno.EPERM)]
 
 
 def _judged(column: int, doors: Doors) -> list[_Instruction]:

@@ -1,4 +1,4 @@
-"""Runs one attempt in a process of its own: starts its pipelines, waits, and leaves nothing behind."""
+"""Runs one attempt at a time in a process of its own: starts its pipelines, waits, leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NoReturn
 
 from agent.adapters.sandbox import child, kernel, landlock
 from agent.adapters.sandbox.reaper import Reaper
-from agent.adapters.sandbox.wire import HELLO, Outcome, Request, Spawn, receive_request, send
+from agent.adapters.sandbox.wire import (
+    HELLO,
+    Outcome,
+    Request,
+    Spawn,
+    receive_request,
+    receive_streams,
+    send,
+)
 from agent.domain.command import Connector, Link, Pipeline
 
 _LOOK_S = 0.1
 #: Without process descriptors (an old kernel) the end of a program is looked for so often.
 _BLIND_LOOK_S = 0.01
+#: After so many a fresh fork takes over: nothing that grows a little each time grows without end.
+_MOST_ATTEMPTS = 200
 STUCK = "a process could not be ended: it is stuck in the kernel"
 
 
@@ -43,26 +53,47 @@ class Streams:
     stderr: int
 
 
-def supervise(streams: Streams) -> bool:
-    """Read the request, run it, answer; False if a process is left that could not be ended."""
+def supervise(control: socket.socket) -> bool:
+    """Read a request, run it, answer, again and again; False if a process is left that could not be ended.
+
+    It goes on only after an attempt inside the walls that ended by itself, and left nobody: the next one
+    finds what it would find in a fresh fork. After any other end this process ends too.
+    """
     kernel.become_subreaper()
     kernel.hide()
-    streams.control.sendall(HELLO)
-    request = receive_request(streams.control)
-    if request is None:
-        return True
-    scoped = False
-    if request.layers:
-        kernel.no_new_privileges()
-        scoped = landlock.scope_signals()
-    attempt = Attempt(request, streams, Reaper(scoped=scoped))
-    outcome = attempt.run()
-    # Before the answer: what is read from these then ends at once, not when this process has been taken down.
-    os.close(streams.stdout)
-    os.close(streams.stderr)
-    with contextlib.suppress(OSError):
-        send(streams.control, outcome)
-    return attempt.is_clean
+    scoped: bool | None = None
+    for left in reversed(range(_MOST_ATTEMPTS)):
+        handed_in = _handed_in(control)
+        if handed_in is None:
+            return True
+        request, streams = handed_in
+        if request.layers and scoped is None:
+            kernel.no_new_privileges()
+            scoped = landlock.scope_signals()
+        attempt = Attempt(request, streams, Reaper(scoped=scoped is True))
+        outcome = attempt.run()
+        # Before the answer: what is read from these then ends at once, not when this process has ended.
+        os.close(streams.stdout)
+        os.close(streams.stderr)
+        stays = bool(left and request.layers) and outcome.exit_code is not None and not outcome.problem
+        with contextlib.suppress(OSError):
+            send(control, replace(outcome, stays=stays))
+        if not stays:
+            return attempt.is_clean
+    return True
+
+
+def _handed_in(control: socket.socket) -> tuple[Request, Streams] | None:
+    """The next request, which is answered from here on; None if the agent has gone."""
+    try:
+        outputs = receive_streams(control)
+        request = receive_request(control) if outputs is not None else None
+        if outputs is None or request is None:
+            return None
+        control.sendall(HELLO)
+    except ConnectionError:
+        return None
+    return request, Streams(control, *outputs)
 
 
 class Attempt:
@@ -127,8 +158,8 @@ class Attempt:
             next_read, write_fd = os.pipe() if at + 1 < len(spawns) else (-1, self._streams.stdout)
             try:
                 pid = self._fork(spawn, (read_fd, write_fd), errors)
-            except OSError as error:
-                return 0, f"{spawn.argv[0]}: {error.strerror}"
+            except child.NOT_STARTED as error:
+                return 0, child.in_words(spawn, error)
             os.close(read_fd)
             if next_read >= 0:
                 os.close(write_fd)
@@ -136,9 +167,12 @@ class Attempt:
         return pid, ""
 
     def _fork(self, spawn: Spawn, ends: tuple[int, int], errors: int) -> int:
+        walls = child.walls(spawn, self._request)
         pid = os.fork()
         if not pid:
-            self._become(spawn, ends, errors)
+            self._become(spawn, walls, ends, errors)
+        if walls.ruleset is not None:
+            os.close(walls.ruleset)
         self._running.add(pid)
         try:
             self._pidfds[pid] = os.pidfd_open(pid)
@@ -146,13 +180,13 @@ class Attempt:
             self._is_blind = True
         return pid
 
-    def _become(self, spawn: Spawn, ends: tuple[int, int], errors: int) -> NoReturn:
+    def _become(self, spawn: Spawn, walls: child.Walls, ends: tuple[int, int], errors: int) -> NoReturn:
         read_fd, write_fd = ends
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        nowhere = os.open(os.devnull, os.O_WRONLY) if spawn.quiet_stdout or spawn.quiet_stderr else -1
         stdout = nowhere if spawn.quiet_stdout else write_fd
         stderr = stdout if spawn.merge_stderr else self._streams.stderr
         stderr = nowhere if spawn.quiet_stderr else stderr
-        child.become(spawn, self._request, streams=(read_fd, stdout, stderr), errors=errors)
+        child.become(spawn, self._request, walls, streams=(read_fd, stdout, stderr), errors=errors)
 
     def _wait(self) -> _Ended:
         """Until every program of the pipeline has ended (bash waits for all of them too)."""

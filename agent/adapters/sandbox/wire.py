@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 _LENGTH = struct.Struct("=I")
 _CHUNK = 65_536
+_OUTPUTS = 2
 #: The first byte that a supervisor sends: there is one, and from here on a command may have been started.
 HELLO = b"!"
 
@@ -77,12 +79,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `exit_code` is None when it was ended by us."""
+    """How an attempt ended. `exit_code` is None when it was ended by us.
+
+    `stays`: its supervisor waits for another request.
+    """
 
     exit_code: int | None = None
     timed_out: bool = False
     interrupted: bool = False
     problem: str = ""
+    stays: bool = False
 
 
 @dataclass(slots=True)
@@ -102,8 +108,27 @@ class Inbox:
 
 def send(connection: socket.socket, message: Request | Outcome) -> None:
     """Write it whole."""
-    body = json.dumps(asdict(message), separators=(",", ":")).encode()
+    body = json.dumps(message, default=_as_fields, separators=(",", ":")).encode()
     connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def _as_fields(message: Any) -> dict[str, Any]:
+    return {each.name: getattr(message, each.name) for each in fields(message)}
+
+
+def send_streams(connection: socket.socket, stdout: int, stderr: int) -> None:
+    """First of all: where what the commands print goes to."""
+    socket.send_fds(connection, [HELLO], [stdout, stderr])
+
+
+def receive_streams(connection: socket.socket) -> tuple[int, int] | None:
+    """Both descriptors; None if the other side has gone."""
+    _, found, _, _ = socket.recv_fds(connection, len(HELLO), _OUTPUTS, socket.MSG_CMSG_CLOEXEC)
+    if len(found) == _OUTPUTS:
+        return found[0], found[1]
+    for fd in found:
+        os.close(fd)
+    return None
 
 
 def receive_request(connection: socket.socket) -> Request | None:
@@ -122,17 +147,17 @@ def read_outcome(inbox: Inbox, chunk: bytes) -> Outcome | None:
     return Outcome(**json.loads(whole)) if whole is not None else None
 
 
-def _request(fields: dict[str, Any]) -> Request:
+def _request(values: dict[str, Any]) -> Request:
     chain = tuple(
         Chained(link["connector"], tuple(_spawn(spawn) for spawn in link["spawns"]))
-        for link in fields["chain"]
+        for link in values["chain"]
     )
-    limits = tuple((which, value) for which, value in fields["limits"])
-    return Request(**{**fields, "chain": chain, "limits": limits})
+    limits = tuple((which, value) for which, value in values["limits"])
+    return Request(**{**values, "chain": chain, "limits": limits})
 
 
-def _spawn(fields: dict[str, Any]) -> Spawn:
+def _spawn(arrived: dict[str, Any]) -> Spawn:
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+        key: tuple(value) if isinstance(value, list) else value for key, value in arrived.items()
     }
     return Spawn(**values)

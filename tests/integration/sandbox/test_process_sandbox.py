@@ -12,6 +12,7 @@ from hostile_world import PYTHON
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.sandbox.hunt import MARKER_VARIABLE, Prey
+from agent.adapters.sandbox.process import LauncherProcess
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, PricedCommand, Refusal, Script, SimpleCommand
 from agent.safety.effects import TRUSTED_PATH
@@ -293,12 +294,15 @@ def test_two_attempts_at_once_do_not_touch_each_other():
 
 
 def test_no_descriptor_is_left_open():
-    run(("true",))
+    launcher = LauncherProcess()
+    run(("true",), launcher=launcher)
     before = open_descriptors()
-    run(("true",), (("yes",), ("head", "-c", "10")))
-    run(("sleep", LONG), timeout_s=0.05)
-    run(("no-such-program",))
-    assert open_descriptors() == before
+    run(("true",), (("yes",), ("head", "-c", "10")), launcher=launcher)
+    run(("sleep", LONG), timeout_s=0.05, launcher=launcher)
+    run(("no-such-program",), launcher=launcher)
+    run(("true",), launcher=launcher)
+    assert len(open_descriptors()) == len(before)
+    launcher.close()
 
 
 def test_core_files_and_huge_files_are_not_written():
