@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-#: One thinks while the others wait for their commits; more would only take turns.
-_AT_ONCE = 3
+#: One thinks while the others wait for their commits, on a slow disk for long; more would only take turns.
+_AT_ONCE = 4
 
 #: Longer than all of a storm's runs think one after the other, shorter than anybody would notice.
 _AT_MOST_S = 1.0
