@@ -49,8 +49,8 @@ def plan(
         *_refusals((*steps, *verify, *rollback)),
         *_not_reading(verify),
     )
-    planned = _plan_of(runbook, bound, steps, verify, rollback, refusals)
-    return replace(planned, limits=_limit_uses(context, runbook, steps))
+    limits = _limit_uses(context, runbook, steps)
+    return _plan_of(runbook, bound, steps, verify, rollback, refusals, limits)
 
 
 def _with_its_origin(value: ParameterValue, by: str) -> ParameterValue:
@@ -170,7 +170,7 @@ def _planned(
     ]
     priced = price(context, runbook, [None if isinstance(work, Refusal) else work for work in works])
     return tuple(
-        replace(_planned_step(section, step, work, commands), waits_for=names)
+        _planned_step(section, step, work, commands, waits_for=names)
         for step, names, work, commands in zip(steps, waits, works, priced, strict=True)
     )
 
@@ -200,14 +200,19 @@ def judge_again(
 
 
 def _planned_step(
-    section: Section, step: Step, work: Work | Refusal | None, commands: tuple[PricedCommand, ...]
+    section: Section,
+    step: Step,
+    work: Work | Refusal | None,
+    commands: tuple[PricedCommand, ...],
+    *,
+    waits_for: tuple[str, ...] = (),
 ) -> PlannedStep:
     if isinstance(work, Refusal):
-        return PlannedStep(step.index, step.title, section, None, refusal=work)
+        return PlannedStep(step.index, step.title, section, None, refusal=work, waits_for=waits_for)
     refusal = next((command.refusal for command in commands if command.refusal), None)
     script = work if isinstance(work, Script) else None
     action = work if isinstance(work, Action) else None
-    return PlannedStep(step.index, step.title, section, script, commands, refusal, action)
+    return PlannedStep(step.index, step.title, section, script, commands, refusal, action, waits_for)
 
 
 def _unbound(step: Step, section: Section) -> Refusal | None:
@@ -259,6 +264,7 @@ def _plan_of(
     verify: tuple[PlannedStep, ...],
     rollback: tuple[PlannedStep, ...],
     refusals: tuple[str, ...],
+    limits: tuple[LimitUse, ...] = (),
 ) -> Plan:
     covered = {
         "revision": runbook.revision,
@@ -267,7 +273,7 @@ def _plan_of(
         "steps": [covered_by_a_yes(step) for step in (*steps, *verify, *rollback)],
     }
     digest = hashlib.sha256(as_covered(covered).encode()).hexdigest()
-    return Plan(runbook.id, runbook.revision, digest, steps, verify, rollback, values, refusals)
+    return Plan(runbook.id, runbook.revision, digest, steps, verify, rollback, values, refusals, limits)
 
 
 def covered_by_a_yes(step: PlannedStep) -> object:
@@ -290,13 +296,16 @@ def covered_by_a_yes(step: PlannedStep) -> object:
 
 def as_covered(what: object) -> str:
     """The words that a hash binds to; they are the same in every version of the agent."""
-    return json.dumps(what, sort_keys=True, default=_fields)
+    return _encode(what)
 
 
 def _fields(value: object) -> object:
     if not is_dataclass(value):
         return str(value)
     return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+_encode = json.JSONEncoder(sort_keys=True, default=_fields).encode
 
 
 def _in_words(planned: Plan) -> str:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import re2
 
 from agent.domain.command import Connector, Filled, Link, Pipeline, Refusal, Script, SimpleCommand
+from agent.domain.remembering import once_each
 from agent.safety.lexer import (
     Lexer,
     Operator,
@@ -71,6 +72,7 @@ class ParsedTemplate:
     links: tuple[TemplateLink, ...]
 
     @property
+    @once_each(most=512)
     def placeholders(self) -> tuple[str, ...]:
         """Names of the parameters that it needs, in order of appearance."""
         names = [
