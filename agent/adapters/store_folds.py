@@ -52,8 +52,8 @@ _PAGED_ONE = (
     .order_by(incidents.c.ended_at.desc(), incidents.c.id)
     .limit(1)
 )
-_LOOK = (Prepared(_OPEN_ONE), Prepared(_PAGED_ONE))
-_TAKE = tuple(Prepared(each.with_for_update(of=incidents)) for each in (_OPEN_ONE, _PAGED_ONE))
+_LOOK = Prepared(sa.select(sa.literal_column("1")).where(sa.or_(_OPEN_ONE.exists(), _PAGED_ONE.exists())))
+_TAKE_OPEN, _TAKE_PAGED = (Prepared(each.with_for_update(of=incidents)) for each in (_OPEN_ONE, _PAGED_ONE))
 _KEEP = insert_once(deliveries, "id")
 _OPEN = insert_once(incidents, "source", "source_id")
 _COUNT = Prepared(
@@ -96,29 +96,27 @@ class StoredFolds(StoredIncidents):
 
     def hold_folds(self, connection: sa.Connection, alerts: Sequence[Alert]) -> None:
         """On PostgreSQL two processes may take in the same new alert at once: one after the other."""
+        if self.database.is_sqlite:
+            return
         keys = sorted({key for alert in alerts if (key := self.fold_key_of(alert))})
-        if keys and not self.database.is_sqlite:
+        if keys:
             connection.execute(_HOLD, {"keys": keys})
 
     def fold(
-        self, connection: sa.Connection, alert: Alert, delivery: Mapping[str, str], now: datetime
+        self, connection: sa.Connection, alert: Alert, key: str, delivery: Mapping[str, str], now: datetime
     ) -> Accepted | None:
-        """Count it where the same alert is worked on; None if it is nowhere."""
-        key = self.fold_key_of(alert)
-        if not key or self._first(connection, key, now, _LOOK) is None:
+        """Count it where the same alert, by its `fold_key_of`, is worked on; None if it is nowhere."""
+        if not key:
+            return None
+        # one that was paged for counts for so long; for no time: the bounds let nothing through
+        since = stamp(now - timedelta(seconds=self.folding.storm_s))
+        asked = {"same": key, "since": since, "now": stamp(now)}
+        if _LOOK.first(connection, asked) is None:
             return None
         self.database.hold_chain(connection)
-        first = self._first(connection, key, now, _TAKE)
+        # the one that is open, else the one just paged
+        first = _TAKE_OPEN.first(connection, {"same": key}) or _TAKE_PAGED.first(connection, asked)
         return None if first is None else self._fold_into(connection, first, alert, delivery, now)
-
-    def _first(self, connection: sa.Connection, key: str, now: datetime, queries: Sequence[Prepared]) -> Any:
-        """The incident that takes more of this alert: the one that is open, else the one just paged."""
-        is_open, is_paged = queries
-        found = is_open.first(connection, {"same": key})
-        if found is not None or not self.folding.storm_s:
-            return found
-        since = stamp(now - timedelta(seconds=self.folding.storm_s))
-        return is_paged.first(connection, {"same": key, "since": since, "now": stamp(now)})
 
     def _fold_into(
         self, connection: sa.Connection, first: Any, alert: Alert, delivery: Mapping[str, str], now: datetime

@@ -157,12 +157,13 @@ class StoredIntake(StoredFolds):
         if seen.delivery:
             return Accepted(Acceptance.DUPLICATE, known_id or "")
         if event.type is EventType.TRIGGERED and event.alert is not None and not known_id:
-            folded = self.fold(connection, event.alert, row, now)
+            key = self.fold_key_of(event.alert)
+            folded = self.fold(connection, event.alert, key, row, now)
             if folded is not None:
                 return folded
             if backlog is not None and self._is_full(connection, backlog):
                 return Accepted(Acceptance.BACKLOG_FULL)
-            return self._open(connection, event.alert, row, now)
+            return self._open(connection, event.alert, key, row, now)
         is_stored = _KEEP.first(connection, {**row, **_standing(event, known_id, stamp(now))}) is not None
         if not is_stored:
             return Accepted(Acceptance.DUPLICATE, known_id or "")
@@ -189,7 +190,7 @@ class StoredIntake(StoredFolds):
         return incident_id
 
     def _open(
-        self, connection: sa.Connection, alert: Alert, delivery: Mapping[str, str], now: datetime
+        self, connection: sa.Connection, alert: Alert, key: str, delivery: Mapping[str, str], now: datetime
     ) -> Accepted:
         at = stamp(now)
         prefix = ASKED_PREFIX if alert.source == ASKED_SOURCE else "inc-"
@@ -207,7 +208,7 @@ class StoredIntake(StoredFolds):
             "status": Status.RECEIVED.value,
             "received_at": at,
             "identity": alert.identity,
-            "fold_key": self.fold_key_of(alert),
+            "fold_key": key,
         }
         if _OPEN.first(connection, row) is not None:
             self._backlog.opened()

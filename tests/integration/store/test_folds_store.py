@@ -119,8 +119,11 @@ def test_the_look_for_the_same_alert_never_walks_over_what_has_ended(replicas: l
     store = replicas[0]
     if not store.database.is_sqlite:
         pytest.skip("SQLite says how it goes about a query in words")
-    is_open, is_paged = store_folds._LOOK
+    lately = {"same": "x", "since": "", "now": ""}
     with store.database.reading() as connection:
-        assert "INDEX incidents_fold_open" in is_open.explained(connection, {"same": "x"})
-        lately = {"same": "x", "since": "", "now": ""}
-        assert "INDEX incidents_fold_paged" in is_paged.explained(connection, lately)
+        looked = store_folds._LOOK.explained(connection, lately)
+        assert "INDEX incidents_fold_open" in looked
+        assert "INDEX incidents_fold_paged" in looked
+        assert "SCAN incidents" not in looked
+        assert "INDEX incidents_fold_open" in store_folds._TAKE_OPEN.explained(connection, {"same": "x"})
+        assert "INDEX incidents_fold_paged" in store_folds._TAKE_PAGED.explained(connection, lately)
