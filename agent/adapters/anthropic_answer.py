@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Mapping
 
 from agent.adapters.anthropic_prompt import LEFT_OPEN, NONE
 from agent.adapters.json_view import child, items_at, text_at
 from agent.domain.advice import Advice, AdviceRequest, NoAdvice, NoAdviceReason, Usage
+from agent.domain.strict_json import strictly_read
 
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 #: A model may think before it answers; what it thought is of no use here.
@@ -38,20 +37,9 @@ def _count(body: object, name: str) -> int:
 def decoded(text: str) -> object:
     """JSON read strictly (no NaN, no key twice); None if it is none."""
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        return strictly_read(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _no_key_twice(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
 
 
 def read_answer(request: AdviceRequest, body: object, usage: Usage) -> Advice | NoAdvice:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from agent.adapters.json_view import clean, scalar
 from agent.domain.alert import Severity
+from agent.domain.strict_json import strictly_read
 from agent.ports.sources import Malformed
 
 #: The server in front takes no more either.
@@ -57,16 +58,13 @@ def json_in(raw: bytes) -> object | Malformed:
     if len(raw) > BODY_MAX_BYTES:
         return Malformed(f"the body has {len(raw)} bytes; at most {BODY_MAX_BYTES} are read")
     try:
-        body: object = json.loads(
-            raw.decode("utf-8-sig"), parse_constant=_refuse, object_pairs_hook=_unique_keys
-        )
+        return strictly_read(raw.decode("utf-8-sig"))
     except RecursionError:
         return Malformed("the JSON is nested too deeply")
     except UnicodeDecodeError:
         return Malformed("the body is not UTF-8")
     except ValueError as error:
         return Malformed(f"the body is not JSON: {str(error)[:200]}")
-    return body
 
 
 def object_in(raw: bytes) -> Mapping[str, object] | Malformed:
@@ -149,14 +147,3 @@ def _since_1970(count: float) -> datetime | None:
         if count < below:
             return _EPOCH + timedelta(microseconds=int(count * 10**6 // unit))
     return None
-
-
-def _refuse(word: str) -> object:
-    raise ValueError(f"{word} is no JSON number")
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found

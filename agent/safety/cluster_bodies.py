@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import assert_never
 
 from agent.domain.access import ChangeForm, ClusterChange
 from agent.domain.command import Refusal
+from agent.domain.strict_json import strictly_read
 from agent.safety.cluster_protobuf import PROTOBUF, decoded_protobuf
 from agent.safety.cluster_requests import ClusterRequest
 
@@ -21,10 +21,6 @@ _JSON = frozenset({"application/json", ""})
 #: Forms that kubectl may send as protobuf, by its version.
 _BINARY = frozenset({ChangeForm.DELETE, ChangeForm.EVICT})
 _TYPE_KEYS = frozenset({"kind", "apiVersion"})
-
-
-class _TwoReadingsError(ValueError):
-    """A JSON object that names a key twice."""
 
 
 def at(value: object, *keys: str) -> object:
@@ -42,26 +38,14 @@ def number(value: object) -> int | None:
 def decoded(body: bytes) -> object | Refusal:
     """JSON without keys that stand twice."""
     try:
-        value: object = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        return strictly_read(body)
     except (ValueError, RecursionError) as error:
         return Refusal(f"the body is not plain JSON ({str(error)[:80]})", "send JSON")
-    return value
 
 
 def body_of(request: ClusterRequest, body: bytes) -> object | Refusal:
     """What a request's body says, in its JSON form."""
     return decoded_protobuf(body) if request.content_type == PROTOBUF else decoded(body)
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _TwoReadingsError("a key stands twice")
-    return found
-
-
-def _no_constant(word: str) -> object:
-    raise _TwoReadingsError(f"{word} is not JSON")
 
 
 def differs(change: ClusterChange, request: ClusterRequest, body: bytes) -> Refusal | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal, TypeVar
 
 from flask import abort, request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agent.domain.stops import words
+from agent.domain.strict_json import strictly_read
 from agent.pipeline.answers import LEAST_OF_A_HASH
 
 #: A change is a few words; more is no change.
@@ -154,7 +154,7 @@ def said_by() -> str:
 def read(kind: type[B]) -> B:
     """The body of this request; whatever is wrong with it is told at once, in words."""
     try:
-        given = json.loads(request.get_data().decode(), object_pairs_hook=_without_repeats)
+        given = strictly_read(request.get_data().decode())
     except (ValueError, RecursionError) as error:
         abort(400, f"the body is not JSON: {error}")
     if not isinstance(given, dict):
@@ -164,14 +164,6 @@ def read(kind: type[B]) -> B:
     except ValidationError as error:
         problems = [_problem(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
         abort(400, "; ".join(problems[:10]))
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Two values for one key are two meanings: readers differ in which one counts."""
-    known = dict(pairs)
-    if len(known) != len(pairs):
-        raise ValueError("a key is given twice")
-    return known
 
 
 def _problem(key: str, message: str) -> str:
