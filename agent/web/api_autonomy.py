@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Blueprint, Response, abort, jsonify
 
 from agent.domain.people import Deed
 from agent.domain.runbook import Autonomy
@@ -22,11 +22,7 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.before_request
     def only_who_may() -> None:
-        if request.method in ("GET", "HEAD", "OPTIONS"):
-            identity.check_reader(parts)
-        else:
-            identity.check_writer(parts)
-            bodies.check_is_json()
+        identity.check_reader_or_writer(parts)
 
     @routes.get("")
     def every() -> Response:

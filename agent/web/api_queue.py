@@ -36,11 +36,7 @@ def blueprint(parts: WebParts) -> Blueprint:
 
     @routes.before_request
     def only_who_may() -> None:
-        if request.method in ("GET", "HEAD", "OPTIONS"):
-            identity.check_reader(parts)
-        else:
-            identity.check_writer(parts)
-            bodies.check_is_json()
+        identity.check_reader_or_writer(parts)
 
     @routes.get("")
     def listed() -> Response:

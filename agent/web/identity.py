@@ -45,6 +45,15 @@ def check_reader(parts: WebParts) -> None:
         abort(403, why)
 
 
+def check_reader_or_writer(parts: WebParts) -> None:
+    """Let through who may do what this request's method does: read, or change something with JSON."""
+    if request.method in _READS:
+        check_reader(parts)
+    else:
+        check_writer(parts)
+        bodies.check_is_json()
+
+
 def actor(parts: WebParts, deed: Deed) -> Actor:
     """Who changes something by the JSON API; 401 or 403 with words if they may not.
 
