@@ -76,10 +76,9 @@ RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE, Channel.HOOK, Channel.H
 
 def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     """Everything a daemon needs, connected, nothing started."""
-    clock = SystemClock()
+    clock, courtesy = SystemClock(), Courtesy()
     store = Store(config.database.url, clock)
-    store.folding = folding_of(config)
-    store.queueing = queueing_of(config)
+    store.folding, store.queueing = folding_of(config), queueing_of(config)
     desk, pager, chat = desk_of(config), pager_of(config), chat_of(config)
     channels = _channels(desk, pager, chat) | (config.channels() & RULES_TELL_BY)
     context = context_of(config, store=store, desk=desk, channels=channels)
@@ -87,12 +86,11 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
     context.scores.prepare(context.library.runbooks)
     executor_id = own_executor_id(config.database.url, role)
     wakeup, ready, bell = Wakeup(), threading.Event(), bell_of(config.database.url)
-    limits, courtesy = config.limits, Courtesy()
     durable = Durable(
         database_url=config.database.url,
         executor_id=executor_id,
         store=store,
-        places=Places(limits.concurrent_incidents, limits.one_at_a_time_per_service),
+        places=Places(config.limits.concurrent_incidents, config.limits.one_at_a_time_per_service),
         handle=lambda run, incident_id: _handle(run, context, incident_id),
         on_crash=lambda incident_id, error: _page_crash(context, incident_id, error),
         on_leg_over=wakeup.notify,
