@@ -150,11 +150,10 @@ def _refused(context: Context, this: Try, refusal: Refusal) -> Attempt:
 
 def _must_not_start(context: Context, this: Try, waits_for: Busy | None) -> Attempt | None:
     key = this.key
-    incident = context.store.incident(key.incident_id)
-    if incident.stand_down is not None:
-        return _ended(key, AttemptEnd.INTERRUPTED, f"{incident.stand_down.by} took over")
-    if incident.status.is_terminal:
-        return _ended(key, AttemptEnd.INTERRUPTED, "it was given to a human meanwhile")
+    if not context.store.may_go_on(key.incident_id):
+        by = context.store.stand_down_of(key.incident_id)
+        why = f"{by.by} took over" if by else "it was given to a human meanwhile"
+        return _ended(key, AttemptEnd.INTERRUPTED, why)
     if context.clock.now() >= this.deadline:
         why = f" while it waited: {waits_for}" if waits_for is not None else ""
         return _ended(key, AttemptEnd.OUT_OF_TIME, f"the incident's time is over{why}")
@@ -264,10 +263,11 @@ def _carry_out(
 def _judged(
     context: Context, this: Try, result: CommandResult, timeout_s: float, *, stop: Stop | None
 ) -> Attempt:
+    shown = context.redactor.text(result.stdout)
     end, reason = (
         _ended_by(stop, result)
         if stop is not None and result.interrupted
-        else _verdict(context, this, result, timeout_s)
+        else _verdict(context, this, result, timeout_s, shown=shown)
     )
     return Attempt(
         section=this.key.section,
@@ -276,13 +276,16 @@ def _judged(
         end=end,
         reason=context.redactor.text(reason),
         exit_code=result.exit_code,
-        output=_kept(context, result.stdout),
-        error_output=_kept(context, result.stderr),
+        output=_kept(shown),
+        error_output=_kept(context.redactor.text(result.stderr)),
         duration_s=result.duration_s,
     )
 
 
-def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: float) -> tuple[AttemptEnd, str]:
+def _verdict(
+    context: Context, this: Try, result: CommandResult, timeout_s: float, *, shown: str
+) -> tuple[AttemptEnd, str]:
+    """What became of it, in words that may be shown; `shown` is the output with its secrets masked."""
     if result.interrupted:
         by = context.store.stand_down_of(this.key.incident_id)
         why = f"{by.by} took over" if by else "the agent is shutting down"
@@ -295,7 +298,7 @@ def _verdict(context: Context, this: Try, result: CommandResult, timeout_s: floa
     expectation = this.step.expectation
     judgement = judge(expectation, exit_code=result.exit_code, stdout=result.stdout)
     # the words quote the output, cut: a secret must be masked before it is cut, or half of it stays
-    told = judge(expectation, exit_code=result.exit_code, stdout=context.redactor.text(result.stdout))
+    told = judge(expectation, exit_code=result.exit_code, stdout=shown)
     words = (
         told.reason if told.holds == judgement.holds else "a secret in the output decides; it is not shown"
     )
@@ -314,8 +317,7 @@ def _timed_out(this: Try, timeout_s: float, *, problem: str) -> tuple[AttemptEnd
     return AttemptEnd.TIMED_OUT, problem or f"no end within {timeout_s:g} s"
 
 
-def _kept(context: Context, output: str) -> str:
-    redacted = context.redactor.text(output)
+def _kept(redacted: str) -> str:
     if len(redacted) <= _KEPT_CHARACTERS:
         return redacted
     half = _KEPT_CHARACTERS // 2
