@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 import structlog
 import waitress.server
 from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
 
 from agent.domain.errors import ListenError
 from agent.web.answering import Answering
@@ -36,6 +39,25 @@ _ANSWER_S = 2.0
 _Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
 
 
+class _Task(WSGITask):
+    """A request; an answer in one piece leaves in one packet with its head."""
+
+    def write(self, data: bytes) -> None:
+        if self.wrote_header or not data or len(data) != self.content_length or not self.has_body:
+            super().write(data)
+            return
+        head = self.build_response_header()
+        self.wrote_header = True
+        self.content_bytes_written = len(data)
+        self.channel.write_soon(head + data)
+
+
+class _Channel(HTTPChannel):
+    """A connection; its answers leave as a task of ours sends them."""
+
+    task_class = _Task
+
+
 class WebServer:
     """Serves the app from threads of its own."""
 
@@ -47,9 +69,11 @@ class WebServer:
 
     def bind(self) -> None:
         """Take the address; ListenError if it is taken. Nobody is answered yet."""
+        sockets: dict[int, Any] = {}
         try:
             self._server = waitress.server.create_server(
                 self._answering,
+                map=sockets,
                 host=self._host,
                 port=self._port,
                 threads=_THREADS,
@@ -68,6 +92,9 @@ class WebServer:
                 f"cannot listen on {self._host}:{self._port}: {error.strerror or error}; "
                 "stop what listens there, or set server.port"
             ) from error
+        for each in sockets.values():
+            if isinstance(each, waitress.server.BaseWSGIServer):  # one for each address of a name
+                each.channel_class = _Channel
 
     def listen(self) -> str:
         """Answer from now on; gives the URL."""
