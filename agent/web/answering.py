@@ -47,4 +47,5 @@ class Answering:
     def _count(self, more: int) -> None:
         with self._changed:
             self._open += more
-            self._changed.notify_all()
+            if not self._open:
+                self._changed.notify_all()

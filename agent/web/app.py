@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask, Response, jsonify
+from flask import Flask, Request, Response, jsonify
+from flask.sessions import NullSession, SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from agent.adapters.clock import SystemClock
@@ -80,6 +81,7 @@ class WebParts:
 def create_app(parts: WebParts) -> Flask:
     """A Flask app over these parts; nothing is started."""
     app = Flask("oncall-agent", static_folder=None)  # else ./static of wherever it was started is served
+    app.session_interface = _NoSession()
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # an address that is none is 404, and not sent to another one
     app.register_blueprint(health.blueprint(parts))
@@ -104,6 +106,15 @@ def create_app(parts: WebParts) -> Flask:
     app.register_error_handler(Exception, _broken)
     app.wsgi_app = _in_time(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+class _NoSession(SessionInterface):
+    """Flask keeps nothing for anybody: who has signed in stands in the store."""
+
+    _none = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002 (Flask's)
+        return self._none
 
 
 def _in_time(answer: WSGIApplication) -> WSGIApplication:

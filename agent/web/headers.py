@@ -42,13 +42,16 @@ _PUBLIC: Final = "/console/static/"
 
 def install(app: Flask, config: Config) -> None:
     """Set them on every answer of this app."""
+    always = _ALWAYS | ({"Strict-Transport-Security": _HSTS} if config.is_https else {})
+    wanted = [(name, name.lower(), value) for name, value in always.items()]
 
     @app.after_request
     def told(response: Response) -> Response:
-        for name, value in _ALWAYS.items():
-            response.headers.setdefault(name, value)
-        if config.is_https:
-            response.headers.setdefault("Strict-Transport-Security", _HSTS)
+        # each name is looked for once among the few that are set: `setdefault` looks twice through all
+        given = {name.lower() for name, _ in response.headers}
+        for name, lowered, value in wanted:
+            if lowered not in given:
+                response.headers.add(name, value)
         if request.path.startswith(_PRIVATE) and not request.path.startswith(_PUBLIC):
             response.headers["Cache-Control"] = "no-store"
         return response
