@@ -23,7 +23,7 @@ def clean(text: str) -> str:
 def child(value: object, *path: str) -> object:
     """What is at the path, or None."""
     for key in path:
-        if not isinstance(value, _OBJECT):
+        if value is None or not isinstance(value, _OBJECT):
             return None
         value = value.get(key)
     return value
