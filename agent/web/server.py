@@ -46,10 +46,9 @@ class _Task(WSGITask):
         if self.wrote_header or not data or len(data) != self.content_length or not self.has_body:
             super().write(data)
             return
-        head = self.build_response_header()
+        self.channel.write_soon(self.build_response_header() + data)
         self.wrote_header = True
         self.content_bytes_written = len(data)
-        self.channel.write_soon(head + data)
 
 
 class _Channel(HTTPChannel):
