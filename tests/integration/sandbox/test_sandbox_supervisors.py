@@ -13,6 +13,7 @@ from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.domain.command import Connector, Link, Pipeline, Script, SimpleCommand
 
 WHO = 'echo "$PPID"'
+REFUSED = {"refused EPERM", "refused EACCES"}
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ def run(launcher, text, *, timeout_s=10.0, should_stop=lambda: False, mode="auto
     sandbox = LauncherSandbox(SystemClock(), mode=mode, grace_s=0.2, launcher=launcher)
     script = Script((Link(Connector.ALWAYS, Pipeline((SimpleCommand(("sh", "-c", text)),))),))
     return sandbox.run(script, commands=(), marker="inc/who", timeout_s=timeout_s, should_stop=should_stop)
+
+
+def waiting(agent):
+    """The supervisors of a stand-in agent that runs nothing."""
+    launcher = agent.launcher()
+    return Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
 
 
 def supervisor(launcher, **settings):
@@ -108,3 +115,14 @@ def test_no_signal_is_ignored_or_held_back_in_a_command(launcher):
 def test_a_command_has_its_three_streams_and_no_other_descriptor(launcher):
     listed = run(launcher, "exec ls /proc/self/fd").stdout.split()
     assert listed == ["0", "1", "2", "3"]  # the last one is of `ls` itself
+
+
+@pytest.mark.parametrize("access", [{}, {"keeps_user": True}])
+def test_a_command_neither_touches_nor_reads_who_carries_out_the_next_attempt(agent, access):
+    agent.run(pipeline=[["true"]])
+    (pid,) = waiting(agent)
+    for what in ("trace", "signal", "limit", "renice"):
+        assert agent.tries(what, pid, access=access) == "refused EPERM"
+    for file in ("environ", "mem", "maps"):
+        assert agent.tries("read", f"/proc/{pid}/{file}", access=access) in REFUSED
+    assert waiting(agent) == [pid]
