@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from agent.delivery.sending import Backoff, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne
 from agent.domain.alert import steady
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind, Status
@@ -23,22 +23,16 @@ log = structlog.get_logger()
 _ASK_AGAIN_S, _KNOWN_FOR_S = 60.0, 3600.0
 
 
-class DeskSender:
+class DeskSender(OneByOne):
     """Implements Sender for the source's incident desk (PagerDuty's REST API)."""
 
     channel = Channel.DESK
 
     def __init__(self, context: Context, outbox: OutboxStore, desk: IncidentDesk) -> None:
+        super().__init__(outbox)
         self._context = context
-        self._outbox = outbox
         self._desk = desk
         self._backoff = Backoff()
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()

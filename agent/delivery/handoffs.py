@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.delivery.sending import Backoff, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.handoffs import ANSWER_TYPE, HANDED_OVER, HANDOFF, HANDOFF_SOURCE, VERSION, Answered
 from agent.domain.incident import Entry, EventKind, Incident, TimelineEvent
@@ -44,22 +44,16 @@ class Agents:
     senders: Mapping[str, OtherAgent]
 
 
-class HandoffSender:
+class HandoffSender(OneByOne):
     """Implements Sender for other agents; one that is down holds up no other."""
 
     channel = Channel.HANDOFF
 
     def __init__(self, context: Context, outbox: OutboxStore, agents: Agents) -> None:
+        super().__init__(outbox)
         self._context = context
-        self._outbox = outbox
         self._agents = agents
         self._backoffs: dict[str, Backoff] = {}
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _send(self, letter: Letter) -> None:
         match letter.message:

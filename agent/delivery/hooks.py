@@ -18,7 +18,7 @@ class HookSender(Singly):
     channel = Channel.HOOK
 
     def __init__(self, context: Context, outbox: OutboxStore, hooks: Mapping[str, Notifier]) -> None:
-        super().__init__(context, outbox, self._send)
+        super().__init__(context, outbox)
         self._hooks = hooks
         self._backoffs = {name: Backoff() for name in hooks}
         self._rests_until: dict[str, float] = {}

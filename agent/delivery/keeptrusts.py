@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from agent.delivery.sending import Backoff, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne
 from agent.domain.alert import Severity
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
@@ -23,22 +23,16 @@ log = structlog.get_logger()
 _FOR_GOOD = (Reason.REJECTED, Reason.NOT_FOUND)
 
 
-class KeeptrustsSender:
+class KeeptrustsSender(OneByOne):
     """Implements Sender; an answer that arrived and is sent again changes nothing there."""
 
     channel = Channel.KEEPTRUSTS
 
     def __init__(self, context: Context, outbox: OutboxStore, keeptrusts: Keeptrusts) -> None:
+        super().__init__(outbox)
         self._context = context
-        self._outbox = outbox
         self._keeptrusts = keeptrusts
         self._backoff = Backoff()
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _send(self, letter: Letter) -> None:
         match letter.message:

@@ -1,18 +1,16 @@
 """Tells whom a routing rule names: by e-mail, and in channels of the chat that are not the incidents' own.
 
 At least once: what was handed over and not yet marked when the agent died is sent once more. A mail is then
-the same by its Message-ID, and a channel is looked at first; one that may not be read shows it twice rather than
-never.
+the same by its Message-ID, and a channel is looked at first; one that may not be read shows it twice rather
+than never.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import structlog
 
 from agent.delivery.instead import tell_or_page
-from agent.delivery.sending import Backoff, Pace, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne, Pace
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import Channel, ChannelNotice, HookNotice, Letter, MailHuman
@@ -26,22 +24,13 @@ log = structlog.get_logger()
 _BURST, _EVERY_S = 4, 1.0
 
 
-class Singly:
+class Singly(OneByOne):
     """One letter at a time; what will never be taken is told and given up, anything else is tried again."""
 
-    channel: Channel
-
-    def __init__(self, context: Context, outbox: OutboxStore, send: Callable[[Letter], None]) -> None:
+    def __init__(self, context: Context, outbox: OutboxStore) -> None:
+        super().__init__(outbox)
         self._context = context
-        self._outbox = outbox
-        self._send = send
         self._backoff = Backoff()
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _sent(self, letter: Letter) -> None:
         self._backoff.succeeded()
@@ -71,14 +60,15 @@ class MailSender(Singly):
     channel = Channel.MAIL
 
     def __init__(self, context: Context, outbox: OutboxStore, mailer: Notifier) -> None:
-        def send(letter: Letter) -> None:
-            match letter.message:
-                case MailHuman(to, subject, text, key, facts, links):
-                    mailer.notify(Notification(to, subject, text, key, facts, links))
-                case _:
-                    raise TypeError(f"{type(letter.message).__name__} is no e-mail")
+        super().__init__(context, outbox)
+        self._mailer = mailer
 
-        super().__init__(context, outbox, send)
+    def _send(self, letter: Letter) -> None:
+        match letter.message:
+            case MailHuman(to, subject, text, key, facts, links):
+                self._mailer.notify(Notification(to, subject, text, key, facts, links))
+            case _:
+                raise TypeError(f"{type(letter.message).__name__} is no e-mail")
 
 
 class NoticeSender(Singly):
@@ -87,19 +77,19 @@ class NoticeSender(Singly):
     channel = Channel.NOTICE
 
     def __init__(self, context: Context, outbox: OutboxStore, notices: Notifier) -> None:
-        pace = Pace(context.clock, burst=_BURST, every_s=_EVERY_S)
+        super().__init__(context, outbox)
+        self._notices = notices
+        self._pace = Pace(context.clock, burst=_BURST, every_s=_EVERY_S)
 
-        def send(letter: Letter) -> None:
-            match letter.message:
-                case ChannelNotice(channel, text):
-                    context.clock.sleep(pace.wait_s())
-                    key = f"{letter.incident_id}-{letter.id}"
-                    since = letter.created_at if letter.tries else None
-                    notices.notify(Notification((channel,), "", text, key, tried_since=since))
-                case _:
-                    raise TypeError(f"{type(letter.message).__name__} is no message for a channel")
-
-        super().__init__(context, outbox, send)
+    def _send(self, letter: Letter) -> None:
+        match letter.message:
+            case ChannelNotice(channel, text):
+                self._context.clock.sleep(self._pace.wait_s())
+                key = f"{letter.incident_id}-{letter.id}"
+                since = letter.created_at if letter.tries else None
+                self._notices.notify(Notification((channel,), "", text, key, tried_since=since))
+            case _:
+                raise TypeError(f"{type(letter.message).__name__} is no message for a channel")
 
 
 def _whom(letter: Letter) -> str:

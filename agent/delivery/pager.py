@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from agent.delivery.sending import Backoff, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import NO_CLIENT, Channel, ClearPage, Letter, PageHuman
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _LONGEST_WAIT_S = 30.0
 
 
-class PagerSender:
+class PagerSender(OneByOne):
     """Implements Sender for pages (PagerDuty's Events API v2); the dedup_key makes repeats harmless."""
 
     channel = Channel.PAGER
@@ -34,17 +34,11 @@ class PagerSender:
         *,
         targets: Mapping[str, Pager] | None = None,
     ) -> None:
+        super().__init__(outbox)
         self._context = context
         self._targets = targets or {}
-        self._outbox = outbox
         self._pager = pager
         self._backoff = Backoff(longest_s=_LONGEST_WAIT_S)
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _send(self, letter: Letter) -> None:
         match letter.message:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from agent.domain.errors import ServiceError
@@ -45,32 +46,45 @@ def fairly(letters: Iterable[Letter]) -> Sequence[Sequence[Letter]]:
     return sorted(of_incident.values(), key=lambda group: (group[0].tries, group[0].id))
 
 
-def deliver_singly(
-    outbox: OutboxStore,
-    channel: Channel,
-    *,
-    send: Callable[[Letter], None],
-    sent: Callable[[Letter], None],
-    failed: Callable[[Letter, ServiceError], float],
-) -> float:
-    """Send what is due one by one, in order per incident; gives what `failed` wants to wait, else 0.
+class OneByOne(ABC):
+    """A Sender that takes what is due one by one, in order per incident.
 
     What fails holds up the letters behind it of its own incident, and no other incident's. What follows from
-    a letter that was `sent` is written down before it is marked: whoever dies in between sends it once more.
+    a letter that was `_sent` is written down before it is marked: whoever dies in between sends it once more.
     """
-    for letters in fairly(outbox.next_letters(channel, _BATCH)):
-        for letter in letters:
-            outbox.begin_delivery([letter.id])
-            try:
-                send(letter)
-            except ServiceError as error:
-                wait_s = failed(letter, error)
-                if wait_s:
-                    return wait_s
-                break
-            sent(letter)
-            outbox.delivered([letter.id])
-    return 0.0
+
+    channel: Channel
+
+    def __init__(self, outbox: OutboxStore) -> None:
+        self._outbox = outbox
+
+    def deliver(self) -> float:
+        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
+        for letters in fairly(self._outbox.next_letters(self.channel, _BATCH)):
+            for letter in letters:
+                self._outbox.begin_delivery([letter.id])
+                try:
+                    self._send(letter)
+                except ServiceError as error:
+                    wait_s = self._failed(letter, error)
+                    if wait_s:
+                        return wait_s
+                    break
+                self._sent(letter)
+                self._outbox.delivered([letter.id])
+        return 0.0
+
+    @abstractmethod
+    def _send(self, letter: Letter) -> None:
+        """Bring it there; ServiceError if it was not taken."""
+
+    @abstractmethod
+    def _sent(self, letter: Letter) -> None:
+        """It arrived."""
+
+    @abstractmethod
+    def _failed(self, letter: Letter, error: ServiceError) -> float:
+        """It was not taken: postponed or given up here; gives the seconds in which to try no other, or 0."""
 
 
 class Backoff:

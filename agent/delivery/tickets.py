@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 
 from agent.delivery.instead import tell_or_page
-from agent.delivery.sending import Backoff, deliver_singly
+from agent.delivery.sending import Backoff, OneByOne
 from agent.domain.errors import Reason, ServiceError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.outbox import (
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 AGENT = "agent"
 
 
-class TicketSender:
+class TicketSender(OneByOne):
     """Implements Sender for the tracker (Jira). `search_lag_s`: so long a new ticket may not be found."""
 
     channel = Channel.TICKET
@@ -53,18 +53,12 @@ class TicketSender:
         *,
         search_lag_s: float,
     ) -> None:
+        super().__init__(outbox)
         self._context = context
-        self._outbox = outbox
         self._tracker = tracker
         self._tickets = tickets
         self._lag = timedelta(seconds=search_lag_s)
         self._backoff = Backoff()
-
-    def deliver(self) -> float:
-        """Deliver what is due; gives the seconds before it is worth looking again (0: at once)."""
-        return deliver_singly(
-            self._outbox, self.channel, send=self._send, sent=self._sent, failed=self._failed
-        )
 
     def _send(self, letter: Letter) -> None:
         match letter.message:
