@@ -14,13 +14,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_IMPORTED = ("agent.cli.app", "agent.wiring")
+
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["agent.cli.app", "agent.wiring"])
+_server.set_forkserver_preload(list(_IMPORTED))
 
 _LOOK_S = 0.01
+
+
+def preload(module: str) -> None:
+    """Have the server import this too, unless it runs already: then each process imports it for itself."""
+    _server.set_forkserver_preload([*_IMPORTED, module])
 
 
 class Forked:
@@ -34,10 +41,11 @@ class Forked:
         cwd: Path,
         stderr: Path,
         stdout: Path | None = None,
+        change: Callable[[], None] | None = None,
     ) -> None:
         self._process = _server.Process(
             target=_become,
-            args=(list(arguments), dict(env), str(cwd), str(stdout or os.devnull), str(stderr)),
+            args=(list(arguments), dict(env), str(cwd), str(stdout or os.devnull), str(stderr), change),
             daemon=True,  # whoever is left over ends with the tests
         )
         self._process.start()
@@ -81,10 +89,14 @@ def start(
     stderr: Path,
     stdout: Path | None = None,
     script: Path | None = None,
+    change: Callable[[], None] | None = None,
 ) -> subprocess.Popen[bytes] | Forked:
-    """The agent; by a `script` that changes it before it is imported, in an interpreter of its own."""
+    """The agent; by a `script` that changes it before it is imported, in an interpreter of its own.
+
+    `change` is called in the forked process before the agent begins: it may alter what was imported.
+    """
     if script is None:
-        return Forked(arguments, env=env, cwd=cwd, stdout=stdout, stderr=stderr)
+        return Forked(arguments, env=env, cwd=cwd, stdout=stdout, stderr=stderr, change=change)
     command, root = [sys.executable, str(script), *arguments], Path(__file__).parents[1]
     with (stdout or Path(os.devnull)).open("ab") as out, stderr.open("ab") as err:
         return subprocess.Popen(
@@ -104,7 +116,14 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subpr
     return said
 
 
-def _become(arguments: list[str], env: dict[str, str], cwd: str, stdout: str, stderr: str) -> None:
+def _become(
+    arguments: list[str],
+    env: dict[str, str],
+    cwd: str,
+    stdout: str,
+    stderr: str,
+    change: Callable[[], None] | None,
+) -> None:
     """The agent's command line, in a process that was just forked."""
     os.environ.clear()
     os.environ.update(env)
@@ -116,6 +135,8 @@ def _become(arguments: list[str], env: dict[str, str], cwd: str, stdout: str, st
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode) for number, mode in enumerate("rww"))
     if "TZ" in env:
         time.tzset()
+    if change is not None:
+        change()
     sys.argv = ["oncall-agent", *arguments]
     from agent.__main__ import main
 

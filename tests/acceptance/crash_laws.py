@@ -16,8 +16,9 @@ from agent.adapters.audit_log import verify_against
 from agent.adapters.clock import SystemClock
 from agent.adapters.slack_text import render_line
 from agent.adapters.store import Store
-from agent.domain.outbox import ChatLine, ChatSummary, DeskNote, Message, PageHuman
-from agent.simulators.slack import SlackSimulator
+from agent.domain.outbox import ChatLine, ChatQuestion, ChatSummary, DeskNote, Message, PageHuman
+from agent.simulators.slack import SlackMessage, SlackSimulator
+from tests.acceptance.crash_further_laws import Further
 from tests.acceptance.crash_scenarios import Scenario
 from tests.acceptance.crash_world import TERMINAL, World, world
 
@@ -74,8 +75,19 @@ def judge(made: World, point: str, *, killed: bool) -> Outcome:
     )
 
 
-def lines_of(slack: SlackSimulator, ts: str) -> str:
-    return "\n".join(message.text for message in slack.thread(ts)[1:])
+def lines_of(slack: SlackSimulator, ts: str, questions: frozenset[str]) -> str:
+    """What stands in a thread; of a question, which changes as it is answered, which letter it is."""
+    return "\n".join(_shown(message, questions) for message in slack.thread(ts)[1:])
+
+
+def _shown(message: SlackMessage, questions: frozenset[str]) -> str:
+    payload = (message.metadata or {}).get("event_payload")
+    letters = str(payload.get("letters")) if isinstance(payload, dict) else ""
+    return question_line(letters) if letters in questions else message.text
+
+
+def question_line(letter_id: object) -> str:
+    return f"question {letter_id}"
 
 
 class Facts:
@@ -91,27 +103,39 @@ class Facts:
         self.letters = made.rows("SELECT * FROM outbox ORDER BY id")
         self.messages = [codec.load(row["message"], Message) for row in self.letters]
         self.alerts = made.pagerduty.pages()
-        self.commands = made.counted() if made.cluster is None else self._restarts()
-        self.doubled = self._doubled()
+        self.commands = made.counted() if made.vendors.cluster is None else self._restarts()
+        self.further = Further(made, self.messages)
+        self.doubled = self._doubled() + self.further.doubled()
 
     def _restarts(self) -> int:
-        assert self.made.cluster is not None
-        changed = self.made.cluster.calls(verb="patch", resource="deployments")
+        assert self.made.vendors.cluster is not None
+        changed = self.made.vendors.cluster.calls(verb="patch", resource="deployments")
         return len([each for each in changed if each.changed])
 
-    def _expectedlines_of(self, about: str) -> list[str]:
+    def _expected_lines_of(self, about: str) -> list[str]:
         """What was written for the thread of an incident, or of a stop, which has a thread too."""
-        said = [m for m, row in self._with_rows() if row["incident_id"] == about]
-        lines = (each.text for each in said if isinstance(each, ChatLine | ChatSummary))
-        return [shown for line in lines if (shown := render_line(line)).strip()]
+        found = []
+        for message, row in self._with_rows():
+            match message:
+                case ChatQuestion() if row["incident_id"] == about:
+                    found.append(question_line(row["id"]))
+                case ChatLine(text) | ChatSummary(text) if row["incident_id"] == about:
+                    found.append(render_line(text))
+        return [line for line in found if line.strip()]
+
+    def _questions(self) -> frozenset[str]:
+        return frozenset(
+            str(row["id"]) for message, row in self._with_rows() if isinstance(message, ChatQuestion)
+        )
 
     def _threads(self) -> dict[str, list[str]]:
         """What stands in each thread: one text a root, by what the root is about."""
         found: dict[str, list[str]] = {}
-        for root in self.made.slack.roots():
+        questions = self._questions()
+        for root in self.made.slack.roots("incidents"):
             payload = (root.metadata or {}).get("event_payload")
             about = str(payload.get("incident")) if isinstance(payload, dict) else ""
-            found.setdefault(about, []).append(lines_of(self.made.slack, root.ts))
+            found.setdefault(about, []).append(lines_of(self.made.slack, root.ts, questions))
         return found
 
     def _doubled(self) -> int:
@@ -119,7 +143,7 @@ class Facts:
         count = 0
         for about, threads in self._threads().items():
             said = Counter("\n".join(threads).split("\n"))
-            written = Counter("\n".join(self._expectedlines_of(about)).split("\n"))
+            written = Counter("\n".join(self._expected_lines_of(about)).split("\n"))
             count += sum((said - written).values()) + len(threads) - 1
         return count
 
@@ -130,6 +154,7 @@ class Facts:
         yield from self._desk_laws()
         yield from self._chat_laws()
         yield from self._twin_laws()
+        yield from self.further.broken()
         yield from self._rest()
 
     def _end_laws(self) -> Iterator[str]:
@@ -159,7 +184,7 @@ class Facts:
             for row in self.made.rows("SELECT * FROM attempts WHERE NOT read_only")
         }
         charged = Counter(row["marker"] for row in self.made.rows("SELECT marker FROM charges"))
-        classes = 2 if self.made.cluster is not None else 1
+        classes = 2 if self.made.vendors.cluster is not None else 1
         for marker, attempt in begun.items():
             wanted = 0 if '"refused"' in attempt else classes
             if charged[marker] != wanted and not (wanted and charged[marker] in (1, classes)):
@@ -177,6 +202,8 @@ class Facts:
             yield f"pages written {dict(written)}, humans woken {dict(woken)}"
 
     def _desk_laws(self) -> Iterator[str]:
+        if not self.made.scenario.at_desk:
+            return
         desk = self.made.pagerduty.incident(self.made.source_id)
         of_ours = [each for each in self.made.pagerduty.deliveries() if each.order == self.made.source_id]
         told = Counter(each.event_type for each in of_ours)
@@ -184,7 +211,7 @@ class Facts:
         wanted = (1 if self.status == "resolved" else 0) if resolves is None else resolves
         if told["incident.resolved"] != wanted:
             yield f"{told['incident.resolved']} resolves are seen, not {wanted}"
-        if told["incident.acknowledged"] > 1 + ("acknowledge" in self.made._done):
+        if told["incident.acknowledged"] > 1 + ("acknowledge" in self.made.done):
             yield f"{told['incident.acknowledged']} acknowledges are seen"
         notes = [each.text.strip() for each in self.messages if isinstance(each, DeskNote)]
         if [each.content.strip() for each in desk.notes] != notes or len(notes) != 1:
@@ -194,9 +221,9 @@ class Facts:
         threads = self._threads()
         for about in {self.incident_id} | set(threads):
             yield from self._thread_laws(about, threads.get(about, []))
-        (card,) = [root for root in self.made.slack.roots() if self.incident_id in str(root.metadata)] or [
-            None
-        ]
+        (card,) = [
+            root for root in self.made.slack.roots("incidents") if self.incident_id in str(root.metadata)
+        ] or [None]
         if card is not None and self.status.replace("_", " ") not in card.text:
             yield f"the root message still says {card.text!r}"
         lines = Counter(each.text for each in self.messages if isinstance(each, ChatLine))
@@ -209,7 +236,7 @@ class Facts:
             yield f"{len(threads)} root messages for {about}"
             return
         (said,) = threads
-        written = "\n".join(self._expectedlines_of(about))
+        written = "\n".join(self._expected_lines_of(about))
         if said != written and not (self.made.scenario.roots > 1 and said and written.endswith(said)):
             yield f"the thread of {about} says\n{said}\nand was to say\n{written}"
 

@@ -6,13 +6,13 @@ are boundaries as soon as they exist. What lies outside of an incident's way is 
 
 from __future__ import annotations
 
-import ast
+import dis
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import CodeType
 from typing import Any
 
 import waitress.channel
@@ -20,16 +20,44 @@ import waitress.channel
 import agent.adapters.sandbox.attempt
 import agent.wiring
 from agent.adapters.anthropic_advisor import AnthropicAdvisor
+from agent.adapters.anthropic_writer import AnthropicWriter
 from agent.adapters.audit_log import AuditLog
+from agent.adapters.handoff_http import HandoffHttp
+from agent.adapters.jira_tracker import JiraTracker
+from agent.adapters.keeptrusts_api import KeeptrustsApi
+from agent.adapters.keeptrusts_gateways import KeeptrustsGateways
+from agent.adapters.kubernetes.preflight import KubernetesPreflight
 from agent.adapters.live_actions import LiveActions
 from agent.adapters.live_counter import LiveCounter
 from agent.adapters.pagerduty_events import PagerDutyEvents
 from agent.adapters.pagerduty_rest import PagerDutyDesk
+from agent.adapters.prometheus import Prometheus
 from agent.adapters.sandbox.runner import LauncherSandbox
 from agent.adapters.slack import SlackChat
+from agent.adapters.slack_notices import SlackNotices
+from agent.adapters.smtp_mail import SmtpMail
 from agent.adapters.store import Store
+from agent.adapters.stored_run import StoredRun
+from agent.adapters.webhook_out import WebhookOut
 from agent.durable import Durable
-from agent.ports import Actions, Advisor, Chat, Counter, IncidentDesk, Pager, Sandbox
+from agent.ports import (
+    Actions,
+    Advisor,
+    Chat,
+    Cluster,
+    Counter,
+    IncidentDesk,
+    Metrics,
+    Notifier,
+    Pager,
+    PendingEscalations,
+    Sandbox,
+    Writer,
+)
+from agent.ports.bypasses import Configurations
+from agent.ports.handoffs import OtherAgent
+from agent.ports.keeptrusts import Keeptrusts
+from agent.ports.tracker import Tracker
 
 
 def _no_tag(*_: Any, **__: Any) -> str:
@@ -71,11 +99,24 @@ PORTS: dict[str, tuple[type, type]] = {
     "actions": (Actions, LiveActions),
     "counter": (Counter, LiveCounter),
     "advisor": (Advisor, AnthropicAdvisor),
+    "writer": (Writer, AnthropicWriter),
+    "cluster": (Cluster, KubernetesPreflight),
+    "tracker": (Tracker, JiraTracker),
+    "keeptrusts": (Keeptrusts, KeeptrustsApi),
+    "gateways": (Configurations, KeeptrustsGateways),
+    "pending": (PendingEscalations, KeeptrustsApi),
+    "mail": (Notifier, SmtpMail),
+    "notices": (Notifier, SlackNotices),
+    "hooks": (Notifier, WebhookOut),
+    "agents": (OtherAgent, HandoffHttp),
+    "metrics": (Metrics, Prometheus),
 }
 
 #: Keys of entries that end in an id of their own; all others tell apart what happens.
 _OF_ITS_OWN = re.compile(
     r"^(paged|page-failed|page-cleared|page-left-open|undeliverable|taken-over|withdrawn|kept-resolved)-.*"
+    r"|^(told|handed|answered|answer-waits|not-told|not-handed|not-answered|ticket-waits)-\d+$"
+    r"|^(stop)-\d+-[0-9a-f]+$"
 )
 
 _LATER_LOOK = re.compile(r"^(verify-\d+-attempt)-(?!1$)\d+$")
@@ -87,7 +128,7 @@ _letters: dict[int, str] = {}
 def _entry_key(_: Any, incident_id: str, entries: Any, **__: Any) -> str:
     key = _LATER_LOOK.sub(r"\1-later", entries[0].key) if entries else "changes"
     found = _OF_ITS_OWN.match(key)
-    return f"[{found.group(1) if found else key}]"
+    return f"[{next(filter(None, found.groups())) if found else key}]"
 
 
 def _letter_kind(_: Any, letter_ids: Any, **__: Any) -> str:
@@ -133,6 +174,14 @@ def _action_name(_: Any, action: Any, **__: Any) -> str:
     return f"[{action.name}]"
 
 
+def _change(_: Any, before: Any, after: Any, entry: Any, *__: Any, **___: Any) -> str:
+    return f"[{entry.data.get('deed', '?')}]"
+
+
+def _posted(_: Any, path: str, *__: Any, **___: Any) -> str:
+    return "[answer]" if path else "[package]"
+
+
 def _broadcast(*_: Any, broadcast: bool = False, **__: Any) -> str:
     return "[summary]" if broadcast else "[lines]"
 
@@ -160,6 +209,12 @@ _BOUNDARIES: dict[str, Boundary] = {
     "sandbox.run": Boundary(_marker, encloses=True),
     "actions.run": Boundary(_action_name, encloses=True),
     "audit.append": Boundary(happened=_some),
+    "store.queue_change": Boundary(_change, happened=_some),
+    **{
+        f"store.{name}": Boundary(happened=_some)
+        for name in ("answer_handed_in", "bypass_ended", "bypass_failed", "ticket_closed", "ticket_reopened")
+    },
+    "agents.post": Boundary(_posted),
 }
 
 
@@ -175,6 +230,7 @@ def boundaries() -> Iterator[Wrapped]:
     yield Wrapped("audit.append", AuditLog, "catch_up", _BOUNDARIES["audit.append"])
     yield Wrapped("web.answered", waitress.channel.HTTPChannel, "send", Boundary(_answer))
     yield Wrapped("sandbox.handed_over", agent.adapters.sandbox.attempt, "send", Boundary(_request))
+    yield Wrapped("run.remembers", StoredRun, "_write")
     yield Wrapped("run.leg", agent.wiring, "handle", Boundary(encloses=True))
     yield Wrapped("engine.carry_on", Durable, "carry_on", Boundary(encloses=True))
 
@@ -211,11 +267,15 @@ def methods_of(protocol: type) -> list[str]:
     return [name for name, value in found if inspect.isfunction(value) and not name.startswith("_")]
 
 
+#: What opens a transaction that writes.
+_TRANSACTIONS = frozenset({"writing", "chaining"})
+
+
 @cache
 def store_writes() -> tuple[str, ...]:
     """Public methods of the store that open a transaction, themselves or by another method of it."""
     uses = {name: _uses(method) for name, method in inspect.getmembers(Store, inspect.isfunction)}
-    writing = {name for name, used in uses.items() if used & {"writing", "chaining"}}
+    writing = {name for name, used in uses.items() if used & _TRANSACTIONS}
     while grown := {name for name, used in uses.items() if used & writing} - writing:
         writing |= grown
     return tuple(sorted(name for name in writing if not name.startswith("_")))
@@ -223,37 +283,19 @@ def store_writes() -> tuple[str, ...]:
 
 def _uses(method: Callable[..., Any]) -> set[str]:
     """Names of what a method calls on itself, and of the transactions that it opens."""
-    found = set()
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))):
-        if not isinstance(node, ast.Attribute):
-            continue
-        on_self = isinstance(node.value, ast.Name) and node.value.id == "self"
-        if on_self or node.attr in {"writing", "chaining"}:
-            found.add(node.attr)
-    return found
+    return set(_named_in(inspect.unwrap(method).__code__))
 
 
-#: Outside of the way of an incident, or of the daemon; why it is not in the matrix.
-EXCUSED: dict[str, str] = {
-    "store.accept": "one webhook by itself, for tests; the daemon takes them by `store.accept_all`",
-    "store.open_manual": "`oncall-agent run` by hand, not the daemon",
-    "store.decide": "a human's answer is written by the command line's process, in one transaction",
-    "store.put_stop": "a human's stop is written by the command line's process, in one transaction",
-    "store.lift_stop": "a human's word too",
-    "store.put_last": "a note that failed eight times, minutes later (`tests/unit/delivery`)",
-    "store.begin_run": "the watchdog's, for a run that nobody is found at",
-    "store.keep_known": "a sign of life, or that an alarm was raised; written again",
-    "store.forget_known": "that an alarm is over; written again",
-    "store.seen_at_work": "a sign of life, written again every few seconds",
-    "store.sweep_runs": "forgets the steps of what has ended; done again every time",
-    "store.forget_executors": "forgets replicas that are long gone; done again every time",
-    "store.end_work": "an orderly end; a kill is none",
-    "store.take_from": "replicas: `tests/integration/replicas`, with real processes",
-    "store.take_over": "replicas, too",
-}
-
-_SAME = "only asks the live world, like `counter.workload_pods`"
-EXCUSED |= {f"counter.{name}": _SAME for name in methods_of(Counter) if name != "workload_pods"}
+def _named_in(code: CodeType) -> Iterator[str]:
+    before = ""
+    for each in dis.get_instructions(code):
+        name = str(each.argval)
+        if each.opname in {"LOAD_ATTR", "LOAD_METHOD"} and (before == "self" or name in _TRANSACTIONS):
+            yield name
+        before = name
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _named_in(inner)
 
 
 def boundary_of(point: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.simulators.server import Fault
 
@@ -16,12 +16,20 @@ def _nobody(_: World) -> None:
     """Nobody does anything."""
 
 
+def page(world: World) -> None:
+    """PagerDuty has an incident."""
+    scenario = world.scenario
+    made = world.pagerduty.create_incident(scenario.title, service="api-gateway", severity=scenario.severity)
+    world.source_id = made.id
+
+
 @dataclass(frozen=True)
 class Scenario:
     """`ends`: each end that is right, with how many pages belong to it.
 
     An end of outcome unknown, with one page more, is right wherever a command that changes something runs.
-    `human` is asked again and again, and does each thing once; `before` is what vendors do from the start.
+    `human` is asked again and again, and does each thing once; `before` is what vendors do from the start,
+    `starts` is how it comes in.
     """
 
     name: str
@@ -31,11 +39,19 @@ class Scenario:
     title: str = "redis connection timeout"
     human: Callable[[World], None] = _nobody
     before: Callable[[World], None] = _nobody
+    starts: Callable[[World], None] = page
+    severity: str = "critical"
     changes: bool = True
     roots: int = 1
     resolves: int | None = None
     needs: frozenset[str] = frozenset()
     is_over: Callable[[World], bool] = lambda _: True
+    #: Sections of the configuration that are merged, and that stand as they are.
+    config: Mapping[str, Any] = field(default_factory=dict)
+    whole: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether PagerDuty has the incident, and whether a human settles the escalation.
+    at_desk: bool = True
+    settled: bool = False
 
     def is_right(self, status: str, trigger: str, pages: int) -> bool:
         if status in self.ends and trigger != "outcome_unknown":
@@ -163,7 +179,7 @@ def delete_the_root(world: World) -> None:
         world.once("approve", lambda: world.cli("approve", world.incident_id()))
 
 
-SCENARIOS = (
+INCIDENTS = (
     Scenario("S1", "a runbook resolves", {"resolved": 0}, {"one": runbook(COUNT, LOOK)}),
     Scenario(
         "S2",
@@ -281,5 +297,3 @@ SCENARIOS = (
         is_over=is_twin_closed,
     ),
 )
-
-BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

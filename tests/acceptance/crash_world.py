@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,17 @@ import httpx
 import yaml
 
 import agent.simulators.slack
-from agent.simulators.anthropic import AnthropicSimulator
-from agent.simulators.anthropic_minds import undecided
-from agent.simulators.kubernetes.simulator import KubernetesSimulator
+from agent.adapters.database import moment, stamp
+from agent.domain.queue import QueueStatus
 from agent.simulators.pagerduty import PagerDutySimulator
 from agent.simulators.pagerduty_delivery import Deliverer
 from agent.simulators.slack import SlackSimulator
 from tests import forked
 from tests.acceptance.conftest import Agent, wait_until
 from tests.acceptance.crash_scenarios import Scenario
+from tests.acceptance.crash_vendors import OWN_TOKEN, Vendors, started
+from tests.acceptance.crashing_agent import install
 
-DRIVER = Path(__file__).with_name("crashing_agent.py")
 TERMINAL = ("resolved", "escalated", "stood_down", "ignored")
 
 #: A machine that is busy with other tests takes this long at most.
@@ -55,15 +56,14 @@ class World:
     redis_port: int
     pagerduty: PagerDutySimulator
     slack: SlackSimulator
-    extra: dict[str, Any] = field(default_factory=dict)
-    secrets: dict[str, str] = field(default_factory=dict)
-    cluster: KubernetesSimulator | None = None
+    vendors: Vendors
     source_id: str = ""
     #: The same alert once more, if the scenario has it.
     twin_id: str = ""
     #: How often Slack was asked what stands there before the daemon died.
     looks_before: int = 0
-    _done: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    _kept: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.key = hashlib.sha256(str(self.directory).encode()).hexdigest()[:12]
@@ -71,28 +71,35 @@ class World:
         self.agent.port = _port()
         self.agent.url = f"http://127.0.0.1:{self.agent.port}"
         self.agent.webhook_url = f"{self.agent.url}/webhook/pagerduty"
-        self.agent.overrides |= self.extra
+        for section, values in (*self.vendors.config.items(), *self.scenario.config.items()):
+            self.agent.overrides[section] = {**self.agent.overrides.get(section, {}), **values}
+        if "token" in self.scenario.needs:
+            self.vendors.variables["OWN_TOKEN"] = OWN_TOKEN
+            self.agent.overrides["server"] = {"api_token": {"env": "OWN_TOKEN"}}
+        self.vendors.variables["SLACK_SIGNING_SECRET"] = self.slack.hands.signing_secret
+        self.agent.variables |= self.vendors.variables
         for name, text in self.scenario.runbooks.items():
             self.agent.runbook(name, text.replace("PORT", str(self.redis_port)).replace("KEY", self.key))
         self.pagerduty.subscribe(self.agent.webhook_url)
+        self.vendors.lead_to(self.agent.url)
         self.database = self.directory / "oncall.db"
 
     def start(self, **variables: str) -> None:
-        """Start the daemon through the driver; it may die before it listens."""
-        self.agent.config_path.write_text(yaml.safe_dump(self.agent.config()))
+        """Start the daemon; with the variables that say where it dies it may do so before it listens."""
+        self.agent.config_path.write_text(yaml.safe_dump(self.agent.config() | dict(self.scenario.whole)))
         log = self.directory / "agent.log"
         self.agent.process = forked.start(
             ["serve", "--config", str(self.agent.config_path)],
-            env={**self.agent.environment(), **self.secrets, **variables},
+            env={**self.agent.environment(), **variables},
             cwd=self.directory,
             stderr=log,
             stdout=log,
-            script=DRIVER if variables else None,
+            change=install if variables else None,
         )
 
     def trigger(self) -> None:
         self.scenario.before(self)
-        self.source_id = self.pagerduty.create_incident(self.scenario.title, service="api-gateway").id
+        self.scenario.starts(self)
 
     def died(self) -> bool:
         process = self.agent.process
@@ -133,6 +140,19 @@ class World:
         query = "SELECT id FROM deliveries WHERE handled_at IS NOT NULL AND event LIKE ?"
         return bool(self.rows(query, f"%{event_name}%"))
 
+    def has_ended(self) -> bool:
+        return self.status() in TERMINAL
+
+    def escalation_id(self) -> str:
+        """What waits for a human, if anything does."""
+        found = self.rows("SELECT incident_id FROM escalations")
+        return str(found[0]["incident_id"]) if found else ""
+
+    def is_settled(self) -> bool:
+        """Whether everything that waited for a human is over."""
+        found = self.rows("SELECT status FROM escalations")
+        return bool(found) and all(QueueStatus(row["status"]).is_over for row in found)
+
     def is_told(self) -> bool:
         """Whether the thread is up to date."""
         return not self.rows("SELECT id FROM outbox WHERE state = 'waiting'")
@@ -143,14 +163,37 @@ class World:
 
     def once(self, name: str, do: Callable[[], object]) -> None:
         """Do it, and again if it says that it was not taken."""
-        if name not in self._done and do() is not False:
-            self._done.add(name)
+        if name not in self.done and do() is not False:
+            self.done.add(name)
 
     def cli(self, *arguments: str) -> bool:
         """As a human at a terminal; whether it was taken."""
         command = [*arguments, "--config", str(self.agent.config_path)]
-        environment = {**self.agent.environment(), **self.secrets}
-        return forked.run(command, env=environment, cwd=self.directory).returncode == 0
+        return forked.run(command, env=self.agent.environment(), cwd=self.directory).returncode == 0
+
+    def api(self, path: str, **body: str) -> bool:
+        """As a human who is signed in; whether it was taken."""
+        headers = {"Authorization": f"Bearer {OWN_TOKEN}"}
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.post(f"{self.agent.url}/api/v1/{path}", json=body, headers=headers).is_success
+        return False
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """Made once, the same from then on."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+    def an_hour_ago(self, table: str, *columns: str) -> None:
+        """As if an hour had passed since then."""
+        connection = sqlite3.connect(self.database, timeout=30)
+        with contextlib.closing(connection), connection:
+            for row, *values in connection.execute(
+                f"SELECT rowid, {', '.join(columns)} FROM {table}"
+            ).fetchall():
+                earlier = [stamp(moment(each) - timedelta(hours=1)) for each in values]
+                changes = ", ".join(f"{each} = ?" for each in columns)
+                connection.execute(f"UPDATE {table} SET {changes} WHERE rowid = ?", (*earlier, row))
 
     def acknowledge(self) -> None:
         self.pagerduty.acknowledge_as_human(self.source_id)
@@ -167,7 +210,7 @@ class World:
         """Ended, everything told, every webhook looked at, and the audit file complete."""
         if self.status() not in TERMINAL or not self.is_told() or not self.scenario.is_over(self):
             return False
-        if not self.pagerduty.wait_until_delivered(0.01):
+        if not self.pagerduty.wait_until_delivered(0.01) or not self.vendors.is_quiet():
             return False
         if self.rows("SELECT id FROM deliveries WHERE handled_at IS NULL") or not self.is_told():
             return False
@@ -199,33 +242,16 @@ class World:
 @contextlib.contextmanager
 def world(scenario: Scenario, directory: Path, redis_port: int) -> Iterator[World]:
     """A world of its own, taken down afterwards."""
+    forked.preload(install.__module__)
     directory.mkdir(parents=True)
     with ExitStack() as stack:
         pagerduty = stack.enter_context(PagerDutySimulator(deliverer=Deliverer(tries=400)))
-        slack = stack.enter_context(SlackSimulator(scopes=agent.simulators.slack.SCOPES))
-        extra, secrets, cluster = _needed(scenario, directory, stack)
-        made = World(scenario, directory, redis_port, pagerduty, slack, extra, secrets, cluster)  # type: ignore[arg-type]
+        slack = stack.enter_context(
+            SlackSimulator(scopes=agent.simulators.slack.SCOPES, channels=("incidents", "security"))
+        )
+        vendors = started(scenario.needs, directory, stack)
+        made = World(scenario, directory, redis_port, pagerduty, slack, vendors)
         try:
             yield made
         finally:
             made.agent.kill()
-
-
-def _needed(
-    scenario: Scenario, directory: Path, stack: ExitStack
-) -> tuple[dict[str, Any], dict[str, str], KubernetesSimulator | None]:
-    extra: dict[str, Any] = {}
-    secrets: dict[str, str] = {}
-    cluster = None
-    if "advisor" in scenario.needs:
-        model = stack.enter_context(AnthropicSimulator(mind=undecided))
-        secrets["ANTHROPIC_API_KEY"] = model.api_key
-        key = {"env": "ANTHROPIC_API_KEY"}
-        llm = {"provider": "anthropic", "model": "claude-haiku-4-5", "base_url": model.url, "api_key": key}
-        extra["llm"] = llm
-    if "cluster" in scenario.needs:
-        cluster = stack.enter_context(KubernetesSimulator())
-        cluster.add_deployment("production", "api", replicas=2)  # type: ignore[attr-defined]
-        kubeconfig = cluster.kubeconfig(directory / "kubeconfig", namespace="production")  # type: ignore[attr-defined]
-        extra["kubernetes"] = {"kubeconfig": str(kubeconfig)}
-    return extra, secrets, cluster  # type: ignore[return-value]

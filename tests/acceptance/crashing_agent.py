@@ -1,4 +1,4 @@
-"""The daemon's process, made to die at one point: `python crashing_agent.py serve --config …`.
+"""The daemon's process, made to die at one point: `install` is called in it before the agent begins.
 
 Nothing of the product knows of this. Every method that writes something down and every method of a vendor's
 port is wrapped; the environment says where the process ends by SIGKILL, or which file the points are told to:
@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,6 @@ import agent.delivery.chat
 from tests.acceptance import crash_points
 from tests.acceptance.crash_points import Boundary
 
-_AT = os.environ.get("CRASH_AT", "")
-_TRACE = os.environ.get("CRASH_TRACE", "")
-
 #: What this thread is in the middle of: only the outermost of nested calls is a boundary.
 _inside = threading.local()
 
@@ -31,10 +27,11 @@ _inside = threading.local()
 def reached(boundary: str, side: str) -> None:
     """The process is at this point now."""
     point = f"{boundary}:{side}"
-    if _TRACE:
-        with Path(_TRACE).open("a") as file:
+    trace = os.environ.get("CRASH_TRACE")
+    if trace:
+        with Path(trace).open("a") as file:
             file.write(f"{point}\n")
-    if point == _AT:
+    if point == os.environ.get("CRASH_AT"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -74,17 +71,10 @@ def free(name: str, boundary: Boundary, method: Callable[..., Any]) -> Callable[
 
 
 def install() -> None:
+    """Wrap every boundary of this process."""
     crash_points.remember_kinds()
     for each in crash_points.boundaries():
         wrap = free if each.boundary.encloses else wrapped
         setattr(each.owner, each.method, wrap(each.name, each.boundary, getattr(each.owner, each.method)))
     # not the pace of the outside world: what is asked here is where the process dies
     agent.delivery.chat._POST_EVERY_S = agent.delivery.chat._UPDATE_EVERY_S = 0.01
-
-
-if __name__ == "__main__":
-    install()
-    from agent.__main__ import main
-
-    sys.argv[0] = "oncall-agent"
-    main()

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import pkgutil
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+import agent
+import agent.ports
+from agent.adapters.store import Store
 from tests.acceptance import crash_matrix, crash_points
 from tests.acceptance.conftest import RedisServer
+from tests.acceptance.crash_excuses import ELSEWHERE, EXCUSED, NOT_OUTSIDE
 from tests.acceptance.crash_laws import Outcome, run_point
 from tests.acceptance.crash_page import RESULTS, page
-from tests.acceptance.crash_points import boundary_of
-from tests.acceptance.crash_scenarios import BY_NAME
+from tests.acceptance.crash_points import boundary_of, methods_of
+from tests.acceptance.crash_ways import BY_NAME
+from tests.acceptance.crash_world import World
 
 
 @cache
@@ -28,16 +39,44 @@ def named() -> set[str]:
     return {wrapped.name for wrapped in crash_points.boundaries()}
 
 
-@pytest.mark.soak  # until the whole matrix was written down by `make crash-matrix`
+def protocols() -> Iterator[tuple[str, type]]:
+    """Every port, by its name."""
+    for found in pkgutil.iter_modules(agent.ports.__path__):
+        for name, value in vars(importlib.import_module(f"agent.ports.{found.name}")).items():
+            if inspect.isclass(value) and getattr(value, "_is_protocol", False) and value is not Protocol:
+                yield name, value
+
+
 def test_every_boundary_in_the_code_has_its_rows_or_its_excuse() -> None:
     died = {(boundary_of(row["point"]), row["point"].rpartition(":")[2]) for row in rows()}
     missing = {name for name in named() if (name, "before") not in died or (name, "after") not in died}
-    assert missing - set(crash_points.EXCUSED) == set()
+    assert missing - set(EXCUSED) == set(), "make crash-matrix dies there, or crash_excuses.py says why not"
 
 
 def test_no_excuse_is_stale() -> None:
-    assert set(crash_points.EXCUSED) - named() == set()
-    assert set(crash_points.EXCUSED) & {boundary_of(row["point"]) for row in rows()} == set()
+    assert set(EXCUSED) - named() == set()
+    assert set(EXCUSED) & {boundary_of(row["point"]) for row in rows()} == set()
+
+
+def test_every_port_of_the_outside_world_is_a_boundary_or_a_store() -> None:
+    known = {protocol for protocol, _ in crash_points.PORTS.values()}
+    strangers = {
+        name
+        for name, protocol in protocols()
+        if protocol not in known and not all(hasattr(Store, each) for each in methods_of(protocol))
+    }
+    assert strangers == NOT_OUTSIDE
+
+
+def test_whoever_opens_a_transaction_is_the_store_or_is_known() -> None:
+    of_store = {Path(inspect.getfile(each)) for each in Store.__mro__[:-1]}
+    root = Path(agent.__file__).parents[1]
+    opening = {
+        path
+        for path in (root / "agent").rglob("*.py")
+        if re.search(r"\.(writing|chaining)\(", path.read_text()) and path not in of_store
+    }
+    assert {str(path.relative_to(root)) for path in opening} == set(ELSEWHERE)
 
 
 def test_the_page_says_what_the_results_say() -> None:
@@ -48,38 +87,24 @@ def test_no_row_breaks_a_law() -> None:
     assert [row["point"] for row in rows() if row["broken"] or not row["killed"]] == []
     assert {row["doubled"] for row in rows()} == {0}
     assert max(row["commands"] for row in rows()) == 1
-    assert max(row["pages"] for row in rows()) == 1
+    assert (
+        max(row["pages"] for row in rows() if row["scenario"] != "S9") == 1
+    )  # who is to choose is paged too
 
 
-#: One of each kind: stored, answered, started, charged, spawned, ended, closed, posted, noted, resolved,
-#: paged, told, parked, woken, taken over, withdrawn, given up.
+#: Stored, run, paged, a ticket opened, an incident handed over. The whole matrix is for `make soak`.
 CHOSEN = (
     "store.accept_all[triggered]:after",
-    "web.answered[202]:after",
-    "store.claim:after",
-    "store.begin_attempt[steps 1.1]:after",
-    "sandbox.handed_over[steps 1.1]:after",
     "sandbox.run[steps 1.1]:after",
-    "store.end_attempt[steps 1.1]:after",
-    "store.record[end]:after",
-    "run.leg:after",
-    "chat.post_root:after",
-    "chat.post_lines[lines]:after",
-    "desk.note:after",
-    "desk.resolve:after",
     "pager.page:after",
-    "store.record[paged]:after",
-    "store.park[decision]:after",
-    "store.decision_told:after",
-    "store.stand_down:after",
-    "store.withdraw_resolve:after",
-    "store.record[unresolved]:after",
+    "tracker.open:after",
+    "agents.post[package]:after",
 )
 
 
 def chosen() -> list[tuple[str, str]]:
     known = {row["point"]: row["scenario"] for row in rows()}
-    return [(known[point], point) for point in CHOSEN if point in known]
+    return [(known[point], point) for point in CHOSEN]
 
 
 def judged(directory: Path, redis: RedisServer, points: list[tuple[str, str]]) -> list[Outcome]:
@@ -113,9 +138,24 @@ def test_the_judge_sees_a_line_that_is_said_twice(
 
 
 @pytest.mark.soak
+def test_the_judge_sees_a_ticket_that_is_opened_twice(tmp_path: Path, redis: RedisServer) -> None:
+    """A search that lags finds nothing: what the page says cannot be prevented."""
+
+    def lag(world: World) -> None:
+        assert world.vendors.jira is not None
+        world.vendors.jira.lag()
+
+    outcome = run_point(
+        replace(BY_NAME["E1"], before=lag), "tracker.open:after", tmp_path / "lags", redis.port
+    )
+    assert outcome.killed
+    assert any("2 tickets for" in each for each in outcome.broken)
+
+
+@pytest.mark.soak
 def test_the_whole_matrix(tmp_path: Path, redis: RedisServer) -> None:
     points = crash_matrix.traced(tmp_path / "ways", redis.port)
     outcomes = crash_matrix.died(tmp_path, redis.port, points)
     assert {each.point: each.broken for each in outcomes if each.broken} == {}
     assert {each.point for each in outcomes if not each.killed} == set()
-    assert {boundary_of(point) for _, point in points} == {boundary_of(row["point"]) for row in rows()}
+    assert {boundary_of(point) for _, point in points} >= {boundary_of(row["point"]) for row in rows()}
