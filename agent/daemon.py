@@ -47,8 +47,8 @@ _STOP_AT_MOST_S = 15.0
 #: Of this, what senders and schedules get for what they are at.
 _JOIN_S = 6.0
 
-#: What came so soon after the last look is looked at together. A place that a run leaves is free for so long at
-#: most; in a storm each look costs as much as a third of a run.
+#: What came so soon after the last look is looked at together: in a storm each look costs as much as a third
+#: of a run. A place that a run leaves is free for so long at most.
 _TOGETHER_S = 0.04
 
 #: A bell is listened to without a pause; this long at a time, so that a stop is noticed.

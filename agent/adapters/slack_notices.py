@@ -1,7 +1,8 @@
 """Messages in channels of Slack that are not the incidents' own: whom a routing rule tells.
 
-Needs what the bot has anyhow, chat:write; in a public channel that it is no member of, chat:write.public. Where
-it may read the channel (channels:history, as a member) nothing is said twice; elsewhere rather twice than never.
+Needs what the bot has anyhow, chat:write; in a public channel that it is no member of, chat:write.public.
+Where it may read the channel (channels:history, as a member) nothing is said twice; elsewhere rather twice
+than never.
 """
 
 from __future__ import annotations
