@@ -123,9 +123,12 @@ class Database:
             connection.info[SCRATCH] = {}
             yield connection
 
-    @contextmanager
-    def chaining(self, *, within_s: float | None = None) -> Iterator[sa.Connection]:
+    def chaining(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
         """A write that appends to the audit chain: one at a time over all processes."""
+        return self.writing(within_s=within_s) if self.is_sqlite else self._in_turn(within_s)
+
+    @contextmanager
+    def _in_turn(self, within_s: float | None) -> Iterator[sa.Connection]:
         with self._turn(within_s), self.writing(within_s=within_s) as connection:
             self.hold_chain(connection)
             yield connection
@@ -133,9 +136,6 @@ class Database:
     @contextmanager
     def _turn(self, within_s: float | None) -> Iterator[None]:
         """On PostgreSQL one thread of a process stands in line: the others hold no connection meanwhile."""
-        if self.is_sqlite:
-            yield
-            return
         patience_s = max(0.0, min(_TURN_S if within_s is None else within_s, left_s()))
         if not self._chain_turn.acquire(timeout=patience_s):
             raise StoreAwayError("the database is busy: nothing could be told in time")
