@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from agent.domain.outbox import (
@@ -23,6 +23,7 @@ from agent.domain.outbox import (
 from agent.domain.queue import QueueStatus
 from agent.simulators.jira import OWN_NAME
 from agent.simulators.jira_state import DONE, SimulatedIssue
+from agent.simulators.server import Recorded
 from tests.acceptance.crash_vendors import GOVERNED
 from tests.acceptance.crash_world import World
 
@@ -51,6 +52,27 @@ class Further:
     def doubled(self) -> int:
         """Messages in further channels that stand there more often than they were written."""
         return sum((self._stands() - self._noticed()).values())
+
+    def does(self) -> Iterator[str]:
+        """What the restarted agent did because of the crash, from what its receivers saw."""
+        vendors = self.made.vendors
+        if vendors.jira is not None and vendors.jira.requests("/rest/api/3/search"):
+            yield "looks for the ticket in Jira"
+        if len(self._answers_taken()) > len(self._of(AnswerKeeptrusts)):
+            yield "answers Keeptrusts again, which says that it has it"
+        if vendors.mailbox is not None and _has_twice(vendors.mailbox.got):
+            yield "sends the mail again with the same `Message-ID`"
+        if vendors.hooks is not None and _has_twice(each["key"] for each in vendors.hooks.notifications):
+            yield "tells the hook again under the same key"
+        if vendors.platform is not None and _has_twice(path for path, _ in vendors.platform.posted):
+            yield "posts to the other agent again under the same key"
+        if self.made.done & {"hour"} and self.made.scenario.ends == {"resolved": 0}:
+            yield "ends the bypass at its time"
+
+    def _answers_taken(self) -> list[Recorded]:
+        keeptrusts = self.made.vendors.keeptrusts
+        asked = [] if keeptrusts is None else keeptrusts.requests("/v1/escalations")
+        return [each for each in asked if each.path.endswith("/resolve")]
 
     def _of(self, kind: type[M]) -> list[M]:
         return [each for each in self.messages if isinstance(each, kind)]
@@ -95,7 +117,7 @@ class Further:
         keeptrusts = self.made.vendors.keeptrusts
         if keeptrusts is None:
             return
-        taken = [each for each in keeptrusts.requests("/v1/escalations") if each.path.endswith("/resolve")]
+        taken = self._answers_taken()
         answers = {each.escalation_id: each for each in self._of(AnswerKeeptrusts)}
         if len(answers) != len(self._of(AnswerKeeptrusts)):
             yield "an answer was written twice"
@@ -157,6 +179,10 @@ class Further:
         people = [row["by"] for row in votes]
         if len(people) != len(set(people)):
             yield f"somebody's yes counts twice: {people}"
+
+
+def _has_twice(names: Iterable[object]) -> bool:
+    return any(count > 1 for count in Counter(names).values())
 
 
 def _move_of(hook: Any) -> tuple[str, str] | None:

@@ -221,11 +221,10 @@ class Facts:
         threads = self._threads()
         for about in {self.incident_id} | set(threads):
             yield from self._thread_laws(about, threads.get(about, []))
-        (card,) = [
-            root for root in self.made.slack.roots("incidents") if self.incident_id in str(root.metadata)
-        ] or [None]
-        if card is not None and self.status.replace("_", " ") not in card.text:
-            yield f"the root message still says {card.text!r}"
+        for card in self.made.slack.roots("incidents"):
+            ours = self.incident_id in str(card.metadata)
+            if ours and self.status.replace("_", " ") not in card.text:
+                yield f"the root message still says {card.text!r}"
         lines = Counter(each.text for each in self.messages if isinstance(each, ChatLine))
         told = Counter(row["text"] for row in self.made.rows("SELECT text FROM timeline"))
         if lines - told:
@@ -284,6 +283,7 @@ class Facts:
             yield "sends the page again under the same `dedup_key`"
         if len(self.made.slack.requests("/api/conversations.")) > self.made.looks_before:
             yield "looks up in Slack what it posted"
+        yield from self.further.does()
 
 
 def processes_of(incident_id: str) -> list[str]:
