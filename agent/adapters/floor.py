@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
-#: One thinks while the others wait for their commits, on a slow disk for long; more would only take turns.
-_AT_ONCE = 4
+#: One thinks while the other waits for its commit; those who come back from a command are beside them.
+_AT_ONCE = 2
 
 #: Longer than all of a storm's runs think one after the other, shorter than anybody would notice.
 _AT_MOST_S = 1.0
@@ -54,7 +54,8 @@ class _Turn:
         self._has_it = False
 
     def take(self) -> None:
-        self._has_it = self._free.acquire(timeout=self._at_most_s)
+        if not self._has_it:
+            self._has_it = self._free.acquire(timeout=self._at_most_s)
 
     def give(self) -> None:
         if self._has_it:
@@ -66,24 +67,26 @@ _mine = threading.local()
 
 
 def turn_of_this_thread() -> _Turn | None:
-    """None: it is no run's thread, or it has stepped aside."""
+    """None: it is no run's thread."""
     return getattr(_mine, "turn", None)
 
 
-@contextmanager
-def stepping_aside() -> Iterator[None]:
-    """Within the block this thread waits for something outside, and others think."""
+def step_aside() -> None:
+    """This thread is about to wait for something outside; others think meanwhile.
+
+    It comes back without the floor: what became of a command is written down at once, as a crash before that
+    would leave nobody who knows it.
+    """
     turn = turn_of_this_thread()
-    if turn is None:
-        yield
-        return
-    _mine.turn = None
-    turn.give()
-    try:
-        yield
-    finally:
+    if turn is not None:
+        turn.give()
+
+
+def take_the_floor() -> None:
+    """Before its next step a run that has stepped aside waits for the floor again."""
+    turn = turn_of_this_thread()
+    if turn is not None:
         turn.take()
-        _mine.turn = turn
 
 
 def outside(port: T) -> T:
@@ -105,7 +108,7 @@ class _Outside:
 def _waited_for(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with stepping_aside():
-            return method(*args, **kwargs)
+        step_aside()
+        return method(*args, **kwargs)
 
     return call

@@ -13,7 +13,7 @@ import structlog
 
 from agent.adapters import codec
 from agent.adapters.database import moment, stamp
-from agent.adapters.floor import stepping_aside
+from agent.adapters.floor import step_aside, take_the_floor
 from agent.adapters.riding import riding
 from agent.adapters.store_starts import StoredStarts
 from agent.domain.errors import StoreAwayError, StoreError
@@ -83,6 +83,7 @@ class StoredRun:
             result: T = codec.load(known, returns)
             return result
         self._give_way()
+        take_the_floor()
         value = self._done(do)
         self._unwritten[name] = codec.dump(value, returns)
         return value
@@ -171,9 +172,8 @@ class StoredRun:
         return do()
 
     def _pause(self, seconds: float) -> None:
-        with stepping_aside():
-            is_closing = self._closing.wait(seconds)
-        if is_closing:
+        step_aside()
+        if self._closing.wait(seconds):
             raise Closing
 
     def _write(self) -> None:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.adapters.floor import stepping_aside
+from agent.adapters.floor import step_aside
 from agent.adapters.sandbox.output import Capture
 from agent.adapters.sandbox.process import LauncherProcess
 from agent.adapters.sandbox.wire import HELLO, Inbox, Outcome, Request, read_outcome, send, send_streams
@@ -61,8 +61,8 @@ def _handed_over(
             send(connection, request)
         connection.setblocking(False)
         watcher = _Watcher(connection, request, capture, watch)
-        with stepping_aside():
-            outcome = watcher.to_the_end()
+        step_aside()
+        outcome = watcher.to_the_end()
         stays = outcome is not None and outcome.stays and not watcher.asked_to_stop
         return outcome
     finally:

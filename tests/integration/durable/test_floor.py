@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from agent.adapters.floor import Floor, outside, stepping_aside
+from agent.adapters.floor import Floor, outside, step_aside, take_the_floor
 
 LONG_S = 30.0
 
@@ -26,6 +26,28 @@ class Thinker:
         return not self._thread.is_alive()
 
 
+class Holding:
+    """Another thread that has the floor as long as the block lasts."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._has_it, self._over = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold, daemon=True)
+
+    def _hold(self) -> None:
+        with self._floor.held():
+            self._has_it.set()
+            self._over.wait(LONG_S)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._has_it.wait(LONG_S)
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(LONG_S)
+
+
 def test_the_next_run_thinks_when_the_one_before_it_has_ended() -> None:
     floor = Floor(at_once=1, at_most_s=LONG_S)
     with floor.held():
@@ -34,13 +56,27 @@ def test_the_next_run_thinks_when_the_one_before_it_has_ended() -> None:
     assert thinker.ended()
 
 
-def test_whoever_waits_for_something_outside_lets_others_think() -> None:
+def test_whoever_waits_for_something_outside_lets_others_think_until_its_next_step() -> None:
     floor = Floor(at_once=1, at_most_s=LONG_S)
-    with floor.held(), stepping_aside():
+    with floor.held():
+        step_aside()
         assert Thinker(floor).ended()
+        take_the_floor()
+        thinker = Thinker(floor)
+        assert not thinker.has_it.wait(0.02)
+    assert thinker.ended()
 
 
-def test_a_port_is_called_without_the_floor_and_has_it_back_afterwards() -> None:
+def test_what_came_of_waiting_is_told_at_once_though_others_have_the_floor() -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    with floor.held():
+        step_aside()
+        with Holding(floor):
+            pass  # it came so far without waiting: what it learned can be written down
+    assert Thinker(floor).ended()
+
+
+def test_a_port_is_called_without_the_floor() -> None:
     class Vendor:
         name = "a vendor"
 
@@ -52,17 +88,18 @@ def test_a_port_is_called_without_the_floor_and_has_it_back_afterwards() -> None
     vendor = outside(Vendor())
     with floor.held():
         assert vendor.ask("who?") == "a vendor: who?"
-        thinker = Thinker(floor)
-        assert not thinker.has_it.wait(0.02)
-    assert thinker.ended()
     assert outside(None) is None
 
 
 def test_stepping_aside_twice_is_once() -> None:
     floor = Floor(at_once=1, at_most_s=LONG_S)
-    with floor.held(), stepping_aside(), stepping_aside():
-        assert Thinker(floor).ended()
-    assert Thinker(floor).ended()
+    with floor.held():
+        step_aside()
+        step_aside()
+        with Holding(floor):
+            thinker = Thinker(floor)
+            assert not thinker.has_it.wait(0.02)
+    assert thinker.ended()
 
 
 def test_a_run_that_hangs_on_the_floor_holds_up_nobody_for_long() -> None:
@@ -75,12 +112,14 @@ def test_a_run_that_hangs_on_the_floor_holds_up_nobody_for_long() -> None:
 def test_a_run_that_breaks_gives_the_floor_back() -> None:
     floor = Floor(at_once=1, at_most_s=LONG_S)
     try:
-        with floor.held(), stepping_aside():
+        with floor.held():
             raise LookupError
     except LookupError:
         assert Thinker(floor).ended()
 
 
 def test_threads_that_are_no_runs_never_wait() -> None:
-    with stepping_aside():
-        assert threading.current_thread().is_alive()
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    with Holding(floor):
+        step_aside()
+        take_the_floor()
