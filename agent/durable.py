@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from agent.adapters.executor_lock import ExecutorLock
 from agent.adapters.floor import Floor
 from agent.adapters.store_starts import StoredStarts
 from agent.adapters.stored_run import StoredRun
-from agent.domain.errors import AgentError, StoreError
+from agent.domain.errors import AgentError, StoreAwayError, StoreError
 from agent.domain.runs import Closing, Leg, LegOver, Memory, Places, Whereabouts
 from agent.ports import Run
 
@@ -39,6 +40,11 @@ _MAX_RECOVERIES = 20
 #: Finished legs are kept for whoever asks what became of them, and deleted in batches of so many.
 _KEPT = timedelta(minutes=10)
 _BATCH = 200
+
+#: How long a store that is away is waited for between two steps, and how often it is tried; within a step the
+#: run does so itself, for as long.
+_PATIENT_S = 600.0
+_AGAIN_AFTER_S = 0.5
 
 _listed = partial(DBOS.list_workflows, load_input=False, load_output=False)
 
@@ -231,10 +237,7 @@ class Durable:
     def _carry_out(self, leg: Leg) -> None:
         """One leg, in a thread of DBOS: what ends it is told apart here."""
         try:
-            run = self._run(leg)
-            if run is not None:
-                with run.riding(), self._floor.held():
-                    self._handle(run, leg.incident_id)
+            self._to_its_end(leg)
         except Closing:  # it goes on at the next launch, so DBOS must not see its end
             raise
         except LegOver as over:
@@ -246,6 +249,23 @@ class Durable:
             self._on_crash(leg.incident_id, error)
         finally:
             self._on_leg_over()
+
+    def _to_its_end(self, leg: Leg) -> None:
+        """As after a crash, again from what is remembered, when the store was away between two steps."""
+        patient_until = time.monotonic() + _PATIENT_S
+        while True:
+            try:
+                run = self._run(leg)
+                if run is not None:
+                    with run.riding(), self._floor.held():
+                        self._handle(run, leg.incident_id)
+                return
+            except StoreAwayError as error:
+                if time.monotonic() >= patient_until:
+                    raise
+                log.warning("leg_carried_out_again", leg=leg.id, error=str(error))
+            if self._closing.wait(_AGAIN_AFTER_S):
+                raise Closing
 
     def _run(self, leg: Leg) -> StoredRun | None:
         """None: the leg was over when it was begun again."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agent.adapters.store import Store
+from agent.domain.errors import StoreAwayError
 from agent.durable import Durable, RunState, system_database_url
 from agent.ports import Run
 from tests.integration.durable.conftest import DEADLINE_S, PLACES, Launch, ended, eventually
@@ -196,6 +197,24 @@ def test_stopping_the_agent_in_the_middle_of_a_run_is_no_crash(
     again = launch(lambda run, incident_id: told.put(f"{incident_id} goes on"))
     assert heard(told, 1) == ["inc-1 goes on"]
     assert ended(again, "inc-1") is RunState.DONE
+
+
+def test_a_store_that_is_away_between_two_steps_is_waited_for_and_nobody_is_paged(
+    launch: Launch, told: Told
+) -> None:
+    """It goes on as after a crash: what was not yet written down is done again."""
+    away = [StoreAwayError("the database is busy: every connection to it is in use")]
+
+    def handle(run: Run, incident_id: str) -> None:
+        run.step("one", lambda: told.put("one"), returns=None)
+        if away:
+            raise away.pop()
+        run.step("two", lambda: told.put("two"), returns=None)
+
+    durable = launch(handle)
+    durable.start("inc-1")
+    assert heard(told, 3) == ["one", "one", "two"]
+    assert ended(durable, "inc-1") is RunState.DONE
 
 
 def test_a_run_that_breaks_is_told_with_its_incident_and_error(launch: Launch, told: Told) -> None:
