@@ -259,11 +259,12 @@ class Durable:
                 if run is not None:
                     with run.riding(), self._floor.held():
                         self._handle(run, leg.incident_id)
-                return
             except StoreAwayError as error:
                 if time.monotonic() >= patient_until:
                     raise
                 log.warning("leg_carried_out_again", leg=leg.id, error=str(error))
+            else:
+                return
             if self._closing.wait(_AGAIN_AFTER_S):
                 raise Closing
 
