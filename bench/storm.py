@@ -188,11 +188,12 @@ def recovery(_: int) -> Iterator[Figure]:
         )
         begun = Begun(runner)
         wait_until(lambda: begun.first() == Looks.AT_ONCE, "all of them are under way")
+        before = begun.commands()
         runner.kill()
         killed = time.perf_counter()
         runner.start()
         listening = time.perf_counter() - killed
-        wait_until(lambda: begun.again() == Looks.AT_ONCE, "all of them are under way again")
+        wait_until(lambda: begun.commands() == 2 * before, "all of them are under way again")
         carried_on = time.perf_counter() - killed
     yield Figure("recovery", "from the start until it listens", listening, None, "s")
     yield Figure("recovery", f"until {Looks.AT_ONCE} commands are under way again", carried_on, None, "s")

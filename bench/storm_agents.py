@@ -87,7 +87,7 @@ class Looks(_Configured):
 
 
 class Begun:
-    """How many commands were begun, as the journal has it: a command that is run again is counted again."""
+    """How many commands were begun, as the journal has it: what is run again is counted again."""
 
     def __init__(self, runner: Peer) -> None:
         self._runner = runner
@@ -95,8 +95,9 @@ class Begun:
     def first(self) -> int:
         return count(self._runner, "SELECT count(*) FROM attempts WHERE ended_at IS NULL")
 
-    def again(self) -> int:
-        return count(self._runner, "SELECT count(*) FROM attempts WHERE ended_at IS NULL AND commands = 2")
+    def commands(self) -> int:
+        """Of all attempts together."""
+        return count(self._runner, "SELECT coalesce(sum(commands), 0) FROM attempts")
 
 
 def count(runner: Peer, query: str, *, database: str = "oncall.db") -> int:
