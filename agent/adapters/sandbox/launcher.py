@@ -143,9 +143,19 @@ class Launcher:
                 self._end_strays(list(self._supervisors))
 
 
-if __name__ == "__main__":
-    # Whoever stops the agent may signal all of us: we end when it does, after ending what runs. A signal that
-    # is heard and let pass, unlike an ignored one, is back at its default in a program that we start.
+def _hear_signals() -> None:
+    """Whoever stops the agent may signal all of us: we end when it does, after ending what runs.
+
+    A signal that is heard and let pass, unlike an ignored one, is back at its default in a program that we
+    start; what whoever started the agent had ignored (nohup, a shell's background) is so here already.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, lambda *_: None)
+
+
+if __name__ == "__main__":
+    _hear_signals()
     main()
