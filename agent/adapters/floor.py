@@ -54,8 +54,11 @@ class _Turn:
         self._has_it = False
 
     def take(self) -> None:
+        if self._has_it:
+            return
+        self._has_it = self._free.acquire(timeout=self._at_most_s)
         if not self._has_it:
-            self._has_it = self._free.acquire(timeout=self._at_most_s)
+            self._at_most_s = 0.0  # it waited in vain: from here on it has the floor where it is free
 
     def give(self) -> None:
         if self._has_it:

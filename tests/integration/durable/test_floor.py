@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from agent.adapters.floor import Floor, outside, step_aside, take_the_floor
 
@@ -106,6 +107,17 @@ def test_a_run_that_hangs_on_the_floor_holds_up_nobody_for_long() -> None:
     floor = Floor(at_once=1, at_most_s=0.01)
     with floor.held():
         assert Thinker(floor).ended()
+    assert Thinker(floor).ended()
+
+
+def test_who_waited_in_vain_once_does_not_wait_again_at_each_step() -> None:
+    floor = Floor(at_once=1, at_most_s=0.5)
+    with Holding(floor):
+        begin = time.monotonic()
+        with floor.held():
+            for _ in range(100):
+                take_the_floor()
+        assert time.monotonic() - begin < 25  # and not the 50 of a hundred waits
     assert Thinker(floor).ended()
 
 
