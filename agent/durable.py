@@ -1,8 +1,9 @@
 """Durable execution: the only module that knows DBOS.
 
-A run goes in legs. DBOS starts each leg once, in a thread, and again after a crash; what the run's steps
-returned, what it waits for and whose it is stand in our own tables (agent.adapters.stored_run). What DBOS
-does not do is done here: one process per executor id, a constant application version, JSON, not pickle.
+A run goes in legs. DBOS starts threads that carry them out, one after the other; what the run's steps
+returned, what it waits for and whose it is stand in our own tables (agent.adapters.stored_run), so that each
+leg that a crash interrupted goes on. What DBOS does not do is done here: one process per executor id, a
+constant application version, JSON, not pickle.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -21,12 +21,13 @@ import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
+from agent.adapters.carriers import Carriers
 from agent.adapters.executor_lock import ExecutorLock
 from agent.adapters.floor import Floor
 from agent.adapters.store_starts import StoredStarts
 from agent.adapters.stored_run import StoredRun
 from agent.domain.errors import AgentError, StoreAwayError, StoreError
-from agent.domain.runs import Closing, Leg, LegOver, Memory, Places, Whereabouts
+from agent.domain.runs import Closing, Leg, LegOver, Memory, Places, RunState, Whereabouts
 from agent.ports import Run
 
 log = structlog.get_logger()
@@ -48,21 +49,13 @@ _AGAIN_AFTER_S = 0.5
 
 _listed = partial(DBOS.list_workflows, load_input=False, load_output=False)
 
-#: No leg is at work for so long.
+#: No thread is at work for so long,
 _ABANDONED = timedelta(days=2)
 
+#: for after so many legs another one takes its place.
+_LEGS_EACH = 200
+
 _OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-
-
-class RunState(StrEnum):
-    """What became of a run."""
-
-    UNKNOWN = "unknown"
-    ALIVE = "alive"
-    DONE = "done"
-    DEAD = "dead"
-    WORN_OUT = "worn out"
-    OTHER_VERSION = "of another version"
 
 
 class Durable:
@@ -93,7 +86,8 @@ class Durable:
         self._engine: sa.Engine | None = None
         self._closing = threading.Event()
         self._new: set[str] = set()
-        self._workflow = _register(self._carry_out)
+        self._carriers = Carriers()
+        self._workflow = _register(self._carry)
 
     @property
     def executor_id(self) -> str:
@@ -151,8 +145,14 @@ class Durable:
     def _begin(self, leg: Leg) -> None:
         if self._closing.is_set():
             return  # it is ours, and taken up at the next launch
-        with _asked_of_dbos(), SetWorkflowID(leg.id):
-            DBOS.start_workflow(self._workflow, leg.incident_id, leg.number)
+        if not self._carriers.enrol(leg) or self._carriers.hand_over(leg):
+            return
+        try:
+            with _asked_of_dbos(), SetWorkflowID(leg.id):
+                DBOS.start_workflow(self._workflow, leg.incident_id, leg.number)
+        except StoreError:
+            self._carriers.strike(leg, RunState.UNKNOWN)
+            raise
 
     def wake(self, incident_id: str, topic: str) -> None:
         """Tell a run that waits on the topic, now or later, to look again."""
@@ -199,12 +199,25 @@ class Durable:
         return {leg.incident_id: known.get(leg.id, RunState.UNKNOWN) for leg in legs if leg in still}
 
     def _known(self, legs: Sequence[Leg]) -> Mapping[str, RunState]:
-        """What DBOS says of them, by leg."""
-        if not legs:
-            return {}
+        """What is known of them, by leg: from who is at work here, and of the others from DBOS."""
+        known = {leg.id: self._carriers.state(leg) for leg in legs}
+        others = [leg_id for leg_id, state in known.items() if state is not RunState.ALIVE]
+        if not others:
+            return known
+        ours = {leg.id for leg in self._store.legs_under_way(self._executor_id)}
+        for leg_id, state in self._said_of(others).items():
+            if state not in (RunState.ALIVE, RunState.UNKNOWN):
+                known[leg_id] = state
+            elif leg_id not in ours:  # its process looks after it; when that is gone, the reaper does
+                known[leg_id] = RunState.ALIVE
+        return known
+
+    def _said_of(self, leg_ids: Sequence[str]) -> Mapping[str, RunState]:
+        """By DBOS, which knows of a thread only the first leg."""
         with _asked_of_dbos():
-            found = _listed(workflow_ids=[leg.id for leg in legs])
-        return {each.workflow_id: _state(each.status, each.app_version) for each in found}
+            found = _listed(workflow_ids=list(leg_ids))
+        said = {each.workflow_id: _state(each.status, each.app_version) for each in found}
+        return {leg_id: said.get(leg_id, RunState.UNKNOWN) for leg_id in leg_ids}
 
     def sweep(self) -> int:
         """Forget what is over: steps of ended incidents, and a batch of old legs; how many legs."""
@@ -234,10 +247,31 @@ class Durable:
         if self._lock is not None:
             self._lock.release()
 
+    def _carry(self, leg: Leg) -> None:
+        """In a thread of DBOS: the leg that it was begun for, and what comes within a moment after it."""
+        following: Leg | None = leg
+        left = _LEGS_EACH
+        while following is not None:
+            self._carry_out(following)
+            left -= 1
+            following = self._carriers.next() if left else None
+            if self._closing.is_set():
+                raise Closing
+
     def _carry_out(self, leg: Leg) -> None:
-        """One leg, in a thread of DBOS: what ends it is told apart here."""
+        """One leg; what is known of it afterwards is kept for whoever asks."""
+        how = RunState.DEAD
         try:
             self._to_its_end(leg)
+            how = RunState.DONE
+        finally:
+            self._carriers.strike(leg, how)
+            self._on_leg_over()
+
+    def _to_its_end(self, leg: Leg) -> None:
+        """What ends a leg is told apart here."""
+        try:
+            self._patiently(leg)
         except Closing:  # it goes on at the next launch, so DBOS must not see its end
             raise
         except LegOver as over:
@@ -247,10 +281,8 @@ class Durable:
                 raise Closing from error
             log.exception("run_crashed", incident_id=leg.incident_id)
             self._on_crash(leg.incident_id, error)
-        finally:
-            self._on_leg_over()
 
-    def _to_its_end(self, leg: Leg) -> None:
+    def _patiently(self, leg: Leg) -> None:
         """As after a crash, again from what is remembered, when the store was away between two steps."""
         patient_until = time.monotonic() + _PATIENT_S
         while True:

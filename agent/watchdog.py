@@ -19,8 +19,9 @@ from agent.domain.alert import Severity
 from agent.domain.bypasses import Bypass
 from agent.domain.decisions import EscalationTrigger, Stopped
 from agent.domain.errors import AgentError
+from agent.domain.runs import RunState
 from agent.domain.stuck import Standing, Stuck
-from agent.durable import Durable, RunState
+from agent.durable import Durable
 from agent.pipeline import closing, stuck
 from agent.pipeline.context import Context
 from agent.pulse import Pulse

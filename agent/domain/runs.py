@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,17 @@ class Agenda:
     decisions: bool = False
     waits: bool = False
     starts: bool = False
+
+
+class RunState(StrEnum):
+    """What became of a run."""
+
+    UNKNOWN = "unknown"
+    ALIVE = "alive"
+    DONE = "done"
+    DEAD = "dead"
+    WORN_OUT = "worn out"
+    OTHER_VERSION = "of another version"
 
 
 class LegOver(BaseException):

@@ -16,8 +16,7 @@ from agent.dispatcher import Dispatcher
 from agent.domain.incident import Status
 from agent.domain.outbox import Channel, PageHuman
 from agent.domain.records import Changes
-from agent.domain.runs import Leg
-from agent.durable import RunState
+from agent.domain.runs import Leg, RunState
 from agent.pulse import Pulse
 from agent.watchdog import Watchdog
 from tests.postgres import on_both_databases

@@ -11,9 +11,8 @@ from agent.adapters.store_schema import incidents, runs
 from agent.domain.executor import Role
 from agent.domain.incident import Status
 from agent.domain.records import Changes
-from agent.domain.runs import Leg
+from agent.domain.runs import Leg, RunState
 from agent.domain.stuck import Why
-from agent.durable import RunState
 from tests.integration.daemon.conftest import Control
 from tests.integration.daemon.watchdog_words import (
     ANSWER_S,

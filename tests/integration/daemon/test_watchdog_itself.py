@@ -11,7 +11,7 @@ from agent.adapters.store_schema import incidents
 from agent.domain.bypasses import Bypass
 from agent.domain.errors import StoreError
 from agent.domain.incident import Entry, EventKind
-from agent.durable import RunState
+from agent.domain.runs import RunState
 from tests.integration.daemon.conftest import Control
 from tests.integration.daemon.watchdog_words import (
     GRACE_S,

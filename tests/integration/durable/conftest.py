@@ -13,8 +13,8 @@ import pytest
 from agent.adapters.clock import SystemClock
 from agent.adapters.store import Store
 from agent.domain.errors import StoreError
-from agent.domain.runs import Places
-from agent.durable import Durable, RunState
+from agent.domain.runs import Places, RunState
+from agent.durable import Durable
 from agent.ports import Run
 from tests.postgres import on_both_databases
 

@@ -11,7 +11,8 @@ import pytest
 
 from agent.adapters.store import Store
 from agent.domain.errors import StoreAwayError
-from agent.durable import Durable, RunState, system_database_url
+from agent.domain.runs import RunState
+from agent.durable import Durable, system_database_url
 from agent.ports import Run
 from tests.integration.durable.conftest import DEADLINE_S, PLACES, Launch, ended, eventually
 

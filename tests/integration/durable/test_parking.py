@@ -9,8 +9,7 @@ import traceback
 from typing import Any
 
 from agent.adapters.store import Store
-from agent.domain.runs import Leg, Whereabouts
-from agent.durable import RunState
+from agent.domain.runs import Leg, RunState, Whereabouts
 from agent.ports import Run
 from tests.integration.durable.conftest import DEADLINE_S, Launch, ended, eventually
 

@@ -17,8 +17,7 @@ import agent.adapters
 from agent.adapters.clock import SystemClock
 from agent.adapters.database import stamp
 from agent.adapters.store import Store
-from agent.domain.runs import Leg, Whereabouts
-from agent.durable import RunState
+from agent.domain.runs import Leg, RunState, Whereabouts
 from agent.ports import Run
 from tests.integration.durable.conftest import Launch, ended, eventually
 from tests.integration.durable.test_durable_runs import python

@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
-import pytest
-import sqlalchemy as sa
-
-from agent.durable import Durable, RunState, system_database_url
+from agent.domain.runs import RunState
+from agent.durable import Durable
 from agent.ports import Run
 from tests.integration.durable.conftest import Launch, eventually
+from tests.integration.durable.test_lost_legs import engine_is_told
 
 
-def begun(launch: Launch) -> tuple[Durable, str]:
+def statuses(database_url: str) -> list[str]:
+    return engine_is_told(database_url, "SELECT status FROM LEGS")
+
+
+def begun(launch: Launch, database_url: str) -> tuple[Durable, str]:
     """A run whose function has returned, although nobody ended its incident."""
     durable = launch(lambda run, incident_id: None)
     durable.start("inc-1")
     eventually(lambda: durable.states() == {"inc-1": RunState.DONE}, "its function has returned")
+    eventually(lambda: statuses(database_url) == ["SUCCESS"], "its thread has gone")
     return durable, "inc-1"
-
-
-@pytest.fixture
-def engine_database(database_url: str) -> Iterator[sa.Engine]:
-    url = sa.make_url(system_database_url(database_url))
-    if url.get_backend_name() != "sqlite":
-        url = url.set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url)
-    yield engine
-    engine.dispose()
-
-
-def rewrite(engine: sa.Engine, values: str) -> None:
-    """As the engine writes it when that happens."""
-    schema = "" if engine.dialect.name == "sqlite" else "dbos."
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {schema}workflow_status SET {values}")
 
 
 def test_a_run_at_work_is_alive_and_one_that_waits_is_not_among_them(launch: Launch) -> None:
@@ -56,28 +42,26 @@ def test_a_run_at_work_is_alive_and_one_that_waits_is_not_among_them(launch: Lau
     assert durable.state("inc-1") is RunState.ALIVE
 
 
-def test_a_run_that_returned_without_an_end_is_done_and_nobody_is_at_work(launch: Launch) -> None:
-    durable, incident_id = begun(launch)
+def test_a_run_that_returned_without_an_end_is_done_and_nobody_is_at_work(
+    launch: Launch, database_url: str
+) -> None:
+    durable, incident_id = begun(launch, database_url)
     assert durable.state(incident_id) is RunState.DONE
 
 
-def test_a_run_over_the_recovery_limit_is_worn_out(launch: Launch, engine_database: sa.Engine) -> None:
-    durable, incident_id = begun(launch)
-    rewrite(engine_database, "status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'")
+def test_a_run_over_the_recovery_limit_is_worn_out(launch: Launch, database_url: str) -> None:
+    durable, incident_id = begun(launch, database_url)
+    engine_is_told(database_url, "UPDATE LEGS SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'")
     assert durable.states() == {incident_id: RunState.WORN_OUT}
 
 
-def test_a_run_of_another_version_that_has_not_ended_is_told_apart(
-    launch: Launch, engine_database: sa.Engine
-) -> None:
-    durable, incident_id = begun(launch)
-    rewrite(engine_database, "status = 'PENDING', application_version = '2'")
+def test_a_run_of_another_version_that_has_not_ended_is_told_apart(launch: Launch, database_url: str) -> None:
+    durable, incident_id = begun(launch, database_url)
+    engine_is_told(database_url, "UPDATE LEGS SET status = 'PENDING', application_version = '2'")
     assert durable.states() == {incident_id: RunState.OTHER_VERSION}
 
 
-def test_a_run_of_another_version_that_has_ended_is_just_over(
-    launch: Launch, engine_database: sa.Engine
-) -> None:
-    durable, incident_id = begun(launch)
-    rewrite(engine_database, "application_version = '0'")
+def test_a_run_of_another_version_that_has_ended_is_just_over(launch: Launch, database_url: str) -> None:
+    durable, incident_id = begun(launch, database_url)
+    engine_is_told(database_url, "UPDATE LEGS SET application_version = '0'")
     assert durable.states() == {incident_id: RunState.DONE}
