@@ -61,7 +61,7 @@ _CLIENT: Mapping[str, int] = {
 }
 
 #: Connections of one process for our own tables: each costs the server a process, and replicas add up.
-_POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 1.0}
+_POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "pool_timeout": 1.0}
 
 #: And for the legs of runs, whose threads stand in line for one.
 _POOL_FOR_RUNS: Mapping[str, Any] = {"pool_size": 4, "max_overflow": 8, "pool_timeout": 30.0}

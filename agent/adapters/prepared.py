@@ -68,6 +68,17 @@ class Prepared:
         else:
             self._text(values[0]).run_many(raw, values)
 
+    def run_together(self, connection: sa.Connection, values: Sequence[Values]) -> None:
+        """An INSERT of several rows in one statement; all set the same columns."""
+        if not values:
+            return
+        raw = _sqlite_of(connection)
+        if raw is None:
+            connection.execute(self._on_postgresql, values)
+            return
+        rows = {f"{name}_m{place}": each[name] for place, each in enumerate(values) for name in each}
+        self._text_of_many(tuple(values[0]), len(values)).run(raw, rows)
+
     def explained(self, connection: sa.Connection, values: Values) -> str:
         """How SQLite would go about it."""
         text = self._text(values)
@@ -83,6 +94,15 @@ class Prepared:
         text = self._texts.get(names)
         if text is None:
             text = self._texts[names] = _Text(self._statement, names)
+        return text
+
+    def _text_of_many(self, columns: tuple[str, ...], count: int) -> _Text:
+        text = self._texts.get((*columns, str(count)))
+        if text is None:
+            row = dict.fromkeys(columns)
+            many = self._statement.values([row] * count)  # type: ignore[attr-defined]
+            names = [f"{column}_m{place}" for place in range(count) for column in columns]
+            text = self._texts[(*columns, str(count))] = _Text(many, names)
         return text
 
 

@@ -94,6 +94,10 @@ class StoredFolds(StoredIncidents):
         """What a new incident is found by when the same alert comes again."""
         return alert.fold_key if self.folding.same_alert else ""
 
+    def folds_since(self, now: datetime) -> str:
+        """One that was paged for counts from then on; for no time: the bounds let nothing through."""
+        return stamp(now - timedelta(seconds=self.folding.storm_s))
+
     def hold_folds(self, connection: sa.Connection, alerts: Sequence[Alert]) -> None:
         """On PostgreSQL two processes may take in the same new alert at once: one after the other."""
         if self.database.is_sqlite:
@@ -108,9 +112,7 @@ class StoredFolds(StoredIncidents):
         """Count it where the same alert, by its `fold_key_of`, is worked on; None if it is nowhere."""
         if not key:
             return None
-        # one that was paged for counts for so long; for no time: the bounds let nothing through
-        since = stamp(now - timedelta(seconds=self.folding.storm_s))
-        asked = {"same": key, "since": since, "now": stamp(now)}
+        asked = {"same": key, "since": self.folds_since(now), "now": stamp(now)}
         if _LOOK.first(connection, asked) is None:
             return None
         self.database.hold_chain(connection)

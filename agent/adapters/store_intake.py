@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 
 import sqlalchemy as sa
@@ -15,6 +14,7 @@ from agent.adapters.database import Database, moment, moment_or_none, stamp
 from agent.adapters.packing import pack
 from agent.adapters.prepared import Prepared, insert_once
 from agent.adapters.store_folds import StoredFolds
+from agent.adapters.store_openings import alerts_of_their_own, is_any_known, store_openings
 from agent.adapters.store_schema import (
     TERMINAL,
     deliveries,
@@ -134,6 +134,9 @@ class StoredIntake(StoredFolds):
         accepted: dict[int, Accepted] = {}
         with self.database.writing(within_s=within_s) as connection:
             self.hold_folds(connection, [event.alert for event, _ in webhooks if event.alert is not None])
+            together = self._open_together(connection, webhooks, rows, backlog)
+            if together is not None:
+                return together
             for place in self._order(webhooks):
                 accepted[place] = self._accept(connection, webhooks[place][0], rows[place], backlog)
         return [accepted[place] for place in range(len(webhooks))]
@@ -144,6 +147,28 @@ class StoredIntake(StoredFolds):
         if self.database.is_sqlite:
             return places
         return sorted(places, key=lambda place: webhooks[place][0].source_id)
+
+    def _open_together(
+        self,
+        connection: sa.Connection,
+        webhooks: Sequence[tuple[SourceEvent, str]],
+        rows: Sequence[Mapping[str, str]],
+        backlog: int | None,
+    ) -> Sequence[Accepted] | None:
+        """All as new incidents, if that is what they would be one by one; else None, and nothing is done."""
+        if len(webhooks) < 2 or not self.database.is_sqlite:
+            return None
+        events = [event for event, _ in webhooks]
+        keys = [self.fold_key_of(event.alert) if event.alert else "" for event in events]
+        alerts = alerts_of_their_own(events, keys)
+        if alerts is None or is_any_known(connection, events, keys, since=self.folds_since(self.clock.now())):
+            return None
+        if backlog is not None and self._room(connection, backlog) < len(alerts):
+            return None
+        pairs = [self._opening(alert, key, row) for alert, key, row in zip(alerts, keys, rows, strict=True)]
+        store_openings(connection, [kept for kept, _ in pairs], [opened for _, opened in pairs])
+        self._backlog.opened(len(pairs))
+        return [Accepted(Acceptance.NEW_INCIDENT, opened["id"]) for _, opened in pairs]
 
     def _accept(
         self, connection: sa.Connection, event: SourceEvent, row: Mapping[str, str], backlog: int | None
@@ -161,9 +186,9 @@ class StoredIntake(StoredFolds):
             folded = self.fold(connection, event.alert, key, row, now)
             if folded is not None:
                 return folded
-            if backlog is not None and self._is_full(connection, backlog):
+            if backlog is not None and self._room(connection, backlog) <= 0:
                 return Accepted(Acceptance.BACKLOG_FULL)
-            return self._open(connection, event.alert, key, row, now)
+            return self._open(connection, event.alert, key, row)
         is_stored = _KEEP.first(connection, {**row, **_standing(event, known_id, stamp(now))}) is not None
         if not is_stored:
             return Accepted(Acceptance.DUPLICATE, known_id or "")
@@ -190,15 +215,30 @@ class StoredIntake(StoredFolds):
         return incident_id
 
     def _open(
-        self, connection: sa.Connection, alert: Alert, key: str, delivery: Mapping[str, str], now: datetime
+        self, connection: sa.Connection, alert: Alert, key: str, delivery: Mapping[str, str]
     ) -> Accepted:
+        kept, opened = self._opening(alert, key, delivery)
+        if _KEEP.first(connection, kept) is None:
+            return Accepted(Acceptance.DUPLICATE, "")
+        if _OPEN.first(connection, opened) is not None:
+            self._backlog.opened()
+            return Accepted(Acceptance.NEW_INCIDENT, opened["id"])
+        # another delivery of the same trigger won between our look and our insert (PostgreSQL)
+        won = _KNOWN.scalar(connection, {"at_source": alert.source, "source_id": alert.source_id})
+        belongs = {"incident_id": won, "outcome": _NOTHING}
+        _HANDLED.run(connection, {"delivery": delivery["id"], **belongs})
+        return Accepted(Acceptance.KNOWN_INCIDENT, won or "")
+
+    def _opening(
+        self, alert: Alert, key: str, delivery: Mapping[str, str]
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The webhook and the incident that it opens, as they are stored."""
+        now = self.clock.now()
         at = stamp(now)
         prefix = ASKED_PREFIX if alert.source == ASKED_SOURCE else "inc-"
         incident_id = f"{prefix}{now:%Y%m%d}-{secrets.token_hex(4)}"
         opens = {"incident_id": incident_id, "received_at": at, "handled_at": at, "outcome": _OPENED}
-        if _KEEP.first(connection, {**delivery, **opens}) is None:
-            return Accepted(Acceptance.DUPLICATE, "")
-        row = {
+        incident = {
             "id": incident_id,
             "source": alert.source,
             "source_id": alert.source_id,
@@ -210,18 +250,11 @@ class StoredIntake(StoredFolds):
             "identity": alert.identity,
             "fold_key": key,
         }
-        if _OPEN.first(connection, row) is not None:
-            self._backlog.opened()
-            return Accepted(Acceptance.NEW_INCIDENT, incident_id)
-        # another delivery of the same trigger won between our look and our insert (PostgreSQL)
-        won = _KNOWN.scalar(connection, {"at_source": alert.source, "source_id": alert.source_id})
-        belongs = {"incident_id": won, "outcome": _NOTHING}
-        _HANDLED.run(connection, {"delivery": delivery["id"], **belongs})
-        return Accepted(Acceptance.KNOWN_INCIDENT, won or "")
+        return {**delivery, **opens}, incident
 
-    def _is_full(self, connection: sa.Connection, most: int) -> bool:
-        """Whether as many incidents as may wait are waiting; counted anew now and then only."""
-        return self._backlog.is_full(
+    def _room(self, connection: sa.Connection, most: int) -> int:
+        """How many more incidents may wait; counted anew now and then only."""
+        return self._backlog.room(
             most,
             lambda: int(_WAITING.scalar(connection, {"most": most})),
             self.clock.monotonic(),
@@ -313,13 +346,13 @@ class Backlog:
         self._most = 0
         self._count_again_at = 0.0
 
-    def opened(self) -> None:
-        """One more waits."""
-        self._most += 1
+    def opened(self, more: int = 1) -> None:
+        """So many more wait."""
+        self._most += more
 
-    def is_full(self, most: int, count: Callable[[], int], now: float) -> bool:
-        """Whether there is no room for one more; said from memory as long as that may be right."""
+    def room(self, most: int, count: Callable[[], int], now: float) -> int:
+        """For how many more there is room; said from memory as long as that may be right."""
         if now >= self._count_again_at:
             self._most = count()
             self._count_again_at = now + (_FULL_FOR_S if self._most >= most else _COUNTED_FOR_S)
-        return self._most >= most
+        return most - self._most

@@ -1,4 +1,4 @@
-"""Room for what takes long: the web server has eight threads, and webhooks and health checks need them."""
+"""Room for what takes long: the web server has sixteen threads, and webhooks and health checks need them."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
 
 import structlog
 import waitress.server
@@ -14,6 +13,7 @@ from waitress.task import WSGITask
 
 from agent.domain.errors import ListenError
 from agent.web.answering import Answering
+from agent.web.lookout import Lookout
 
 log = structlog.get_logger()
 
@@ -24,9 +24,9 @@ MAX_BODY_BYTES = 1 << 20
 _MAX_CONNECTIONS = 1_000
 _IDLE_CONNECTION_S = 15
 
-#: More would not answer sooner, for they share one interpreter, and webhooks are stored together anyway
-#: (measured with `python -m bench.accept`); fewer would store fewer together where a disk is slow.
-_THREADS = 8
+#: As many webhooks are stored together at most. More would not answer sooner, for they share one interpreter
+#: (measured with `python -m bench.accept`).
+_THREADS = 16
 
 #: A thread that waits for the interpreter is let in after this time, not after Python's own 5 ms: with many
 #: connections each wait of 5 ms made the next ones longer. At 64 connections 311 webhooks/s became 679, and
@@ -52,9 +52,13 @@ class _Task(WSGITask):
 
 
 class _Channel(HTTPChannel):
-    """A connection; its answers leave as a task of ours sends them."""
+    """A connection; its answers leave as a task of ours sends them, and the lookout knows who is at work."""
 
     task_class = _Task
+
+    def service(self) -> None:
+        self._map.at_work(self._fileno)  # type: ignore[attr-defined]
+        super().service()
 
 
 class WebServer:
@@ -65,14 +69,14 @@ class WebServer:
         self._host = host
         self._port = port
         self._server: _Server | None = None
+        self._lookout = Lookout()
 
     def bind(self) -> None:
         """Take the address; ListenError if it is taken. Nobody is answered yet."""
-        sockets: dict[int, Any] = {}
         try:
             self._server = waitress.server.create_server(
                 self._answering,
-                map=sockets,
+                map=self._lookout,
                 host=self._host,
                 port=self._port,
                 threads=_THREADS,
@@ -82,8 +86,6 @@ class WebServer:
                 connection_limit=_MAX_CONNECTIONS,
                 channel_timeout=_IDLE_CONNECTION_S,
                 cleanup_interval=5,
-                # select() takes no descriptor above 1,023, and there are others than those of clients
-                asyncore_use_poll=True,
                 ident=None,
             )
         except OSError as error:
@@ -91,7 +93,7 @@ class WebServer:
                 f"cannot listen on {self._host}:{self._port}: {error.strerror or error}; "
                 "stop what listens there, or set server.port"
             ) from error
-        for each in sockets.values():
+        for each in self._lookout.values():
             if isinstance(each, waitress.server.BaseWSGIServer):  # one for each address of a name
                 each.channel_class = _Channel
 
@@ -101,7 +103,7 @@ class WebServer:
             raise RuntimeError("the web server has no address yet")
         sys.setswitchinterval(_SWITCH_S)
         # not waited for at the end: clients that keep their connection open would hold up the stop
-        threading.Thread(target=self._server.run, name="web", daemon=True).start()
+        threading.Thread(target=self._lookout.run, name="web", daemon=True).start()
         return f"http://{self._host}:{_port_of(self._server)}"
 
     def stop(self) -> None:

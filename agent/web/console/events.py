@@ -20,7 +20,7 @@ from agent.web import identity
 if TYPE_CHECKING:
     from agent.web.app import WebParts
 
-#: Of the web server's eight threads.
+#: Of the web server's sixteen threads.
 _MOST_HELD = 2
 
 _HELD_S = 20.0

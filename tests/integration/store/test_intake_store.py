@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
+from agent.adapters.clock import SystemClock
 from agent.adapters.fake_clock import FakeClock
 from agent.adapters.store import Store
 from agent.domain.alert import Alert, Urgency
 from agent.domain.decisions import StandDown
+from agent.domain.folding import Folding
 from agent.domain.incident import Status
 from agent.domain.records import Changes
-from agent.domain.source_event import Acceptance, ActorKind, EventType, SourceEvent
+from agent.domain.source_event import Acceptance, Accepted, ActorKind, EventType, SourceEvent
 
 ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway", urgency=Urgency.HIGH)
 TRIGGERED = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.triggered", "P1", alert=ALERT)
@@ -124,3 +129,59 @@ def test_webhooks_stored_together_are_judged_in_the_order_in_which_they_came(sto
     words = [each.acceptance.value for each in accepted]
     assert words == ["new_incident", "new_incident", "stored", "duplicate"]
     assert accepted[2].incident_id == accepted[0].incident_id
+
+
+def test_new_alerts_stored_together_are_what_each_would_be_by_itself(store: Store, clock: FakeClock) -> None:
+    accepted = store.accept_all([(trigger(number, service=f"s{number}"), "{}") for number in range(5)])
+    alone = store.accept(trigger(9, service="s9"), "{}")
+    assert {each.acceptance for each in accepted} == {Acceptance.NEW_INCIDENT}
+    incidents = [store.incident(each.incident_id) for each in (*accepted, alone)]
+    assert [each.alert.source_id for each in incidents] == ["P0", "P1", "P2", "P3", "P4", "P9"]
+    assert {(each.status, each.received_at) for each in incidents} == {(Status.RECEIVED, clock.now())}
+    assert store.accept(trigger(3, service="s3"), "{}").acceptance is Acceptance.DUPLICATE
+    assert store.accept(replace(trigger(3), delivery_id="x"), "{}").incident_id == accepted[3].incident_id
+
+
+def test_no_more_are_opened_together_than_there_is_room_for(store: Store) -> None:
+    webhooks = [(trigger(number), "{}") for number in range(5)]
+    words = [each.acceptance for each in store.accept_all(webhooks, backlog=3)]
+    assert words == [Acceptance.NEW_INCIDENT] * 3 + [Acceptance.BACKLOG_FULL] * 2
+
+
+def test_whatever_is_stored_together_comes_to_the_same_as_one_by_one(tmp_path: Path) -> None:
+    """Triggers, duplicates, the same alerts again and events, in any order and any company."""
+    both = [Store(f"sqlite:///{tmp_path}/{name}.db", SystemClock()) for name in ("company", "alone")]
+    for each in both:
+        each.migrate()
+        each.folding = Folding()
+    company, alone = both
+    by_chance, together, singly = random.Random(7), _Names(), _Names()
+    for _ in range(40):
+        batch = [(_any_event(by_chance), "{}") for _ in range(by_chance.randint(1, 6))]
+        expected = [alone.accept(event, raw) for event, raw in batch]
+        assert together.of(company.accept_all(batch)) == singly.of(expected)
+    assert len(company.incidents(limit=1_000)) == len(alone.incidents(limit=1_000))
+    for each in both:
+        each.close()
+
+
+class _Names:
+    """Incidents by the order in which they were first heard of: their ids are chosen by chance."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {"": -1}
+
+    def of(self, accepted: Sequence[Accepted]) -> list[tuple[Acceptance, int]]:
+        return [
+            (each.acceptance, self._numbers.setdefault(each.incident_id, len(self._numbers)))
+            for each in accepted
+        ]
+
+
+def _any_event(by_chance: random.Random) -> SourceEvent:
+    number, delivery = by_chance.randint(1, 60), by_chance.randint(1, 400)
+    if by_chance.random() < 0.2:
+        return replace(ACKNOWLEDGED, delivery_id=f"d-{delivery}", source_id=f"P{number}")
+    alert = replace(ALERT, source_id=f"P{number}", title=f"Slow {by_chance.randint(1, 80)}")
+    event = replace(TRIGGERED, delivery_id=f"d-{delivery}", source_id=f"P{number}", alert=alert)
+    return replace(event, known_by_key=by_chance.random() < 0.1)

@@ -182,8 +182,18 @@ def acknowledge(counted: Counted) -> None:
     counted.store.event_handled(delivery_id, "x")
 
 
+def accept_together(counted: Counted) -> None:
+    events = [
+        SourceEvent("pagerduty", name, EventType.TRIGGERED, "incident.triggered", name, alert=alert)
+        for name in (f"PNEW{next(_numbers)}" for _ in range(3))
+        for alert in [Alert("pagerduty", name, f"Redis {name}", service="s1")]
+    ]
+    counted.store.accept_all([(event, "{}") for event in events])
+
+
 ASKED_OFTEN: dict[str, Callable[[Counted], object]] = {
     "accept": lambda counted: counted.open(next(_numbers) + 100),
+    "accept some together": accept_together,
     "accept an acknowledge": acknowledge,
     "record": record,
     "escalate": escalate,
