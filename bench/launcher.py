@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from agent.adapters.clock import SystemClock
 from agent.adapters.sandbox import child as sandbox_child
@@ -123,17 +123,20 @@ def _measured(started: float) -> list[str]:
         do()
         lines.append(f"{name} {(time.perf_counter() - at) * 1000:.4f}")
 
+    def put_up(name: str, calls: Sequence[sandbox_kernel.Call]) -> None:
+        step(name, lambda: sandbox_kernel.do(calls))
+
     ground = sandbox_child.ground(spawn)
     step("Landlock: rules for files and ports", lambda: rulesets.append(_ruleset(ground)))
-    step("no_new_privs", sandbox_kernel.no_new_privileges)
+    put_up("no_new_privs", [sandbox_kernel.no_new_privileges()])
     if uid is not None:
-        step("bounding set", sandbox_kernel.drop_bounding_set)
-    step("user and process limit", lambda: sandbox_child.change_user(request))
-    step("capabilities", sandbox_kernel.drop_capabilities)
+        put_up("bounding set", sandbox_kernel.bounding_set_dropped())
+    put_up("user and process limit", sandbox_child.user_changed(request))
+    put_up("capabilities", sandbox_kernel.capabilities_dropped())
     if rulesets[0] is not None:
-        step("Landlock: in force", lambda: sandbox_landlock.restrict(rulesets[0] or 0))
+        put_up("Landlock: in force", sandbox_landlock.restricted(rulesets[0]))
     program = sandbox_seccomp.program(sandbox_child.doors(spawn, request))
-    step("seccomp: in force", lambda: sandbox_kernel.install_filter(program))
+    put_up("seccomp: in force", [sandbox_kernel.installed(sandbox_kernel.in_memory(program))])
     return lines
 
 

@@ -28,18 +28,21 @@ _ETC_FOLDERS = (
     *("ld.so.conf.d", "alternatives", "terminfo", "ca-certificates", "ssl/certs", "pki/tls/certs"),
     *("crypto-policies", "pki/ca-trust/extracted"),
 )
-_KERNEL = (
+_KERNEL_FILES = (
     *(
         f"/proc/{name}"
         for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems")
     ),
     *(
         f"/proc/sys/kernel/{name}"
-        for name in ("osrelease", "ostype", "ngroups_max", "cap_last_cap", "pid_max", "random")
+        for name in ("osrelease", "ostype", "ngroups_max", "cap_last_cap", "pid_max")
     ),
     *("/proc/sys/vm/overcommit_memory", "/proc/sys/net/core/somaxconn"),
-    *("/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu", "/sys/fs/cgroup"),
     *("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
+)
+_KERNEL_FOLDERS = (
+    *("/proc/sys/kernel/random", "/sys/kernel/mm/transparent_hugepage", "/sys/devices/system/cpu"),
+    "/sys/fs/cgroup",
 )
 
 #: A name of another folder in each process, so it is opened in the command's own.
@@ -68,5 +71,10 @@ def _paths(spawn: Spawn) -> Iterator[tuple[str, int]]:
 def _system(*, is_stopped_by_modes: bool) -> Sequence[tuple[str, int]]:
     """Whom file modes do not stop (root, or one with a capability) gets a closed list instead of folders."""
     programs, folders = (_PROGRAMS, _ETC_FOLDERS) if is_stopped_by_modes else (_ONLY_PROGRAMS, ())
-    files = (*(f"/etc/{name}" for name in (*_ETC_FILES, *folders)), *_KERNEL)
-    return (*((path, landlock.RUN) for path in programs), *((path, landlock.READ) for path in files))
+    read = (*(f"/etc/{name}" for name in folders), *_KERNEL_FOLDERS)
+    files = (*(f"/etc/{name}" for name in _ETC_FILES), *_KERNEL_FILES)
+    return (
+        *((path, landlock.RUN) for path in programs),
+        *((path, landlock.READ) for path in read),
+        *((path, landlock.READ_ONE) for path in files),
+    )

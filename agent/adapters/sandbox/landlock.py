@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.adapters.sandbox import links
-from agent.adapters.sandbox.kernel import syscall
+from agent.adapters.sandbox.kernel import Call, do, later, syscall
 
 #: The three system calls have these numbers on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -29,6 +29,7 @@ _CHANGE_FOLDER = sum(1 << bit for bit in (4, 5, 7, 8, 9, 10, 12))
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 
 READ = _READ_FILE | _READ_DIR
+READ_ONE = _READ_FILE
 LIST = _READ_DIR
 RUN = READ | _EXECUTE
 #: Without the right to run: what a command wrote there is not executed.
@@ -71,12 +72,12 @@ def scope_signals() -> bool:
     """From here on signals reach only what we start ourselves; False if this kernel cannot."""
     if abi() < _ABI_SCOPES:
         return False
-    restrict(syscall(_CREATE_RULESET, struct.pack("=QQQ", 0, 0, _SCOPE_SIGNALS), 24, 0))
+    do(restricted(syscall(_CREATE_RULESET, struct.pack("=QQQ", 0, 0, _SCOPE_SIGNALS), 24, 0)))
     return True
 
 
 def open_ruleset(ground: Ground, *, local_sockets: bool) -> int | None:
-    """A rule set's descriptor, to be put in force with `restrict`, in a fork too; None without Landlock."""
+    """A rule set's descriptor, to be put in force with `restricted`, in a fork too; None without Landlock."""
     version = abi()
     if not version:
         return None
@@ -115,14 +116,13 @@ def _allow_path(ruleset: int, path: str, rights: int, *, opener: Callable[[str],
         fd = opener(path)
     except OSError:
         return
-    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+    if rights & ~_ON_FILES and not stat.S_ISDIR(os.fstat(fd).st_mode):
         rights &= _ON_FILES
     if rights:
         syscall(_ADD_RULE, ruleset, _PATH_BENEATH, _RULE.pack(rights, fd), 0)
     os.close(fd)
 
 
-def restrict(ruleset: int) -> None:
-    """Put it in force; needs no_new_privs."""
-    syscall(_RESTRICT_SELF, ruleset, 0)
-    os.close(ruleset)
+def restricted(ruleset: int) -> tuple[Call, ...]:
+    """In force, and closed; needs no_new_privs."""
+    return (later(_RESTRICT_SELF, ruleset, 0), (os.close, (ruleset,)))

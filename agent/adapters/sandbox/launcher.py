@@ -34,8 +34,7 @@ def main() -> None:
     sys.path.append(os.path.abspath(f"{__file__}/../../../.."))  # noqa: PTH100
     from agent.adapters.sandbox import child, kernel, landlock, reaper, seccomp, supervisor
 
-    kernel.hide()
-    kernel.become_subreaper()
+    kernel.do((kernel.hide(), kernel.become_subreaper()))
     seccomp.prepare()
     landlock.abi()
     _go_first()

@@ -93,7 +93,10 @@ class LauncherProcess:
 
 
 def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Its environment is empty and its folder the root: what a step could see of it says nothing."""
+    """Its environment is as good as empty and its folder the root: what a step could see of it says nothing.
+
+    It binds every function of its libraries once (ld.so(8)), where each of its forks would bind them anew.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         process = subprocess.Popen(
@@ -101,7 +104,7 @@ def _spawn() -> tuple[socket.socket, subprocess.Popen[bytes]]:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             cwd="/",
-            env={},
+            env={"LD_BIND_NOW": "1"},
             start_new_session=True,
         )
     except OSError:

@@ -11,22 +11,23 @@ from pathlib import Path
 from agent.adapters.sandbox.executables import Executable
 from agent.adapters.sandbox.gateways import Opening
 from agent.adapters.sandbox.hunt import MARKER_VARIABLE
-from agent.adapters.sandbox.wire import Spawn
+from agent.adapters.sandbox.wire import CAPABILITIES, Spawn
 from agent.domain.access import NO_ACCESS, Access, Capability, Network
 from agent.domain.command import PricedCommand, Script, SimpleCommand
 from agent.domain.effects import EffectClass
 
 _DNS_PORT = 53
 _NOT_NAMES = frozenset({"localhost"})
-#: include/uapi/linux/capability.h
-_CAPABILITY_NUMBERS = {
-    Capability.CHOWN: 0,
-    Capability.DAC_OVERRIDE: 1,
-    Capability.DAC_READ_SEARCH: 2,
-    Capability.FOWNER: 3,
-    Capability.SETGID: 6,
-    Capability.SETUID: 7,
-}
+_CAPABILITY_NUMBERS = dict(
+    zip(
+        (
+            *(Capability.CHOWN, Capability.DAC_OVERRIDE, Capability.DAC_READ_SEARCH),
+            *(Capability.FOWNER, Capability.SETGID, Capability.SETUID),
+        ),
+        CAPABILITIES,
+        strict=True,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

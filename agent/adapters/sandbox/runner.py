@@ -241,7 +241,7 @@ class LauncherSandbox:
         chain = []
         for link in script.links:
             count = len(link.pipeline.commands)
-            chain.append(Chained(link.connector.value, tuple(left[:count])))
+            chain.append(Chained(link.runs_after(0), link.runs_after(1), tuple(left[:count])))
             left = left[count:]
         return Request(
             tuple(chain),

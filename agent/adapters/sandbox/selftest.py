@@ -114,14 +114,14 @@ class Target:
         )
         processes = process_limit(uid, hidden=hidden, most=_PROCESSES)
         return Request(
-            (Chained(";", (spawn,)),), _TIMEOUT_S, 0.0, uid=uid, tolerant=True, processes=processes
+            (Chained(True, True, (spawn,)),), _TIMEOUT_S, 0.0, uid=uid, tolerant=True, processes=processes
         )
 
 
 def count_request(home: Path) -> Request:
     """A child that counts the processes of our own user as the kernel does."""
     spawn = Spawn(("self-test",), "", (), {}, str(home), probe={"count": True})
-    return Request((Chained(";", (spawn,)),), _TIMEOUT_S, 0.0, tolerant=True)
+    return Request((Chained(True, True, (spawn,)),), _TIMEOUT_S, 0.0, tolerant=True)
 
 
 def counted(stdout: str) -> int:

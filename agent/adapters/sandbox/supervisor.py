@@ -11,11 +11,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import NoReturn
 
 from agent.adapters.sandbox import child, kernel, landlock
 from agent.adapters.sandbox.reaper import Reaper
 from agent.adapters.sandbox.wire import (
+    CAPABILITIES,
     HELLO,
     Outcome,
     Request,
@@ -24,7 +24,6 @@ from agent.adapters.sandbox.wire import (
     receive_streams,
     send,
 )
-from agent.domain.command import Connector, Link, Pipeline
 
 _LOOK_S = 0.1
 #: Without process descriptors (an old kernel) the end of a program is looked for so often.
@@ -59,8 +58,7 @@ def supervise(control: socket.socket) -> bool:
     It goes on only after an attempt inside the walls that ended by itself, and left nobody: the next one
     finds what it would find in a fresh fork. After any other end this process ends too.
     """
-    kernel.become_subreaper()
-    kernel.hide()
+    kernel.do((kernel.become_subreaper(), kernel.hide()))
     scoped: bool | None = None
     for left in reversed(range(_MOST_ATTEMPTS)):
         handed_in = _handed_in(control)
@@ -68,8 +66,7 @@ def supervise(control: socket.socket) -> bool:
             return True
         request, streams = handed_in
         if request.layers and scoped is None:
-            kernel.no_new_privileges()
-            scoped = landlock.scope_signals()
+            scoped = _prepare(request)
         attempt = Attempt(request, streams, Reaper(scoped=scoped is True))
         outcome = attempt.run()
         # Before the answer: what is read from these then ends at once, not when this process has ended.
@@ -81,6 +78,15 @@ def supervise(control: socket.socket) -> bool:
         if not stays:
             return attempt.is_clean
     return True
+
+
+def _prepare(request: Request) -> bool:
+    """What holds for all that is started from here on; whether signals reach only what we start."""
+    kernel.do([kernel.no_new_privileges()])
+    if request.uid is not None:
+        with contextlib.suppress(OSError):  # then each program drops all of them
+            kernel.drop_bounding_set(CAPABILITIES)
+    return landlock.scope_signals()
 
 
 def _handed_in(control: socket.socket) -> tuple[Request, Streams] | None:
@@ -115,7 +121,7 @@ class Attempt:
         """Every pipeline whose turn comes; the last exit code is the attempt's."""
         code = 0
         for chained in self._request.chain:
-            if not Link(Connector(chained.connector), Pipeline(())).runs_after(code):
+            if not (chained.after_failure if code else chained.after_success):
                 continue
             outcome = self._run_pipeline(chained.spawns)
             if outcome.exit_code is None or outcome.problem:
@@ -125,7 +131,8 @@ class Attempt:
 
     def _run_pipeline(self, spawns: Sequence[Spawn]) -> Outcome:
         errors, errors_in = os.pipe()
-        self._errors = errors
+        # The end of one that is alone tells enough; where others may wait for it, it is heard at once.
+        self._errors = errors if len(spawns) > 1 else -1
         last, problem = self._start(spawns, errors_in)
         os.close(errors_in)
         ended = _Ended.BROKEN if problem else self._wait()
@@ -167,12 +174,14 @@ class Attempt:
         return pid, ""
 
     def _fork(self, spawn: Spawn, ends: tuple[int, int], errors: int) -> int:
-        walls = child.walls(spawn, self._request)
+        nowhere = os.open(os.devnull, os.O_WRONLY) if spawn.quiet_stdout or spawn.quiet_stderr else -1
+        streams = self._streams_of(spawn, ends, nowhere)
+        plan = child.plan(spawn, self._request, streams=streams, errors=errors)
         pid = os.fork()
         if not pid:
-            self._become(spawn, walls, ends, errors)
-        if walls.ruleset is not None:
-            os.close(walls.ruleset)
+            child.become(spawn, plan)
+        for fd in (*plan.held, *([nowhere] if nowhere >= 0 else [])):
+            os.close(fd)
         self._running.add(pid)
         try:
             self._pidfds[pid] = os.pidfd_open(pid)
@@ -180,13 +189,11 @@ class Attempt:
             self._is_blind = True
         return pid
 
-    def _become(self, spawn: Spawn, walls: child.Walls, ends: tuple[int, int], errors: int) -> NoReturn:
+    def _streams_of(self, spawn: Spawn, ends: tuple[int, int], nowhere: int) -> tuple[int, int, int]:
         read_fd, write_fd = ends
-        nowhere = os.open(os.devnull, os.O_WRONLY) if spawn.quiet_stdout or spawn.quiet_stderr else -1
         stdout = nowhere if spawn.quiet_stdout else write_fd
         stderr = stdout if spawn.merge_stderr else self._streams.stderr
-        stderr = nowhere if spawn.quiet_stderr else stderr
-        child.become(spawn, self._request, walls, streams=(read_fd, stdout, stderr), errors=errors)
+        return read_fd, stdout, nowhere if spawn.quiet_stderr else stderr
 
     def _wait(self) -> _Ended:
         """Until every program of the pipeline has ended (bash waits for all of them too)."""

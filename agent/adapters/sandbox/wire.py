@@ -15,6 +15,9 @@ _CHUNK = 65_536
 _OUTPUTS = 2
 #: The first byte that a supervisor sends: there is one, and from here on a command may have been started.
 HELLO = b"!"
+#: All that a program can be given (include/uapi/linux/capability.h): CAP_CHOWN, CAP_DAC_OVERRIDE,
+#: CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_SETGID, CAP_SETUID.
+CAPABILITIES = (0, 1, 2, 3, 6, 7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,10 @@ class Spawn:
 
 @dataclass(frozen=True, slots=True)
 class Chained:
-    """A pipeline and the connector in front of it."""
+    """A pipeline, and whether it runs after one that succeeded, or failed."""
 
-    connector: str
+    after_success: bool
+    after_failure: bool
     spawns: tuple[Spawn, ...]
 
 
@@ -149,7 +153,9 @@ def read_outcome(inbox: Inbox, chunk: bytes) -> Outcome | None:
 
 def _request(values: dict[str, Any]) -> Request:
     chain = tuple(
-        Chained(link["connector"], tuple(_spawn(spawn) for spawn in link["spawns"]))
+        Chained(
+            link["after_success"], link["after_failure"], tuple(_spawn(spawn) for spawn in link["spawns"])
+        )
         for link in values["chain"]
     )
     limits = tuple((which, value) for which, value in values["limits"])

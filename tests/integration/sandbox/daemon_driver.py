@@ -49,8 +49,8 @@ def hide_landlock():
     """An older kernel: from here on its three system calls do not exist."""
     lines = [(0x20, 0, 0, 0), (0x35, 0, 2, 444), (0x25, 1, 0, 446), (0x06, 0, 0, 0x00050000 | errno.ENOSYS)]
     program = b"".join(struct.pack("=HBBI", *line) for line in [*lines, (0x06, 0, 0, 0x7FFF0000)])
-    sandbox_kernel.no_new_privileges()
-    sandbox_kernel.install_filter(program)
+    laid_out = sandbox_kernel.in_memory(program)
+    sandbox_kernel.do((sandbox_kernel.no_new_privileges(), sandbox_kernel.installed(laid_out)))
 
 
 def main():
