@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from waitress import wasyncore
@@ -36,7 +36,7 @@ class Watched(Protocol):
 class Lookout(dict[int, Any]):
     """The server's sockets by their numbers, as waitress keeps them, and the loop over them.
 
-    Touched by the loop's thread alone, but for `at_work`.
+    Touched by the loop's thread alone, but for `at_work` and what `waking` gives.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,7 @@ class Lookout(dict[int, Any]):
         self._waits_for: dict[int, int] = {}
         self._restless: set[int] = set()
         self._all_again_at = 0.0
+        self._sleeps = False
 
     def __setitem__(self, number: int, watched: Watched) -> None:
         """One more socket; it is asked before the next wait."""
@@ -56,11 +57,24 @@ class Lookout(dict[int, Any]):
         if number is not None:
             self._restless.add(number)
 
+    def waking(self, ring: Callable[[], None]) -> Callable[[], None]:
+        """To be called after a change: rings if the loop waits. Else it asks again before it waits anyhow."""
+
+        def wake() -> None:
+            if self._sleeps:
+                self._sleeps = False
+                ring()
+
+        return wake
+
     def run(self) -> None:
         """Until the server is closed."""
         while self:
+            self._sleeps = True  # before it asks: what changes after that must ring
             self._ask(self._due())
-            for number, flags in self._poll.poll(1000 * _ALL_AGAIN_S):
+            found = self._poll.poll(1000 * _ALL_AGAIN_S)
+            self._sleeps = False
+            for number, flags in found:
                 watched = self.get(number)
                 if watched is not None:
                     wasyncore.readwrite(watched, flags)

@@ -96,6 +96,7 @@ class WebServer:
         for each in self._lookout.values():
             if isinstance(each, waitress.server.BaseWSGIServer):  # one for each address of a name
                 each.channel_class = _Channel
+                each.pull_trigger = self._lookout.waking(each.pull_trigger)  # type: ignore[method-assign]
 
     def listen(self) -> str:
         """Answer from now on; gives the URL."""
