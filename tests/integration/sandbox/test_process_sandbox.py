@@ -146,11 +146,13 @@ def test_a_sandbox_only_finds_programs_in_its_path(folder):
     assert run((str(program),)).exit_code == 127
 
 
-def test_a_program_that_cannot_be_started_is_a_problem_not_a_crash(folder):
+@pytest.mark.parametrize("before", [(), (("yes",),), (("sleep", LONG),)])
+@pytest.mark.parametrize("after", [(), (("cat",),)])
+def test_a_program_that_cannot_be_started_is_a_problem_not_a_crash(folder, before, after):
     broken = folder / "broken"
     broken.write_bytes(b"\x7fELF nonsense")
     broken.chmod(0o755)
-    result = run((("yes",), (str(broken),), ("cat",)), timeout_s=5)
+    result = run((*before, (str(broken),), *after), timeout_s=5)
     assert result.exit_code == 126
     assert "could not be started" in result.problem
 
