@@ -85,22 +85,29 @@ class Database:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             yield connection
 
-    @contextmanager
-    def writing(self, *, within_s: float | None = None) -> Iterator[sa.Connection]:
+    def writing(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
         """One transaction that is durable when the block ends, or never happened.
 
         StoreError if it does not come to its turn in time. On SQLite all writers of the process stand in one
         line and share commits; keep blocks short. One block inside another could promise nothing: what the
         inner one wrote would hang on the outer one's end.
         """
+        return self._written(within_s, chains=False)
+
+    def chaining(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
+        """A write that appends to the audit chain: one at a time over all processes."""
+        return self._written(within_s, chains=True)
+
+    @contextmanager
+    def _written(self, within_s: float | None, *, chains: bool) -> Iterator[sa.Connection]:
         if getattr(self._mine, "is_writing", False):
             raise RuntimeError(
                 "writing() inside writing() of the same thread: hand the connection on instead"
             )
         self._mine.is_writing = True
-        rider = aboard()  # what a run has to remember
+        rider = aboard()  # what a run has to remember, and to tell
         try:
-            with self._block(within_s) as connection:
+            with self._block(within_s, chains=chains or (rider is not None and rider.tells)) as connection:
                 if rider is not None:
                     rider.board(connection)
                 yield connection
@@ -111,10 +118,10 @@ class Database:
         finally:
             self._mine.is_writing = False
 
-    def _block(self, within_s: float | None) -> AbstractContextManager[sa.Connection]:
+    def _block(self, within_s: float | None, *, chains: bool) -> AbstractContextManager[sa.Connection]:
         if self.is_sqlite:
             return self._shared.block(_WITHIN_S if within_s is None else within_s)
-        return self._transaction(within_s)
+        return self._in_turn(within_s) if chains else self._transaction(within_s)
 
     @contextmanager
     def _transaction(self, within_s: float | None) -> Iterator[sa.Connection]:
@@ -123,13 +130,9 @@ class Database:
             connection.info[SCRATCH] = {}
             yield connection
 
-    def chaining(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
-        """A write that appends to the audit chain: one at a time over all processes."""
-        return self.writing(within_s=within_s) if self.is_sqlite else self._in_turn(within_s)
-
     @contextmanager
     def _in_turn(self, within_s: float | None) -> Iterator[sa.Connection]:
-        with self._turn(within_s), self.writing(within_s=within_s) as connection:
+        with self._turn(within_s), self._transaction(within_s) as connection:
             self.hold_chain(connection)
             yield connection
 

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from agent.adapters.riding import settle
+
 T = TypeVar("T")
 
 #: One thinks while the other waits for its commit; those who come back from a command are beside them.
-_AT_ONCE = 2
+_AT_ONCE = 1
 
 #: Longer than all of a storm's runs think one after the other, shorter than anybody would notice.
 _AT_MOST_S = 1.0
@@ -111,6 +113,7 @@ class _Outside:
 def _waited_for(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
+        settle()  # what came before it is told while it is waited for
         step_aside()
         return method(*args, **kwargs)
 

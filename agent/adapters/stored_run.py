@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import structlog
 from agent.adapters import codec
 from agent.adapters.database import moment, stamp
 from agent.adapters.floor import step_aside, take_the_floor
-from agent.adapters.riding import riding
+from agent.adapters.riding import Deed, Of, riding
 from agent.adapters.store_starts import StoredStarts
 from agent.domain.errors import StoreAwayError, StoreError
 from agent.domain.runs import Closing, Leg, Memory, Parked, Places
@@ -33,9 +33,10 @@ _PATIENT_PAUSES_S = (*_PAUSES_S, *(5.0,) * 120)
 class StoredRun:
     """Implements ports.Run for one leg.
 
-    What a step returned rides along with the next transaction of the run: whatever it does later is durable
-    only together with all steps before it, so a crash in between makes it go on from an earlier step, never
-    from one that does not know what was done since.
+    What a step returned, and what it told, rides along with the next transaction of the run: whatever it does
+    later is durable only together with all steps before it, so a crash in between makes it go on from an
+    earlier step, never from one that does not know what was done since. While the run waits for anything
+    nothing is left unwritten.
     """
 
     def __init__(
@@ -59,19 +60,48 @@ class StoredRun:
         self._names: set[str] = set()
         self._last = "start"
         self._unwritten: dict[str, str] = {}
+        self._untold: list[Deed] = []
+        self._changed: set[Of] = set()
 
-    def riding(self) -> AbstractContextManager[None]:
-        """Within it, this thread's transactions write down what the run's steps returned."""
-        return riding(self)
+    @contextmanager
+    def riding(self) -> Iterator[None]:
+        """Within it, this thread's transactions write down what the run's steps returned and told."""
+        with riding(self):
+            try:
+                yield
+            except Exception:
+                with suppress(StoreError):  # what broke the run is told, with what came before it if possible
+                    self.settle()
+                raise
+            self.settle()
+
+    @property
+    def tells(self) -> bool:
+        """Implements Rider."""
+        return bool(self._untold)
+
+    def take(self, deed: Deed, *of: Of) -> None:
+        """Written with what the steps returned; implements Rider."""
+        self._untold.append(deed)
+        self._changed.update(of)
 
     def board(self, connection: sa.Connection) -> None:
         """Write down what is not yet; implements Rider."""
-        if self._unwritten:
+        if self._unwritten or self._untold:
             self._store.remember(connection, self._leg, self._executor_id, self._unwritten)
+        for deed in self._untold:
+            deed(connection)
 
     def arrived(self) -> None:
         """It is durable; implements Rider."""
         self._unwritten.clear()
+        self._untold.clear()
+        self._changed.clear()
+
+    def settle(self, *of: Of) -> None:
+        """Have it durable now; implements Rider."""
+        if self._untold and not (of and self._changed.isdisjoint(of)):
+            self._write()
 
     def step(self, name: str, do: Callable[[], T], returns: object) -> T:
         """Do it and remember the value, or give back what is remembered."""
@@ -172,13 +202,14 @@ class StoredRun:
         return do()
 
     def _pause(self, seconds: float) -> None:
+        """Whatever was told before is durable: whoever called it has seen to that."""
         step_aside()
         if self._closing.wait(seconds):
             raise Closing
 
     def _write(self) -> None:
         """Have everything durable now."""
-        if self._unwritten:
+        if self._unwritten or self._untold:
             with self._store.database.writing():
                 pass
 

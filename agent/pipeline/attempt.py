@@ -60,22 +60,29 @@ class _CutOff:
     """The process ends: only the next start can say what became of it."""
 
 
-def make_attempt(context: Context, this: Try) -> Attempt:
-    """Try the step once; found begun before a restart, it is run again only if it changes nothing."""
+def make_attempt(context: Context, this: Try, tell_end: Callable[[Attempt], object]) -> Attempt:
+    """Try the step once, and tell how it ended, which is written down with its end.
+
+    Found begun before a restart, it is run again only if it changes nothing.
+    """
     with context.gate.attempt():
-        attempt = _try(context, this)
+        attempt = _try(context, this, tell_end)
     if isinstance(attempt, _CutOff):
         context.gate.hold()
     return attempt
 
 
-def _try(context: Context, this: Try) -> Attempt | _CutOff:
+def _try(context: Context, this: Try, tell_end: Callable[[Attempt], object]) -> Attempt | _CutOff:
     known = context.store.look_up_attempt(this.key, read_only=this.planned.is_read_only)
     begun = known or _begin(context, this)
     match begun:
-        case Attempt() | _CutOff():
+        case _CutOff():
             return begun
+        case Attempt() as attempt:
+            tell_end(attempt)
+            return attempt
         case AlreadyEnded(attempt):
+            tell_end(attempt)
             return attempt
         case Unfinished():
             attempt = _ended(this.key, AttemptEnd.OUTCOME_UNKNOWN, "the agent was interrupted while it ran")
@@ -86,7 +93,10 @@ def _try(context: Context, this: Try) -> Attempt | _CutOff:
                 return _CutOff()
         case _ as never:
             assert_never(never)
-    _write_down(context, this.key, attempt)
+    try:
+        tell_end(attempt)
+    finally:  # how it ended stands in the journal, whatever becomes of the words
+        _write_down(context, this.key, attempt)
     return attempt
 
 

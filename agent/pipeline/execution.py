@@ -27,7 +27,7 @@ from agent.pipeline import approval
 from agent.pipeline.attempt import Try, make_attempt
 from agent.pipeline.capturing import bind_captured
 from agent.pipeline.context import Context
-from agent.pipeline.telling import preformatted, tell
+from agent.pipeline.telling import preformatted, tell, tell_soon
 from agent.pipeline.typed import as_typed
 from agent.ports import Run
 
@@ -89,7 +89,7 @@ def _run_step(
     not_now = _ask_first(run, context, job, step, planned)
     if not_now is not None:
         return not_now
-    run.step(f"step-{step.index}", lambda: _tell_step(context, job, planned), returns=bool)
+    run.step(f"step-{step.index}", lambda: _tell_step(context, job, planned), returns=None)
     for number in range(1, limit + 1):
         if number > 1 and delay_s > 0:
             run.sleep(delay_s)
@@ -194,7 +194,7 @@ def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | S
         not_now = _ask_first(run, context, job, step, planned)
         if not_now is not None:
             return not_now
-        run.step(f"rollback-{step.index}", partial(_tell_step, context, job, planned), returns=bool)
+        run.step(f"rollback-{step.index}", partial(_tell_step, context, job, planned), returns=None)
         attempt: Attempt = run.step(
             f"rollback-{step.index}-attempt-1",
             partial(_attempt_and_tell, context, job, step, planned, key),
@@ -212,17 +212,14 @@ def _roll_back(run: Run, context: Context, job: Job, reason: str) -> Stopped | S
 def _attempt_and_tell(
     context: Context, job: Job, step: Step, planned: PlannedStep, key: AttemptKey
 ) -> Attempt:
-    attempt = make_attempt(
-        context, Try(step, planned, key, job.runbook, job.deadline, passes=job.terms.passes)
-    )
-    _tell_attempt(context, job, step, planned, attempt)
-    return attempt
+    this = Try(step, planned, key, job.runbook, job.deadline, passes=job.terms.passes)
+    return make_attempt(context, this, partial(_tell_attempt, context, job, step, planned))
 
 
-def _tell_step(context: Context, job: Job, planned: PlannedStep) -> bool:
+def _tell_step(context: Context, job: Job, planned: PlannedStep) -> None:
     name = _step_name(planned)
     commands = as_typed(planned)
-    return tell(
+    tell_soon(
         context,
         job.incident_id,
         Entry(
@@ -247,7 +244,7 @@ def _tell_attempt(context: Context, job: Job, step: Step, planned: PlannedStep, 
     kind, text = _attempt_in_words(name, step, attempt)
     data = attempt_data(attempt, planned)
     done = Changes(steps_done=step.index) if planned.section is Section.STEPS else None
-    tell(context, job.incident_id, Entry(key, kind, text, data), changes=done)
+    tell_soon(context, job.incident_id, Entry(key, kind, text, data), changes=done)
 
 
 def _attempt_in_words(name: str, step: Step, attempt: Attempt) -> tuple[EventKind, str]:

@@ -147,7 +147,7 @@ def _carry_out(
     if stopped is not None:
         return stopped
     taken: StandDown | None = run.step(
-        "take-up", lambda: intake.take_up(context, incident_id), returns=StandDown | None
+        "take-up", lambda: intake.take_up(context, incident_id, alert), returns=StandDown | None
     )
     if taken is not None:
         return taken

@@ -11,7 +11,7 @@ from agent.domain.incident import DESK_SOURCE, Entry, EventKind, Incident, Statu
 from agent.domain.outbox import Channel, DeskAcknowledge, Message
 from agent.domain.records import Changes, FoldedEnd
 from agent.pipeline.context import Context
-from agent.pipeline.telling import preformatted, tell
+from agent.pipeline.telling import preformatted, tell, tell_soon
 from agent.ports import SourceFacts
 from agent.safety.redaction_alert import redacted_alert
 
@@ -29,7 +29,7 @@ def receive(context: Context, incident: Incident) -> None:
     """Open the thread."""
     alert = incident.alert
     grade = alert.severity or alert.urgency
-    tell(
+    tell_soon(
         context,
         incident.id,
         Entry(
@@ -56,7 +56,7 @@ def learn(context: Context, incident: Incident) -> Alert:
         return alert
     learned = redacted_alert(context.redactor, _joined(alert, facts))
     _leave_to_whoever_has_it(context, incident, facts)
-    tell(
+    tell_soon(
         context,
         incident.id,
         Entry(
@@ -74,7 +74,7 @@ def _tell_said(context: Context, incident: Incident) -> None:
     """What a source without a desk has said with the alert is all that there is to learn."""
     alert = incident.alert
     text = f"ℹ️ {alert.source} says: {_in_words(alert)}{preformatted(alert.body, max_lines=_BODY_LINES)}"
-    tell(
+    tell_soon(
         context,
         incident.id,
         Entry("learned", EventKind.LEARNED, text, {"labels": dict(alert.labels), "own": False}),
@@ -113,16 +113,15 @@ def ignore_echo(context: Context, incident: Incident) -> None:
     )
 
 
-def take_up(context: Context, incident_id: str) -> StandDown | None:
+def take_up(context: Context, incident_id: str, alert: Alert) -> StandDown | None:
     """Tell the source that it is being worked on, now that steps will run; unless a human already is.
 
     Not earlier: an acknowledge stops the source's own paging, so what the agent does not work on
     keeps waking people.
     """
-    incident = context.store.incident(incident_id)
-    if incident.stand_down is not None:
-        return incident.stand_down
-    alert = incident.alert
+    taken = context.store.stand_down_of(incident_id)
+    if taken is not None:
+        return taken
     acknowledge: tuple[Message, ...] = ()
     if is_asked(incident_id) or alert.source != DESK_SOURCE:  # nowhere to acknowledge it
         text = "👋 Taking it"
@@ -132,7 +131,7 @@ def take_up(context: Context, incident_id: str) -> StandDown | None:
     else:
         text = "👋 Taking it, without acknowledging: nothing else would page a human"
     entry = Entry("acknowledged", EventKind.ACKNOWLEDGED, text)
-    tell(context, incident_id, entry, messages=acknowledge)
+    tell_soon(context, incident_id, entry, messages=acknowledge)
     return None
 
 

@@ -13,7 +13,7 @@ from agent.pipeline import earned
 from agent.pipeline.advice import Consulted, data_of, in_words
 from agent.pipeline.advice_counts import counts_of
 from agent.pipeline.context import Context
-from agent.pipeline.telling import nth, tell
+from agent.pipeline.telling import nth, tell, tell_soon
 
 _KEY = "matched"
 
@@ -99,7 +99,7 @@ def tell_matched(
         status=Status.MATCHED, match=found, runbook_title=runbook.title, autonomy=autonomy.value
     )
     entry = Entry(nth(_KEY, number), EventKind.MATCHED, text, data)
-    tell(context, incident_id, *before, entry, changes=changes, messages=messages)
+    tell_soon(context, incident_id, *before, entry, changes=changes, messages=messages)
 
 
 def choices_in_words(incident_id: str, candidates: Sequence[Candidate]) -> str:

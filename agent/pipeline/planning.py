@@ -18,7 +18,7 @@ from agent.domain.runbook import Action, Runbook, Step
 from agent.library import bind, captured_in
 from agent.pipeline.context import Context
 from agent.pipeline.pricing import Work, grown, price
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import tell, tell_soon
 from agent.safety import actions, language
 
 
@@ -72,7 +72,7 @@ def decide(
     if told is not None:
         return told
     planned = _within_limits(context, incident_id, runbook, plan(context, runbook, alert, chosen=chosen))
-    tell(context, incident_id, _told(planned), changes=Changes(plan=planned))
+    tell_soon(context, incident_id, _told(planned), changes=Changes(plan=planned))
     return planned
 
 
@@ -130,7 +130,7 @@ def charge_of(
         windows=limits.windows(),
         exclusive=limits.exclusive(),
         runbook=runbook.id,
-        service=context.store.incident(incident_id).alert.service,
+        service=context.store.service_of(incident_id),
         cluster=context.config.kubernetes.name,
         lasts_s=lasts_s,
     )

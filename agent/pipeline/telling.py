@@ -40,6 +40,26 @@ def tell(
     messages: Sequence[Message] = (),
 ) -> bool:
     """Write entries down, redacted, with their lines for the thread; False if told before."""
+    shown, sendable = _shown(context, incident_id, entries, messages)
+    return context.store.record(incident_id, shown, changes=changes, messages=sendable)
+
+
+def tell_soon(
+    context: Context | Teller,
+    incident_id: str,
+    *entries: Entry,
+    changes: Changes | None = None,
+    messages: Sequence[Message] = (),
+) -> None:
+    """The same, written down with what the run does next: for what it tells while it only thinks."""
+    shown, sendable = _shown(context, incident_id, entries, messages)
+    context.store.record_soon(incident_id, shown, changes=changes, messages=sendable)
+
+
+def _shown(
+    context: Context | Teller, incident_id: str, entries: Sequence[Entry], messages: Sequence[Message]
+) -> tuple[Sequence[Entry], Sequence[Message]]:
+    """What may be kept and shown, and what can be sent."""
     shown = [redacted(context, entry) for entry in entries]
     lines: list[Message] = [_said(entry) for entry in shown if entry.kind not in _QUIET]
     wanted = [*lines, ChatCard(), *messages]
@@ -49,7 +69,7 @@ def tell(
         context, incident_id
     ):
         sendable = [message for message in sendable if channel_of(message) is not Channel.DESK]
-    return context.store.record(incident_id, shown, changes=changes, messages=sendable)
+    return shown, sendable
 
 
 def _is_at_desk(context: Context | Teller, incident_id: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from agent.domain.decisions import (
+    Attempt,
     AttemptEnd,
     Completed,
     EscalationTrigger,
@@ -23,7 +24,7 @@ from agent.pipeline import stops
 from agent.pipeline.attempt import Try, make_attempt
 from agent.pipeline.context import Context
 from agent.pipeline.execution import Job, attempt_data, bound_step
-from agent.pipeline.telling import tell
+from agent.pipeline.telling import tell_soon
 from agent.ports import Run
 
 #: How often a Verify section is looked at while it must hold, at most.
@@ -44,7 +45,7 @@ def verify(
     if verification is None:
         return done
     name = "-again" if again else ""
-    run.step(f"verifying{name}", lambda: _tell_verifying(context, job, verification, name), returns=bool)
+    run.step(f"verifying{name}", lambda: _tell_verifying(context, job, verification, name), returns=None)
     looks = _LOOKS if verification.hold_for_s else 1
     first = _LOOKS + 1 if again else 1
     for look in range(first, first + looks):
@@ -53,7 +54,7 @@ def verify(
         ended = _look(run, context, job, verification, look)
         if ended is not None:
             return ended
-    run.step(f"verified{name}", lambda: _tell_verified(context, job, name), returns=bool)
+    run.step(f"verified{name}", lambda: _tell_verified(context, job, name), returns=None)
     return done
 
 
@@ -90,7 +91,11 @@ def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, numbe
     hold_s = job.runbook.verification.hold_for_s if job.runbook.verification else 0.0
     key = AttemptKey(job.incident_id, planned.section, planned.index, number)
     deadline = job.deadline + timedelta(seconds=hold_s)
-    attempt = make_attempt(context, Try(step, planned, key, job.runbook, deadline))
+    this = Try(step, planned, key, job.runbook, deadline)
+    return make_attempt(context, this, partial(_tell_look, context, job, step, planned)).end.value
+
+
+def _tell_look(context: Context, job: Job, step: Step, planned: PlannedStep, attempt: Attempt) -> None:
     holds = attempt.end is AttemptEnd.SUCCEEDED
     text = f"{'✅' if holds else '❌'} Verify: {step.title} {'holds' if holds else 'does not hold'}"
     if attempt.end is AttemptEnd.STOPPED:
@@ -98,19 +103,18 @@ def _look_at(context: Context, job: Job, step: Step, planned: PlannedStep, numbe
     if not holds:
         text += f" ({attempt.reason})"
     kind = EventKind.STEP_SUCCEEDED if holds else EventKind.ATTEMPT_FAILED
-    entry_key = f"verify-{step.index}-attempt-{number}"
-    tell(context, job.incident_id, Entry(entry_key, kind, text, attempt_data(attempt, planned)))
-    return attempt.end.value
+    entry_key = f"verify-{step.index}-attempt-{attempt.number}"
+    tell_soon(context, job.incident_id, Entry(entry_key, kind, text, attempt_data(attempt, planned)))
 
 
-def _tell_verifying(context: Context, job: Job, verification: Verification, name: str) -> bool:
+def _tell_verifying(context: Context, job: Job, verification: Verification, name: str) -> None:
     hold = f", for {verification.hold_for_s:g} s" if verification.hold_for_s else ""
     entry = Entry(f"verifying{name}", EventKind.VERIFYING, f"🔎 Verifying: is it really fixed{hold}?")
     until = context.clock.now() + timedelta(seconds=verification.hold_for_s)
     changes = Changes(status=Status.VERIFYING, waits_until=until)
-    return tell(context, job.incident_id, entry, changes=changes)
+    tell_soon(context, job.incident_id, entry, changes=changes)
 
 
-def _tell_verified(context: Context, job: Job, name: str) -> bool:
+def _tell_verified(context: Context, job: Job, name: str) -> None:
     entry = Entry(f"verified{name}", EventKind.VERIFIED, "🔎 Verified: it is fixed")
-    return tell(context, job.incident_id, entry)
+    tell_soon(context, job.incident_id, entry)

@@ -91,6 +91,24 @@ class IncidentStore(Protocol):
         """
         ...
 
+    def record_soon(
+        self,
+        incident_id: str,
+        entries: Sequence[Entry],
+        *,
+        changes: Changes | None = None,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """The same, durable no later than what the run writes next, or before it waits for anything.
+
+        A crash before that makes the run tell it anew.
+        """
+        ...
+
+    def service_of(self, incident_id: str) -> str:
+        """The service that the incident's alert is about; "" if it does not say."""
+        ...
+
     def keep_revision(self, runbook: Runbook) -> None:
         """Keep the text of a revision for as long as incidents refer to it."""
         ...

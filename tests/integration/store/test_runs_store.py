@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from agent.adapters.fake_clock import FakeClock
-from agent.adapters.riding import riding
+from agent.adapters.riding import Deed, Of, riding
 from agent.adapters.store import Store
 from agent.adapters.store_schema import run_steps, run_wakes
 from agent.domain.incident import Status
@@ -25,6 +25,13 @@ class Steps:
         self._leg = leg
         self._executor_id = executor_id
         self.steps = steps
+        self.tells = False
+
+    def take(self, deed: Deed, *of: Of) -> None:
+        raise NotImplementedError
+
+    def settle(self, *of: Of) -> None:
+        pass
 
     def board(self, connection: sa.Connection) -> None:
         if self.steps:
