@@ -69,6 +69,12 @@ def make_home(place: Place, uid: int | None, files: Mapping[str, bytes]) -> None
         _put_in(place, uid, files)
 
 
+def discard_home(home: str) -> None:
+    """Remove one as it was made; OSError if there is more in it."""
+    os.unlink(f"{home}/.curlrc")  # noqa: PTH108
+    os.rmdir(home)  # noqa: PTH106
+
+
 def _put_in(place: Place, uid: int | None, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         file = place.home / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -19,7 +20,14 @@ from agent.adapters.sandbox.gateways import Gateways, Opening
 from agent.adapters.sandbox.hunt import Prey, end_all
 from agent.adapters.sandbox.output import DEFAULT_OUTPUT_LIMIT, Capture
 from agent.adapters.sandbox.process import LauncherProcess, shared
-from agent.adapters.sandbox.request import Place, changes_something, make_home, paired, spawn_of
+from agent.adapters.sandbox.request import (
+    Place,
+    changes_something,
+    discard_home,
+    make_home,
+    paired,
+    spawn_of,
+)
 from agent.adapters.sandbox.selftest import SandboxReport
 from agent.adapters.sandbox.wire import Chained, Outcome, Request, Spawn
 from agent.domain.access import Network
@@ -270,8 +278,19 @@ class LauncherSandbox:
         )
 
 
+def _was_left_alone(directory: str) -> bool:
+    """Most attempts are one command that leaves nothing: then three calls remove what was made for it."""
+    with contextlib.suppress(OSError):
+        discard_home(f"{directory}/0")
+        os.rmdir(directory)  # noqa: PTH106
+        return True
+    return False
+
+
 def _remove(directory: Path) -> None:
     """Everything below, though a command may have closed a folder to its own user, who we are too."""
+    if _was_left_alone(str(directory)):
+        return
     shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
         for folder, names, _ in os.walk(directory):
