@@ -23,7 +23,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
 from agent.adapters.carriers import Carriers
 from agent.adapters.executor_lock import ExecutorLock
-from agent.adapters.floor import Floor
+from agent.adapters.floor import AT_ONCE, AT_ONCE_AFAR, Floor
 from agent.adapters.store_starts import StoredStarts
 from agent.adapters.stored_run import StoredRun
 from agent.domain.errors import AgentError, StoreAwayError, StoreError
@@ -81,7 +81,7 @@ class Durable:
         self._on_crash = on_crash
         self._on_leg_over = on_leg_over
         self._give_way = give_way
-        self._floor = Floor()
+        self._floor = Floor(at_once=AT_ONCE if self._url.startswith("sqlite") else AT_ONCE_AFAR)
         self._lock: ExecutorLock | None = None
         self._engine: sa.Engine | None = None
         self._closing = threading.Event()

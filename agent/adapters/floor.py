@@ -18,8 +18,11 @@ from agent.adapters.riding import settle
 
 T = TypeVar("T")
 
-#: One thinks while the other waits for its commit; those who come back from a command are beside them.
-_AT_ONCE = 1
+#: With the database in the same process one thinks; those who come back from a command are beside it.
+AT_ONCE = 1
+
+#: With a database elsewhere most of a run's time is waiting for its answers.
+AT_ONCE_AFAR = 4
 
 #: Longer than all of a storm's runs think one after the other, shorter than anybody would notice.
 _AT_MOST_S = 1.0
@@ -28,7 +31,7 @@ _AT_MOST_S = 1.0
 class Floor:
     """Held by a run's thread while it works, given up while it waits."""
 
-    def __init__(self, *, at_once: int = _AT_ONCE, at_most_s: float = _AT_MOST_S) -> None:
+    def __init__(self, *, at_once: int = AT_ONCE, at_most_s: float = _AT_MOST_S) -> None:
         self._free = threading.Semaphore(at_once)
         self._at_most_s = at_most_s
 

@@ -19,12 +19,19 @@ from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
+from agent.adapters.floor import step_aside
 from agent.adapters.prepared import store_error
 from agent.domain.errors import StoreAwayError, StoreError
 
 #: Blocks that one commit makes durable, and how long the first of them may wait for the others.
 _MOST_TOGETHER = 64
 _LONGEST_TOGETHER_S = 0.02
+
+#: A commit that takes longer than this, on a slow disk, lets others think meanwhile.
+_SLOW_S = 0.001
+
+#: How much one commit says of the next one.
+_WEIGHT = 0.1
 
 #: How long an orderly end waits for whoever is writing.
 _CLOSING_S = 2.0
@@ -84,6 +91,7 @@ class SharedWriter:
         self._sqlite: sqlite3.Connection | None = None
         self._batch: _Batch | None = None
         self._patience_quarters = -1
+        self._commit_takes_s = 0.0
 
     @contextmanager
     def block(self, within_s: float) -> Iterator[sa.Connection]:
@@ -177,6 +185,8 @@ class SharedWriter:
         if batch.members:
             self._do("RELEASE block")
         batch.members.append(place)
+        if self._commit_takes_s > _SLOW_S:
+            step_aside()
         if batch.has_room() and self._hand_over():
             place.wait()
             return
@@ -219,12 +229,14 @@ class SharedWriter:
         batch, self._batch = self._batch, None
         if batch is None:
             return
+        began = time.monotonic()
         try:
             self._do("COMMIT")
         except StoreError as error:
             self._discard()
             batch.settle(str(error))
         else:
+            self._commit_takes_s += _WEIGHT * (time.monotonic() - began - self._commit_takes_s)
             batch.settle()
 
     def _lost(self, why: str) -> None:

@@ -193,6 +193,7 @@ def _some(value: Any) -> bool:
 _BOUNDARIES: dict[str, Boundary] = {
     "store.accept_all": Boundary(_events),
     "store.record": Boundary(_entry_key, happened=_some),
+    "store.record_soon": Boundary(_entry_key),
     "store.begin_delivery": Boundary(_letter_kind),
     "store.delivered": Boundary(_letter_kind),
     "store.postpone": Boundary(_letter_kind),
