@@ -118,7 +118,7 @@ def test_more_work_than_connections_is_told_not_waited_for(store: Store) -> None
             holding.release()
             release.wait(10)
 
-    threads = [threading.Thread(target=hold) for _ in range(16)]
+    threads = [threading.Thread(target=hold) for _ in range(24)]
     for thread in threads:
         thread.start()
     for _ in threads:
