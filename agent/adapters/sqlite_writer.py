@@ -27,12 +27,6 @@ from agent.domain.errors import StoreAwayError, StoreError
 _MOST_TOGETHER = 64
 _LONGEST_TOGETHER_S = 0.02
 
-#: A commit that takes longer than this, on a slow disk, lets others think meanwhile.
-_SLOW_S = 0.001
-
-#: How much one commit says of the next one.
-_WEIGHT = 0.1
-
 #: How long an orderly end waits for whoever is writing.
 _CLOSING_S = 2.0
 
@@ -91,7 +85,6 @@ class SharedWriter:
         self._sqlite: sqlite3.Connection | None = None
         self._batch: _Batch | None = None
         self._patience_quarters = -1
-        self._commit_takes_s = 0.0
 
     @contextmanager
     def block(self, within_s: float) -> Iterator[sa.Connection]:
@@ -185,8 +178,7 @@ class SharedWriter:
         if batch.members:
             self._do("RELEASE block")
         batch.members.append(place)
-        if self._commit_takes_s > _SLOW_S:
-            step_aside()
+        step_aside()  # others think while it is synced
         if batch.has_room() and self._hand_over():
             place.wait()
             return
@@ -229,14 +221,12 @@ class SharedWriter:
         batch, self._batch = self._batch, None
         if batch is None:
             return
-        began = time.monotonic()
         try:
             self._do("COMMIT")
         except StoreError as error:
             self._discard()
             batch.settle(str(error))
         else:
-            self._commit_takes_s += _WEIGHT * (time.monotonic() - began - self._commit_takes_s)
             batch.settle()
 
     def _lost(self, why: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
+from agent.adapters.database import Database
 from agent.adapters.floor import Floor, outside, step_aside, take_the_floor
 
 LONG_S = 30.0
@@ -90,6 +92,16 @@ def test_a_port_is_called_without_the_floor() -> None:
     with floor.held():
         assert vendor.ask("who?") == "a vendor: who?"
     assert outside(None) is None
+
+
+def test_others_think_while_what_a_run_wrote_is_synced(tmp_path: Path) -> None:
+    floor = Floor(at_once=1, at_most_s=LONG_S)
+    database = Database(f"sqlite:///{tmp_path}/oncall.db")
+    with floor.held():
+        with database.writing():
+            assert not Thinker(floor).has_it.wait(0.02)
+        assert Thinker(floor).ended()
+    database.close()
 
 
 def test_stepping_aside_twice_is_once() -> None:
