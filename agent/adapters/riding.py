@@ -19,7 +19,6 @@ class Of(StrEnum):
 
     TIMELINE = "timeline"
     INCIDENT = "incident"
-    SERVICE = "service"
     PLAN = "plan"
 
 

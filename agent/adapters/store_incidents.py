@@ -82,7 +82,6 @@ class StoredIncidents(StoredTellings):
 
     def service_of(self, incident_id: str) -> str:
         """The service that its alert is about; "" if that does not say, or there is no such incident."""
-        settle(Of.SERVICE)
         with self.database.reading() as connection:
             return _SERVICE.scalar(connection, {"incident": incident_id}) or ""
 

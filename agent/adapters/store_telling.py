@@ -61,13 +61,20 @@ class _Telling:
     letters: Sequence[dict[str, str]]
 
 
+def _can_wait(changes: Changes | None) -> bool:
+    """What is the same alert, who is woken, and what a runbook has earned is asked of what is stored."""
+    if changes is None:
+        return True
+    is_over = changes.status is not None and changes.status.is_terminal
+    asked_for = changes.alert, changes.escalation, changes.folded, changes.earned
+    return not is_over and all(each is None for each in asked_for)
+
+
 def _touched(changes: Changes | None) -> tuple[Of, ...]:
     """What is not as it stands until it is written."""
     if changes is None:
         return (Of.TIMELINE,)
-    service = () if changes.alert is None else (Of.SERVICE,)
-    plan = () if changes.plan is None else (Of.PLAN,)
-    return (Of.TIMELINE, Of.INCIDENT, *service, *plan)
+    return (Of.TIMELINE, Of.INCIDENT) if changes.plan is None else (Of.TIMELINE, Of.INCIDENT, Of.PLAN)
 
 
 class StoredTellings:
@@ -100,9 +107,9 @@ class StoredTellings:
         changes: Changes | None = None,
         messages: Sequence[Message] = (),
     ) -> None:
-        """The same with the run's next transaction; outside a run at once."""
+        """The same with the run's next transaction; outside a run, or if it cannot wait, at once."""
         rider = aboard()
-        if rider is None:
+        if rider is None or not _can_wait(changes):
             self.record(incident_id, entries, changes=changes, messages=messages)
             return
         telling = self._made(incident_id, entries, changes, messages)

@@ -56,7 +56,7 @@ def learn(context: Context, incident: Incident) -> Alert:
         return alert
     learned = redacted_alert(context.redactor, _joined(alert, facts))
     _leave_to_whoever_has_it(context, incident, facts)
-    tell_soon(
+    tell(  # at once: what is the same alert, and whose service it is, is asked of what is stored
         context,
         incident.id,
         Entry(

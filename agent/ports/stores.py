@@ -101,7 +101,7 @@ class IncidentStore(Protocol):
     ) -> None:
         """The same, durable no later than what the run writes next, or before it waits for anything.
 
-        A crash before that makes the run tell it anew.
+        A crash before that makes the run tell it anew. An alert that changes, and an end, are written now.
         """
         ...
 

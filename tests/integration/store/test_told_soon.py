@@ -119,10 +119,20 @@ def test_the_run_sees_what_it_has_changed(store: Store, leg: Leg) -> None:
 
 
 @pytest.mark.usefixtures("riding")
-def test_a_service_that_was_learned_is_seen(store: Store, leg: Leg) -> None:
-    alert = store.incident(leg.incident_id).alert
-    tell(store, leg, changes=Changes(alert=replace(alert, service="learned")))
+def test_an_alert_that_changes_is_written_at_once_for_others_are_compared_with_it(
+    store: Store, leg: Leg
+) -> None:
+    alert = replace(store.incident(leg.incident_id).alert, service="learned")
+    tell(store, leg, changes=Changes(alert=alert))
+    assert told(store, leg) == ["thought"]
     assert store.service_of(leg.incident_id) == "learned"
+
+
+@pytest.mark.usefixtures("riding")
+def test_an_end_is_written_at_once(store: Store, leg: Leg) -> None:
+    tell(store, leg, "first")
+    tell(store, leg, "end", changes=Changes(status=Status.IGNORED))
+    assert told(store, leg) == ["first", "end"]
 
 
 @pytest.mark.usefixtures("riding")
