@@ -112,6 +112,12 @@ class Browser:
         """Press the link or button that is called so."""
         self._until(lambda: self._pressed(words, within), f"something to press called {words!r}")
 
+    def press_and_leave(self, words: str) -> None:
+        """Press it, and wait for the page that it leads to."""
+        self.mark_page()
+        self.press(words)
+        self._until(lambda: not self.has_marked_page(), "another page")
+
     def press_until(self, words: str, seen: str, within: str = "main") -> None:
         """Press it, and again after a second if a part of the page was just put in anew under the finger."""
         pressed_at = [float("-inf")]

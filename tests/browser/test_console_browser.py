@@ -66,7 +66,7 @@ def test_an_approval_lets_the_run_go_on_before_ones_eyes(browser: Browser, agent
     browser.open("/")
     browser.sees("please look at the harbour")
     browser.open(f"/incidents/{incident_id}")
-    browser.press("Approve")
+    browser.press_and_leave("Approve")
     browser.mark_page()
     browser.sees("resolved")
     browser.sees("Attempt 1")
