@@ -85,27 +85,32 @@ class Database:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             yield connection
 
-    def writing(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
+    def writing(
+        self, *, within_s: float | None = None, is_urgent: bool = False
+    ) -> AbstractContextManager[sa.Connection]:
         """One transaction that is durable when the block ends, or never happened.
 
         StoreError if it does not come to its turn in time. On SQLite all writers of the process stand in one
         line and share commits; keep blocks short. One block inside another could promise nothing: what the
-        inner one wrote would hang on the outer one's end.
+        inner one wrote would hang on the outer one's end. What is urgent does not wait in the line of those
+        who append to the chain: what rides along is left for the next transaction, where it would have to.
         """
-        return self._written(within_s, chains=False)
+        return self._written(within_s, chains=False, is_alone=is_urgent and not self.is_sqlite)
 
     def chaining(self, *, within_s: float | None = None) -> AbstractContextManager[sa.Connection]:
         """A write that appends to the audit chain: one at a time over all processes."""
         return self._written(within_s, chains=True)
 
     @contextmanager
-    def _written(self, within_s: float | None, *, chains: bool) -> Iterator[sa.Connection]:
+    def _written(
+        self, within_s: float | None, *, chains: bool, is_alone: bool = False
+    ) -> Iterator[sa.Connection]:
         if getattr(self._mine, "is_writing", False):
             raise RuntimeError(
                 "writing() inside writing() of the same thread: hand the connection on instead"
             )
         self._mine.is_writing = True
-        rider = aboard()  # what a run has to remember, and to tell
+        rider = None if is_alone else aboard()  # what a run has to remember, and to tell
         try:
             with self._block(within_s, chains=chains or (rider is not None and rider.tells)) as connection:
                 if rider is not None:

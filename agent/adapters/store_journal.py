@@ -118,7 +118,7 @@ class StoredJournal:
     def end_attempt(self, key: AttemptKey, attempt: Attempt) -> None:
         """Write down how an attempt ended; the first word counts."""
         ended = {"attempt": codec.packed(attempt)}
-        with self.database.writing() as connection:
+        with self.database.writing(is_urgent=True) as connection:
             _END.run(connection, _named(key) | ended | {"ended_at": stamp(self.clock.now())})
 
     def attempts(self, incident_id: str) -> Sequence[Attempt]:

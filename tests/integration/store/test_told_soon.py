@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -15,11 +16,12 @@ from agent.adapters.floor import outside
 from agent.adapters.store import Store
 from agent.adapters.store_schema import outbox
 from agent.adapters.stored_run import StoredRun
-from agent.domain.decisions import Matched
+from agent.domain.decisions import Attempt, AttemptEnd, Matched, Section
 from agent.domain.incident import Entry, EventKind, Status
 from agent.domain.outbox import ChatLine
-from agent.domain.records import Changes
+from agent.domain.records import AttemptKey, Changes
 from agent.domain.runs import Leg, Lost, Memory, Places
+from tests.integration.store.test_executors_store import READS
 from tests.integration.store.test_runs_store import begun
 
 MATCHED = Changes(status=Status.MATCHED, match=Matched("redis", "abc", 1.0, ()))
@@ -67,6 +69,26 @@ def tells(run: StoredRun, store: Store, leg: Leg, end: BaseException | None = No
         run.step("think", lambda: tell(store, leg), returns=None)
         if end is not None:
             raise end
+
+
+@contextmanager
+def chain_held(store: Store) -> Iterator[None]:
+    """By another thread, which tells something for as long as the block lasts."""
+    holds, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.database.chaining():
+            holds.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(10)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def letters(store: Store) -> list[str]:
@@ -211,3 +233,21 @@ def test_the_chain_holds_over_what_was_told_soon_and_at_once(store: Store, leg: 
     tell(store, leg, "third")
     store.timeline(leg.incident_id)
     assert isinstance(verify_chain(chain_of(store), whole=True), Intact)
+
+
+@pytest.mark.usefixtures("riding")
+def test_how_an_attempt_ended_waits_for_nobody_who_tells_something(store: Store, leg: Leg) -> None:
+    key = AttemptKey(leg.incident_id, Section.STEPS, 1, 1)
+    store.begin_attempt(key, title="Look", charge=READS)
+    tell(store, leg, "ended")
+    ended = Attempt(Section.STEPS, 1, 1, AttemptEnd.SUCCEEDED, "it holds")
+    if store.database.is_sqlite:  # one line for all: it is written with what is told
+        store.end_attempt(key, ended)
+        assert told(store, leg) == ["ended"]
+        return
+    with chain_held(store):
+        store.end_attempt(key, ended)
+        assert store.attempts(leg.incident_id) == [ended]
+        assert told(store, leg) == []
+    store.timeline(leg.incident_id)
+    assert told(store, leg) == ["ended"]
