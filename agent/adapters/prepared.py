@@ -70,11 +70,9 @@ class Prepared:
 
     def run_together(self, connection: sa.Connection, values: Sequence[Values]) -> None:
         """An INSERT of several rows in one statement; all set the same columns."""
-        if not values:
-            return
         raw = _sqlite_of(connection)
-        if raw is None:
-            connection.execute(self._on_postgresql, values)
+        if raw is None or not values:
+            self.run_many(connection, values)
             return
         rows = {f"{name}_m{place}": each[name] for place, each in enumerate(values) for name in each}
         self._text_of_many(tuple(values[0]), len(values)).run(raw, rows)
