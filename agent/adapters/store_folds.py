@@ -30,6 +30,12 @@ from agent.domain.source_event import Acceptance, Accepted
 _KEY = sa.bindparam("same", type_=sa.Text)
 _ID = sa.bindparam("incident", type_=sa.Text)
 
+#: Of the same alert these take more of it: what is open, and what was lately paged for.
+IS_OPEN = ~is_one_of(incidents.c.status, TERMINAL)
+WAS_PAGED_SINCE = sa.and_(
+    says(incidents.c.status, Status.ESCALATED.value),
+    incidents.c.ended_at > sa.bindparam("since", type_=sa.Text),
+)
 _WAITS_FOR_A_HUMAN = (
     sa.select(escalations.c.incident_id)
     .where(escalations.c.incident_id == incidents.c.id, is_one_of(escalations.c.status, OPEN))
@@ -37,15 +43,14 @@ _WAITS_FOR_A_HUMAN = (
 )
 _FIRST = sa.select(incidents.c.id, incidents.c.status, incidents.c.alert_count)
 _OPEN_ONE = (
-    _FIRST.where(incidents.c.fold_key == _KEY, ~is_one_of(incidents.c.status, TERMINAL))
+    _FIRST.where(incidents.c.fold_key == _KEY, IS_OPEN)
     .order_by(incidents.c.received_at, incidents.c.id)
     .limit(1)
 )
 _PAGED_ONE = (
     _FIRST.where(
         incidents.c.fold_key == _KEY,
-        says(incidents.c.status, Status.ESCALATED.value),
-        incidents.c.ended_at > sa.bindparam("since", type_=sa.Text),
+        WAS_PAGED_SINCE,
         incidents.c.ended_at <= sa.bindparam("now", type_=sa.Text),
         _WAITS_FOR_A_HUMAN,
     )

@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.adapters.prepared import Prepared
-from agent.adapters.store_schema import TERMINAL, deliveries, incidents, is_one_of, says
+from agent.adapters.store_folds import IS_OPEN, WAS_PAGED_SINCE
+from agent.adapters.store_schema import deliveries, incidents
 from agent.domain.alert import Alert
-from agent.domain.incident import Status
 from agent.domain.source_event import EventType, SourceEvent
 
 
@@ -33,12 +33,8 @@ _KNOWN = Prepared(
         sa.or_(
             sa.exists().where(_among(deliveries.c.id, "delivery_ids")),
             sa.exists().where(_among(incidents.c.source_id, "source_ids")),
-            sa.exists().where(_SAME, ~is_one_of(incidents.c.status, TERMINAL)),
-            sa.exists().where(
-                _SAME,
-                says(incidents.c.status, Status.ESCALATED.value),
-                incidents.c.ended_at > sa.bindparam("since", type_=sa.Text),
-            ),
+            sa.exists().where(_SAME, IS_OPEN),
+            sa.exists().where(_SAME, WAS_PAGED_SINCE),
         ).label("is_known")
     )
 )
