@@ -37,6 +37,7 @@ from agent.pulse import Pulse
 from agent.replicas import Duty, Presence, Reaper, WorkersSeen
 from agent.schedules import Schedules, Tick
 from agent.watchdog import Watchdog
+from agent.web.lane import WebhookDesk
 from agent.web.server import WebServer
 
 log = structlog.get_logger()
@@ -90,6 +91,7 @@ class Daemon:
     role: Role = Role.ALL
     slack_socket: SlackSocket | None = None
     bypasses: BypassClock | None = None
+    webhooks: WebhookDesk | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _leaving: threading.Event = field(default_factory=threading.Event)
     _server: WebServer = field(init=False)
@@ -99,7 +101,7 @@ class Daemon:
 
     def __post_init__(self) -> None:
         server = self.context.config.server
-        self._server = WebServer(self.app, host=server.host, port=server.port)
+        self._server = WebServer(self.app, host=server.host, port=server.port, desk=self.webhooks)
         self._schedules = Schedules(self._stopping, self.pulse)
 
     def start(self) -> str:

@@ -69,6 +69,7 @@ from agent.surroundings import actions_of, advisor_of, bypass_clock_of, counter_
 from agent.watchdog import Watchdog
 from agent.web.app import WebParts, create_app
 from agent.web.slack_face import SlackFace
+from agent.web.webhooks import Desk
 
 #: Ways that only routing rules use.
 RULES_TELL_BY = frozenset({Channel.MAIL, Channel.NOTICE, Channel.HOOK, Channel.HANDOFF, Channel.TICKET})
@@ -111,6 +112,7 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         courtesy=courtesy,
         pulse=pulse,
     )
+    webhooks = Desk(web) if role.serves_web else None
     return Daemon(
         context=context,
         store=store,
@@ -120,7 +122,8 @@ def build(config: Config, *, role: Role = Role.ALL) -> Daemon:
         heartbeat=_heartbeat(config, store, pulse, executor_id, role),
         senders=_senders(context, store, desk, pager, chat),
         audit_log=AuditLog(config.audit_path(), store),
-        app=create_app(web),
+        app=create_app(web, webhooks),
+        webhooks=webhooks,
         wakeup=wakeup,
         ready=ready,
         presence=Presence(store, executor_id, role, version("oncall-agent")),

@@ -42,6 +42,7 @@ class AlertmanagerSource:
     """Implements ports.AlertSource."""
 
     name = _NAME
+    asks_others = False
 
     def __init__(self, section: Alertmanager) -> None:
         self._section = section

@@ -39,6 +39,8 @@ _AT_ODDS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError,
 class GenericSource:
     """Implements ports.AlertSource for one name of `sources.generic`; every proof that is set is needed."""
 
+    asks_others = False
+
     def __init__(self, name: str, section: Generic) -> None:
         self.name = name
         self._section = section

@@ -42,6 +42,7 @@ class GrafanaSource:
     """Implements ports.AlertSource; every proof that the configuration asks for is needed."""
 
     name = "grafana"
+    asks_others = False
 
     def __init__(self, section: Grafana, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._section = section

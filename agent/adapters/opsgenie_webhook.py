@@ -35,6 +35,7 @@ class OpsgenieSource:
     """Implements ports.AlertSource."""
 
     name = "opsgenie"
+    asks_others = False
 
     def __init__(self, section: Opsgenie) -> None:
         self._proof = Proof(section, key="sources.opsgenie")

@@ -17,6 +17,7 @@ class PagerDutySource:
     """Implements ports.AlertSource."""
 
     name = "pagerduty"
+    asks_others = False
 
     def __init__(self, section: PagerDuty) -> None:
         self._section = section

@@ -29,6 +29,7 @@ class SnsSource:
     """Implements ports.AlertSource."""
 
     name = "sns"
+    asks_others = True
 
     def __init__(
         self,

@@ -44,9 +44,11 @@ class AlertSource(Protocol):
     """One source's webhook. Reading never raises: what is not understood is told with words.
 
     `headers` have their names in lower case. Whether it is genuine is asked over the raw bytes, first.
+    `asks_others`: proving it may take an exchange over the network, so that it must hold up nobody else.
     """
 
     name: str
+    asks_others: bool
 
     def genuine(self, raw: bytes, headers: Mapping[str, str]) -> NotGenuine | None:
         """None if it proves that it is from this source: a signature, or a secret that only it knows."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from werkzeug.wsgi import ClosingIterator
@@ -36,6 +37,15 @@ class Answering:
             self._count(-1)
             raise
         return ClosingIterator(answer, lambda: self._count(-1))
+
+    @contextmanager
+    def counting(self, requests: int) -> Iterator[None]:
+        """So many are being answered until the block ends."""
+        self._count(requests)
+        try:
+            yield
+        finally:
+            self._count(-requests)
 
     def wait_until_answered(self, *, at_most_s: float) -> bool:
         """Whether nobody waits for an answer any more; waits for that, in bounds."""

@@ -44,6 +44,7 @@ from agent.web import (
     webhooks,
 )
 from agent.web.metrics import Metrics
+from agent.web.refusals import broke
 from agent.web.room import Room
 
 if TYPE_CHECKING:
@@ -78,15 +79,15 @@ class WebParts:
     room: Room = field(default_factory=Room)
 
 
-def create_app(parts: WebParts) -> Flask:
-    """A Flask app over these parts; nothing is started."""
+def create_app(parts: WebParts, desk: webhooks.Desk | None = None) -> Flask:
+    """A Flask app over these parts; nothing is started. `desk`: who takes webhooks, if there already."""
     app = Flask("oncall-agent", static_folder=None)  # else ./static of wherever it was started is served
     app.session_interface = _NoSession()
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.merge_slashes = False  # an address that is none is 404, and not sent to another one
     app.register_blueprint(health.blueprint(parts))
     if parts.serves_web:
-        app.register_blueprint(webhooks.blueprint(parts))
+        app.register_blueprint(webhooks.blueprint(desk or webhooks.Desk(parts)))
         app.register_blueprint(keeptrusts.blueprint(parts))
         app.register_blueprint(jira.blueprint(parts))
         app.register_blueprint(slack.blueprint(parts))
@@ -139,7 +140,6 @@ def _store_down(error: StoreError) -> tuple[Response, int]:
     return jsonify({"error": "the store cannot be used right now; send it again"}), 503
 
 
-def _broken(error: Exception) -> tuple[Response, int]:
-    """The boundary of a request: told in the log, answered as 500, and a webhook is sent again."""
-    log.error("request_broke", error=f"{type(error).__name__}: {error}", exc_info=error)
-    return jsonify({"error": "the agent could not answer; it is in its log"}), 500
+def _broken(error: Exception) -> Response:
+    """Whatever broke in a request."""
+    return broke(error).response()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from flask import Flask, Response, request
@@ -40,10 +41,14 @@ _PRIVATE: Final = ("/console", "/api/")
 _PUBLIC: Final = "/console/static/"
 
 
+def always(config: Config) -> Mapping[str, str]:
+    """What every answer says."""
+    return _ALWAYS | ({"Strict-Transport-Security": _HSTS} if config.is_https else {})
+
+
 def install(app: Flask, config: Config) -> None:
     """Set them on every answer of this app."""
-    always = _ALWAYS | ({"Strict-Transport-Security": _HSTS} if config.is_https else {})
-    wanted = [(name, name.lower(), value) for name, value in always.items()]
+    wanted = [(name, name.lower(), value) for name, value in always(config).items()]
 
     @app.after_request
     def told(response: Response) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from agent.adapters import jira_webhook
 from agent.adapters.kept_secrets import KeptSecrets
@@ -14,6 +14,7 @@ from agent.pipeline.queueing import desk_of
 from agent.pipeline.ticket_answers import TicketDesk, heard
 from agent.ports.sources import Malformed
 from agent.web.refusals import NOT_READY, Refused, count, refuse
+from agent.web.webhook_answer import Answer
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -39,11 +40,11 @@ class _JiraDesk:
         section = parts.config.jira
         self._secrets = KeptSecrets(() if section is None else section.webhook_secrets)
 
-    def receive(self) -> tuple[Response, int]:
+    def receive(self) -> Response:
         with self._parts.courtesy.answering():
             return self._receive()
 
-    def _receive(self) -> tuple[Response, int]:
+    def _receive(self) -> Response:
         raw = request.get_data(cache=False)
         if not self._parts.ready.is_set():
             return self._refuse(NOT_READY)
@@ -70,10 +71,10 @@ class _JiraDesk:
             return section.allow_unsigned_webhooks
         return self._secrets.fit(lambda secrets: jira_webhook.verify(raw, header, secrets))
 
-    def _taken(self, outcome: str) -> tuple[Response, int]:
+    def _taken(self, outcome: str) -> Response:
         log.info(_TOLD_AS, source="jira", status=202, outcome=outcome, why="")
         count(self._parts, "jira", outcome)
-        return jsonify({"received": True, "outcome": outcome}), 202
+        return Answer(202, {"received": True, "outcome": outcome}).response()
 
-    def _refuse(self, refused: Refused) -> tuple[Response, int]:
-        return refuse(self._parts, "jira", refused, told_as=_TOLD_AS)
+    def _refuse(self, refused: Refused) -> Response:
+        return refuse(self._parts, "jira", refused, told_as=_TOLD_AS).response()

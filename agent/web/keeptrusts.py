@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from agent.adapters import keeptrusts_webhook as webhook
 from agent.config.keeptrusts import Keeptrusts
@@ -15,6 +15,7 @@ from agent.pipeline import keeptrusts, queueing
 from agent.pipeline.keeptrusts import KeeptrustsDesk, Taken
 from agent.ports.sources import Malformed
 from agent.web.refusals import NOT_READY, SOON_S, Refused, count, refuse, store_down
+from agent.web.webhook_answer import Answer
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -42,11 +43,11 @@ class _Counter:
         self._section = parts.config.keeptrusts
         self._tokens = None if self._section is None else webhook.Tokens(self._section)
 
-    def receive(self, posted_as: str) -> tuple[Response, int]:
+    def receive(self, posted_as: str) -> Response:
         with self._parts.courtesy.answering():
             return self._receive(posted_as)
 
-    def _receive(self, posted_as: str) -> tuple[Response, int]:
+    def _receive(self, posted_as: str) -> Response:
         raw = request.get_data(cache=False)
         if not self._parts.ready.is_set():
             return self._refuse(NOT_READY)
@@ -60,7 +61,7 @@ class _Counter:
             return self._no(401, "not genuine", missing.reason)
         return self._take(self._section, raw, _POSTED_AS[posted_as])
 
-    def _take(self, section: Keeptrusts, raw: bytes, posted_as: str) -> tuple[Response, int]:
+    def _take(self, section: Keeptrusts, raw: bytes, posted_as: str) -> Response:
         read = webhook.read(raw, posted_as)
         if isinstance(read, Malformed):
             return self._no(400, "malformed", read.reason)
@@ -85,13 +86,14 @@ class _Counter:
         desk = queueing.desk_of(parts.config, parts.store, parts.redactor)
         return KeeptrustsDesk(parts.store, desk, parts.config, section)
 
-    def _yes(self, outcome: str, escalation_id: str, label: str) -> tuple[Response, int]:
+    def _yes(self, outcome: str, escalation_id: str, label: str) -> Response:
         log.info("webhook_stored", source="keeptrusts", escalation=escalation_id, outcome=outcome)
         count(self._parts, "keeptrusts", label)
-        return jsonify({"received": True, "outcome": outcome, "escalation": escalation_id or None}), 202
+        body = {"received": True, "outcome": outcome, "escalation": escalation_id or None}
+        return Answer(202, body).response()
 
-    def _no(self, status: int, outcome: str, why: str) -> tuple[Response, int]:
+    def _no(self, status: int, outcome: str, why: str) -> Response:
         return self._refuse(Refused(status, outcome, why))
 
-    def _refuse(self, refused: Refused) -> tuple[Response, int]:
-        return refuse(self._parts, "keeptrusts", refused)
+    def _refuse(self, refused: Refused) -> Response:
+        return refuse(self._parts, "keeptrusts", refused).response()

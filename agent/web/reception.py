@@ -34,25 +34,37 @@ _MOST_TOGETHER = 64
 _IDLE_S = 5.0
 
 
-class _Webhook:
-    """One webhook in line, and where its request waits for what became of it."""
+class _Party:
+    """Webhooks of one thread: it waits for all of them at once, and is woken once."""
 
-    __slots__ = ("_gate", "accepted", "error", "event", "raw")
-
-    def __init__(self, event: SourceEvent, raw: str) -> None:
-        self.event = event
-        self.raw = raw
-        self.accepted: Accepted | None = None
-        self.error: Exception | None = None
+    def __init__(self, size: int) -> None:
+        self._left = size
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def wait(self, timeout_s: float) -> bool:
-        return self._gate.acquire(timeout=timeout_s)
+    def wait(self, timeout_s: float) -> None:
+        self._gate.acquire(timeout=timeout_s)
 
-    def done(self, accepted: Accepted | None, error: Exception | None = None) -> None:
-        self.accepted, self.error = accepted, error
-        self._gate.release()
+    def one_done(self) -> None:
+        self._left -= 1  # by the thread that stores, of which there is one
+        if not self._left:
+            self._gate.release()
+
+
+class _Webhook:
+    """One webhook in line, and what became of it."""
+
+    __slots__ = ("event", "outcome", "party", "raw")
+
+    def __init__(self, event: SourceEvent, raw: str, party: _Party) -> None:
+        self.event = event
+        self.raw = raw
+        self.party = party
+        self.outcome: Accepted | Exception | None = None
+
+    def done(self, outcome: Accepted | Exception) -> None:
+        self.outcome = outcome
+        self.party.one_done()
 
 
 class Shelf(Protocol):
@@ -80,31 +92,29 @@ class Reception:
     def take(self, event: SourceEvent, raw: str) -> Accepted:
         """What became of it, durable; StoreError in time if the store does not take it."""
         (outcome,) = self.take_all([(event, raw)])
-        if isinstance(outcome, StoreError):
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def take_all(self, webhooks: Sequence[tuple[SourceEvent, str]]) -> Sequence[Accepted | StoreError]:
-        """What became of each, durable, or why it is not stored; all within the time of one."""
+    def take_all(self, webhooks: Sequence[tuple[SourceEvent, str]]) -> Sequence[Accepted | Exception]:
+        """What became of each, durable, or why it is not stored; all within the time of one.
+
+        StoreError if the store did not take it; anything else is a mistake of ours that this one met.
+        """
+        if not webhooks:
+            return []
         since = self._storing_since
         if since is not None and time.monotonic() - since > self._within_s:
             why = "the database does not answer: webhooks before this one still wait for it"
             return [StoreError(why)] * len(webhooks)
-        standing = [_Webhook(event, raw) for event, raw in webhooks]
+        party = _Party(len(webhooks))
+        standing = [_Webhook(event, raw, party) for event, raw in webhooks]
         for webhook in standing:
             self._line.put(webhook)
         self._man()
-        until = time.monotonic() + self._within_s
-        return [self._outcome(webhook, until) for webhook in standing]
-
-    def _outcome(self, webhook: _Webhook, until: float) -> Accepted | StoreError:
-        if not webhook.wait(max(0.0, until - time.monotonic())):
-            return StoreError(f"the database did not answer within {self._within_s:g} s")
-        if isinstance(webhook.error, StoreError):
-            return webhook.error
-        if webhook.error is not None:
-            raise webhook.error
-        return webhook.accepted or StoreError("the webhook was not stored")
+        party.wait(self._within_s)
+        late = StoreError(f"the database did not answer within {self._within_s:g} s")
+        return [late if webhook.outcome is None else webhook.outcome for webhook in standing]
 
     def _man(self) -> None:
         if self._manned.is_set():  # whoever it is looks once more before it leaves
@@ -151,7 +161,7 @@ class Reception:
         is_down = isinstance(error, StoreError) and not isinstance(error, StatementRefusedError)
         if is_down or len(batch) == 1:
             for each in batch:
-                each.done(None, error)
+                each.done(error)
             return
         log.warning("webhooks_stored_singly", count=len(batch), error=str(error))
         for each in batch:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from flask import Response, jsonify
+
+from agent.web.webhook_answer import Answer
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -38,16 +39,18 @@ def store_down(error: Exception, *, part: str = "") -> Refused:
     return Refused(503, "store down", why, SOON_S)
 
 
-def refuse(
-    parts: WebParts, source: str, refused: Refused, *, told_as: str = "webhook_not_stored"
-) -> tuple[Response, int]:
+def refuse(parts: WebParts, source: str, refused: Refused, *, told_as: str = "webhook_not_stored") -> Answer:
     """The answer to a webhook that was not taken."""
     log.info(told_as, source=source, status=refused.status, outcome=refused.outcome, why=refused.why)
     count(parts, source, refused.outcome)
-    response = jsonify({"received": False, "outcome": refused.outcome, "error": refused.why})
-    if refused.again_s:
-        response.headers["Retry-After"] = str(refused.again_s)
-    return response, refused.status
+    body = {"received": False, "outcome": refused.outcome, "error": refused.why}
+    return Answer(refused.status, body, refused.again_s)
+
+
+def broke(error: Exception) -> Answer:
+    """The boundary of a request: told in the log, answered as 500, and a webhook is sent again."""
+    log.error("request_broke", error=f"{type(error).__name__}: {error}", exc_info=error)
+    return Answer(500, {"error": "the agent could not answer; it is in its log"})
 
 
 def count(parts: WebParts, source: str, outcome: str) -> None:

@@ -8,11 +8,12 @@ import threading
 import structlog
 import waitress.server
 from flask import Flask
-from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
+from waitress.task import ThreadedTaskDispatcher
 
 from agent.domain.errors import ListenError
 from agent.web.answering import Answering
+from agent.web.connection import Channel
+from agent.web.lane import Lane, WebhookDesk
 from agent.web.lookout import Lookout
 
 log = structlog.get_logger()
@@ -39,33 +40,12 @@ _ANSWER_S = 2.0
 _Server = waitress.server.MultiSocketServer | waitress.server.BaseWSGIServer
 
 
-class _Task(WSGITask):
-    """A request; an answer in one piece leaves in one packet with its head."""
-
-    def write(self, data: bytes) -> None:
-        if self.wrote_header or not data or len(data) != self.content_length or not self.has_body:
-            super().write(data)
-            return
-        self.channel.write_soon(self.build_response_header() + data)
-        self.wrote_header = True
-        self.content_bytes_written = len(data)
-
-
-class _Channel(HTTPChannel):
-    """A connection; its answers leave as a task of ours sends them, and the lookout knows who is at work."""
-
-    task_class = _Task
-
-    def service(self) -> None:
-        self._map.at_work(self._fileno)  # type: ignore[attr-defined]
-        super().service()
-
-
 class WebServer:
-    """Serves the app from threads of its own."""
+    """Serves the app from threads of its own; with a desk, webhooks go by a lane of theirs."""
 
-    def __init__(self, app: Flask, *, host: str, port: int) -> None:
+    def __init__(self, app: Flask, *, host: str, port: int, desk: WebhookDesk | None = None) -> None:
         self._answering = Answering(app)
+        self._desk = desk
         self._host = host
         self._port = port
         self._server: _Server | None = None
@@ -77,9 +57,9 @@ class WebServer:
             self._server = waitress.server.create_server(
                 self._answering,
                 map=self._lookout,
+                _dispatcher=self._threads(),
                 host=self._host,
                 port=self._port,
-                threads=_THREADS,
                 max_request_body_size=MAX_BODY_BYTES,
                 # kept, so that the API sees that a proxy stands in front of it; nothing trusts them
                 clear_untrusted_proxy_headers=False,
@@ -95,8 +75,13 @@ class WebServer:
             ) from error
         for each in self._lookout.values():
             if isinstance(each, waitress.server.BaseWSGIServer):  # one for each address of a name
-                each.channel_class = _Channel
+                each.channel_class = Channel
                 each.pull_trigger = self._lookout.waking(each.pull_trigger)  # type: ignore[method-assign]
+
+    def _threads(self) -> ThreadedTaskDispatcher:
+        threads = Lane(self._desk, self._answering) if self._desk else ThreadedTaskDispatcher()
+        threads.set_thread_count(_THREADS)
+        return threads
 
     def listen(self) -> str:
         """Answer from now on; gives the URL."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, TypeGuard
 
 import structlog
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from agent.domain.errors import StoreError
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.pipeline.intake import OWN_CLIENT
-from agent.ports.sources import AlertSource, Malformed, NotGenuine, Read
+from agent.ports.sources import Malformed, NotGenuine, Read
 from agent.safety.redaction_alert import redacted_webhook
+from agent.web import headers
 from agent.web.reception import Reception
-from agent.web.refusals import LATER_S, NOT_READY, Refused, count, refuse, store_down
+from agent.web.refusals import LATER_S, NOT_READY, Refused, broke, count, refuse, store_down
 from agent.web.sources import known_names, sources_of
+from agent.web.webhook_answer import Answer
 
 if TYPE_CHECKING:
     from agent.web.app import WebParts
@@ -35,28 +38,67 @@ _WORDS = {
 _UNKNOWN = "unknown"
 
 
-def blueprint(parts: WebParts) -> Blueprint:
+def blueprint(desk: Desk) -> Blueprint:
     """`POST /webhook/<name>` for each source that is configured."""
     routes = Blueprint("webhooks", __name__)
-    desk = _Desk(parts, sources_of(parts.config))
-    routes.post("/webhook/<name>", endpoint="webhook")(desk.receive)
+
+    def receive(name: str) -> Response:
+        told = {key.lower(): value for key, value in request.headers.items()}
+        (answer,) = desk.answer_all([Post(name, request.get_data(cache=False), told)])
+        return answer.response()
+
+    routes.post("/webhook/<name>", endpoint="webhook")(receive)
     return routes
 
 
-class _Desk:
-    """Where all webhooks come in, each from its raw bytes to its answer."""
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A webhook as it came: the name in its address, its raw bytes, its headers by their lower-case names."""
 
-    def __init__(self, parts: WebParts, sources: Mapping[str, AlertSource]) -> None:
+    name: str
+    raw: bytes
+    headers: Mapping[str, str]
+
+
+#: What a webhook tells of, each event with what is kept of the body.
+_Told = Sequence[tuple[SourceEvent, str]]
+
+
+class Desk:
+    """Where all webhooks come in, each from its raw bytes to its answer; those of one moment together."""
+
+    def __init__(self, parts: WebParts) -> None:
         self._parts = parts
-        self._sources = sources
+        self.always: Sequence[tuple[str, str]] = tuple(headers.always(parts.config).items())
+        self._sources = sources_of(parts.config)
         self._reception = Reception(parts.store, backlog=parts.config.limits.backlog)
+        self._quick = {name for name, source in self._sources.items() if not source.asks_others}
 
-    def receive(self, name: str) -> tuple[Response, int]:
+    def is_quick(self, name: str) -> bool:
+        """Whether a webhook of this name is proved and read without asking anybody."""
+        return name in self._quick
+
+    def answer_all(self, posts: Sequence[Post]) -> Sequence[Answer]:
+        """What each is told, once all that is taken is durable; a mistake with one is no other's."""
         with self._parts.courtesy.answering():
-            return self._receive(name)
+            read = [self._read(post) for post in posts]
+            told = [() if isinstance(each, Answer) else each for each in read]
+            taking = iter(self._reception.take_all([pair for each in told for pair in each]))
+            outcomes = [list(islice(taking, len(each))) for each in told]
+            self._wake(told, outcomes)
+            return [
+                each if isinstance(each, Answer) else self._answer(post.name, each, became)
+                for post, each, became in zip(posts, read, outcomes, strict=True)
+            ]
 
-    def _receive(self, name: str) -> tuple[Response, int]:
-        raw = request.get_data(cache=False)
+    def _read(self, post: Post) -> _Told | Answer:
+        try:
+            return self._proved_and_read(post)
+        except Exception as error:  # noqa: BLE001 - the boundary of one request, of which there are others
+            return broke(error)
+
+    def _proved_and_read(self, post: Post) -> _Told | Answer:
+        name = post.name
         called = name if name in self._sources or name in known_names() else _UNKNOWN
         # whatever else is wrong: while it starts or stops a 4xx would make its sender give up
         if not self._parts.ready.is_set():
@@ -64,34 +106,40 @@ class _Desk:
         source = self._sources.get(name)
         if source is None:
             return self._no(called, _not_configured(called))
-        headers = {key.lower(): value for key, value in request.headers.items()}
-        not_genuine = source.genuine(raw, headers)
+        not_genuine = source.genuine(post.raw, post.headers)
         if not_genuine is not None:
             return self._no(name, _doubted(not_genuine))
-        read = source.read(raw, headers)
+        read = source.read(post.raw, post.headers)
         if isinstance(read, Malformed):
             return self._no(name, Refused(400, "malformed", read.reason))
-        return self._take(name, read, raw.decode("utf-8", "replace"))
+        return self._foreign(name, read, post.raw.decode("utf-8", "replace"))
 
-    def _take(self, name: str, read: Read, raw: str) -> tuple[Response, int]:
+    def _foreign(self, name: str, read: Read, raw: str) -> _Told | Answer:
+        """What others tell of: our own pages come back by the source as well."""
         kept = read.kept or [raw] * len(read.events)
         foreign = [pair for pair in zip(read.events, kept, strict=True) if pair[0].client != OWN_CLIENT]
         if not foreign:
             return self._nothing(name, "own escalation" if read.events else "nothing to do", read.why_none)
-        outcomes = self._reception.take_all([self._redacted(event, body) for event, body in foreign])
-        taken = [(event, each) for (event, _), each in zip(foreign, outcomes, strict=True) if _is_taken(each)]
+        return [self._redacted(event, body) for event, body in foreign]
+
+    def _wake(self, told: Sequence[_Told], outcomes: Sequence[Sequence[Accepted | Exception]]) -> None:
+        """Call the dispatcher, if there is anything for it to look at."""
+        pairs = (pair for each in zip(told, outcomes, strict=True) for pair in zip(*each, strict=True))
+        if any(_is_taken(outcome) and _has_work(event, outcome) for (event, _), outcome in pairs):
+            self._parts.notify()
+
+    def _answer(self, name: str, told: _Told, outcomes: Sequence[Accepted | Exception]) -> Answer:
+        taken = [(event, each) for (event, _), each in zip(told, outcomes, strict=True) if _is_taken(each)]
         self._tell_taken(name, taken)
         if len(taken) < len(outcomes):
-            return self._no(name, self._not_taken(outcomes))
-        return jsonify(_body(taken)), 202
+            return self._not_taken(name, outcomes)
+        return Answer(202, _body(taken))
 
     def _redacted(self, event: SourceEvent, body: str) -> tuple[SourceEvent, str]:
         alert, kept = redacted_webhook(self._parts.redactor, event.alert, body)
         return replace(event, alert=alert), kept
 
     def _tell_taken(self, name: str, taken: Sequence[tuple[SourceEvent, Accepted]]) -> None:
-        if any(_has_work(event, accepted) for event, accepted in taken):
-            self._parts.notify()
         for event, accepted in taken:
             log.info(
                 "webhook_stored",
@@ -103,24 +151,26 @@ class _Desk:
             )
             self._parts.metrics.webhooks.labels(name, accepted.acceptance.value).inc()
 
-    def _not_taken(self, outcomes: Sequence[Accepted | StoreError]) -> Refused:
+    def _not_taken(self, name: str, outcomes: Sequence[Accepted | Exception]) -> Answer:
         """What is not stored its source still has; of what it sends again nothing is stored twice."""
         left = [each for each in outcomes if not _is_taken(each)]
+        error = next((each for each in left if isinstance(each, Exception)), None)
+        if error is not None and not isinstance(error, StoreError):
+            return broke(error)
         part = f"{len(left)} of {len(outcomes)} are not stored: " if len(outcomes) > 1 else ""
-        error = next((each for each in left if isinstance(each, StoreError)), None)
         if error is not None:
-            return store_down(error, part=part)
+            return self._no(name, store_down(error, part=part))
         most = self._parts.config.limits.backlog
         why = f"{part}{most} incidents wait for their turn already (limits.backlog); send it again later"
-        return Refused(503, "backlog full", why, LATER_S)
+        return self._no(name, Refused(503, "backlog full", why, LATER_S))
 
-    def _nothing(self, name: str, outcome: str, why: str) -> tuple[Response, int]:
+    def _nothing(self, name: str, outcome: str, why: str) -> Answer:
         """Understood, and nothing follows from it."""
         log.info("webhook_not_stored", source=name, status=202, outcome=outcome, why=why)
         count(self._parts, name, outcome)
-        return jsonify({"received": True, "outcome": why or outcome}), 202
+        return Answer(202, {"received": True, "outcome": why or outcome})
 
-    def _no(self, name: str, refused: Refused) -> tuple[Response, int]:
+    def _no(self, name: str, refused: Refused) -> Answer:
         return refuse(self._parts, name, refused)
 
 
@@ -137,7 +187,7 @@ def _doubted(doubt: NotGenuine) -> Refused:
     return Refused(401, "not genuine", doubt.reason)
 
 
-def _is_taken(outcome: Accepted | StoreError) -> TypeGuard[Accepted]:
+def _is_taken(outcome: Accepted | Exception) -> TypeGuard[Accepted]:
     return isinstance(outcome, Accepted) and outcome.acceptance is not Acceptance.BACKLOG_FULL
 
 
