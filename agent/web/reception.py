@@ -8,6 +8,7 @@ told so in time. What was given up may still be stored later: sent again by its 
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -88,6 +89,16 @@ class Reception:
         self._guard = threading.Lock()
         self._manned = threading.Event()
         self._storing_since: float | None = None
+        self._down_at = -math.inf
+
+    def refusal(self, since: float) -> StoreError | None:
+        """Why a webhook that is there since then (monotonic clock) is not stored, if that is known already.
+
+        While it stood in line, the store did not take those before it: it has waited long enough.
+        """
+        if since > self._down_at:
+            return None
+        return StoreError("the database did not take the webhooks before this one")
 
     def take(self, event: SourceEvent, raw: str) -> Accepted:
         """What became of it, durable; StoreError in time if the store does not take it."""
@@ -123,7 +134,11 @@ class Reception:
             if self._manned.is_set():
                 return
             self._manned.set()
-        threading.Thread(target=self._work, name="reception", daemon=True).start()
+        try:
+            threading.Thread(target=self._work, name="reception", daemon=True).start()
+        except BaseException:
+            self._manned.clear()  # the next one tries again
+            raise
 
     def _work(self) -> None:
         try:
@@ -159,6 +174,8 @@ class Reception:
 
     def _failed(self, batch: Sequence[_Webhook], error: Exception) -> None:
         is_down = isinstance(error, StoreError) and not isinstance(error, StatementRefusedError)
+        if is_down:
+            self._down_at = time.monotonic()
         if is_down or len(batch) == 1:
             for each in batch:
                 each.done(error)

@@ -45,7 +45,7 @@ class WebServer:
 
     def __init__(self, app: Flask, *, host: str, port: int, desk: WebhookDesk | None = None) -> None:
         self._answering = Answering(app)
-        self._desk = desk
+        self._lane = None if desk is None else Lane(desk, self._answering)
         self._host = host
         self._port = port
         self._server: _Server | None = None
@@ -79,7 +79,7 @@ class WebServer:
                 each.pull_trigger = self._lookout.waking(each.pull_trigger)  # type: ignore[method-assign]
 
     def _threads(self) -> ThreadedTaskDispatcher:
-        threads = Lane(self._desk, self._answering) if self._desk else ThreadedTaskDispatcher()
+        threads = self._lane or ThreadedTaskDispatcher()
         threads.set_thread_count(_THREADS)
         return threads
 
@@ -88,6 +88,8 @@ class WebServer:
         if self._server is None:
             raise RuntimeError("the web server has no address yet")
         sys.setswitchinterval(_SWITCH_S)
+        if self._lane is not None:
+            self._lane.open()
         # not waited for at the end: clients that keep their connection open would hold up the stop
         threading.Thread(target=self._lookout.run, name="web", daemon=True).start()
         return f"http://{self._host}:{_port_of(self._server)}"
@@ -99,6 +101,8 @@ class WebServer:
         if not self._answering.wait_until_answered(at_most_s=_ANSWER_S):
             log.warning("answers_cut_off", note="what was stored and not answered is sent again, and known")
         self._server.close()
+        if self._lane is not None:
+            self._lane.close()
 
 
 def _port_of(server: _Server) -> int:

@@ -20,8 +20,8 @@ class Answer:
 
     @property
     def status_line(self) -> str:
-        """As HTTP has it, such as "202 Accepted"."""
-        return f"{self.status} {HTTPStatus(self.status).phrase}"
+        """As Flask writes it, such as "202 ACCEPTED"."""
+        return f"{self.status} {HTTPStatus(self.status).phrase.upper()}"
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:

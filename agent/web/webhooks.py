@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeGuard
 
@@ -53,15 +54,22 @@ def blueprint(desk: Desk) -> Blueprint:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A webhook as it came: the name in its address, its raw bytes, its headers by their lower-case names."""
+    """A webhook as it came: the name in its address, its raw bytes, its headers by their lower-case names.
+
+    `since`: when it was there, on the monotonic clock.
+    """
 
     name: str
     raw: bytes
     headers: Mapping[str, str]
+    since: float = field(default_factory=time.monotonic)
 
 
 #: What a webhook tells of, each event with what is kept of the body.
 _Told = Sequence[tuple[SourceEvent, str]]
+
+#: What became of each of these.
+_Outcomes = Sequence[Accepted | Exception]
 
 
 class Desk:
@@ -83,8 +91,7 @@ class Desk:
         with self._parts.courtesy.answering():
             read = [self._read(post) for post in posts]
             told = [() if isinstance(each, Answer) else each for each in read]
-            taking = iter(self._reception.take_all([pair for each in told for pair in each]))
-            outcomes = [list(islice(taking, len(each))) for each in told]
+            outcomes = self._store([post.since for post in posts], told)
             self._wake(told, outcomes)
             return [
                 each if isinstance(each, Answer) else self._answer(post.name, each, became)
@@ -122,13 +129,25 @@ class Desk:
             return self._nothing(name, "own escalation" if read.events else "nothing to do", read.why_none)
         return [self._redacted(event, body) for event, body in foreign]
 
-    def _wake(self, told: Sequence[_Told], outcomes: Sequence[Sequence[Accepted | Exception]]) -> None:
+    def _store(
+        self, since: Sequence[float], told: Sequence[_Told]
+    ) -> Sequence[Sequence[Accepted | Exception]]:
+        """What became of each; who waited behind others that the store did not take waits no longer."""
+        refusals = [self._reception.refusal(moment) for moment in since]
+        going = [pair for each, refusal in zip(told, refusals, strict=True) if not refusal for pair in each]
+        taking = iter(self._reception.take_all(going))
+        return [
+            [refusal] * len(each) if refusal else list(islice(taking, len(each)))
+            for each, refusal in zip(told, refusals, strict=True)
+        ]
+
+    def _wake(self, told: Sequence[_Told], outcomes: Sequence[_Outcomes]) -> None:
         """Call the dispatcher, if there is anything for it to look at."""
         pairs = (pair for each in zip(told, outcomes, strict=True) for pair in zip(*each, strict=True))
         if any(_is_taken(outcome) and _has_work(event, outcome) for (event, _), outcome in pairs):
             self._parts.notify()
 
-    def _answer(self, name: str, told: _Told, outcomes: Sequence[Accepted | Exception]) -> Answer:
+    def _answer(self, name: str, told: _Told, outcomes: _Outcomes) -> Answer:
         taken = [(event, each) for (event, _), each in zip(told, outcomes, strict=True) if _is_taken(each)]
         self._tell_taken(name, taken)
         if len(taken) < len(outcomes):
@@ -151,7 +170,7 @@ class Desk:
             )
             self._parts.metrics.webhooks.labels(name, accepted.acceptance.value).inc()
 
-    def _not_taken(self, name: str, outcomes: Sequence[Accepted | Exception]) -> Answer:
+    def _not_taken(self, name: str, outcomes: _Outcomes) -> Answer:
         """What is not stored its source still has; of what it sends again nothing is stored twice."""
         left = [each for each in outcomes if not _is_taken(each)]
         error = next((each for each in left if isinstance(each, Exception)), None)

@@ -18,10 +18,12 @@ from flask import Flask, request
 
 from agent.adapters.pagerduty_source import PagerDutySource
 from agent.ports.sources import Malformed, Read
+from agent.web import lane
 from agent.web.app import create_app
 from agent.web.server import WebServer
 from agent.web.webhook_answer import Answer
 from agent.web.webhooks import Desk, Post
+from tests.acceptance.conftest import wait_until
 from tests.integration.web.conftest import WEBHOOK_SECRET, Site, triggered
 
 
@@ -38,11 +40,16 @@ def serving(app: Flask, desk: Any) -> Iterator[int]:
 # the same answers as by the application
 
 
+#: More than the kernel holds of it, and less than makes the server wait before it looks at the next request.
+UNREAD = 15 << 20
+
+
 @dataclass
 class Told:
     """An answer, without the time of day."""
 
     status: int
+    reason: str
     headers: dict[str, str]
     body: Any
 
@@ -59,10 +66,12 @@ def posted(port: int, path: str, body: bytes, headers: dict[str, str]) -> Told:
     told = {name.lower(): value for name, value in answer.getheaders() if name.lower() != "date"}
     parsed = json.loads(answer.read())
     connection.close()
-    return Told(answer.status, told, parsed)
+    return Told(answer.status, answer.reason, told, parsed)
 
 
 BODY = json.dumps(triggered("P1")).encode()
+
+UPGRADE = {"Connection": "upgrade", "Upgrade": "websocket"}
 
 ALIKE = {
     "not signed": ("/webhook/pagerduty", BODY, {}),
@@ -75,6 +84,12 @@ ALIKE = {
     "an address with a query": ("/webhook/pagerduty?a=b", BODY, {}),
     "an address that is written otherwise": ("/webhook/%70agerduty", BODY, {}),
     "an address with further slashes": ("//webhook/pagerduty", BODY, {}),
+    "a name that no server can have": ("/webhook/pagerduty", BODY, {**signed(BODY), "Host": "a..b"}),
+    "an upgrade": (
+        "/webhook/pagerduty",
+        BODY,
+        {**signed(BODY), "Connection": "upgrade", "Upgrade": "h2c"},
+    ),
 }
 
 
@@ -211,6 +226,7 @@ def served() -> Iterator[Served]:
     app = Flask("answers", static_folder=None)
     app.post("/webhook/<name>", endpoint="webhook")(lambda name: f"{name}: {len(request.get_data())}")
     app.get("/now", endpoint="now")(lambda: "here")
+    app.get("/much", endpoint="much")(lambda: "y" * UNREAD)
     with serving(app, desk) as port:
         yield Served(desk, port)
         desk.door.set()
@@ -249,7 +265,7 @@ def test_those_that_come_while_others_are_stored_are_stored_together(served: Ser
         served.desk.door.set()
         for number, each in enumerate([first, *others]):
             answer = told(each, until=ends_with(f'{{"to":"{number}"}}\n'))
-            assert answer.startswith(b"HTTP/1.1 202 Accepted\r\n")
+            assert answer.startswith(b"HTTP/1.1 202 ACCEPTED\r\n")
             assert b"\r\nX-Always: said\r\n" in answer
     assert [len(together) for together in served.desk.asked] == [1, 9]
 
@@ -271,6 +287,59 @@ def test_a_desk_that_breaks_leaves_each_to_the_application(served: Served) -> No
             connection.sendall(webhook("abc"))
             told(connection, until=ends_with("quick: 3"))
     assert len(served.desk.asked) == 2
+
+
+def test_who_has_not_read_what_was_sent_before_goes_by_a_thread_that_may_wait(
+    served: Served,
+) -> None:
+    served.desk.door.set()
+    with served.connected() as lazy, served.connected() as other:
+        lazy.sendall(b"GET /much HTTP/1.1\r\nHost: here\r\n\r\n" + webhook("x"))
+        other.sendall(webhook("2"))
+        told(other, until=ends_with('{"to":"2"}\n'))
+        assert told(lazy, until=ends_with("quick: 1")).count(b"y") >= UNREAD
+    assert served.desk.asked == [["2"]]
+
+
+def test_many_with_much_to_read_are_not_waited_for_by_the_first_of_them(served: Served) -> None:
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(served.connected()) for _ in range(10)]
+        first.sendall(webhook("0"))
+        assert served.desk.inside.wait(5)
+        for each in others:
+            each.sendall(webhook("x" * 60_000))
+        with served.connected() as last:
+            last.sendall(b"GET /now HTTP/1.1\r\nHost: here\r\n\r\n")
+            told(last, until=ends_with("here"))
+        served.desk.door.set()
+        for each in others:
+            told(each, until=ends_with('x"}\n'))
+    assert [len(together) for together in served.desk.asked] == [1, 5, 4]
+
+
+def test_a_log_that_breaks_as_well_does_not_end_the_thread(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when there is no memory left, twice in a row."""
+    served.desk.door.set()
+    with served.connected() as before, served.connected() as after:
+        with monkeypatch.context() as broken:
+            broken.setattr(Desked, "answer_all", lambda *_: [])
+            broken.setattr(lane, "log", None)
+            before.sendall(webhook("1"))
+            assert before.recv(65_536) == b""  # closed, so that it is sent again
+        after.sendall(webhook("2"))
+        told(after, until=ends_with('{"to":"2"}\n'))
+
+
+def test_a_server_that_has_stopped_leaves_no_thread_of_the_lane(served: Served) -> None:
+    def lanes() -> int:
+        return sum(each.name == "webhooks" for each in threading.enumerate())
+
+    before = lanes()
+    with serving(Flask("answers", static_folder=None), Desked()):
+        assert lanes() == before + 1
+    wait_until(lambda: lanes() == before, "it has ended")
 
 
 def test_webhooks_sent_without_waiting_are_answered_in_their_order(served: Served) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import sqlite3
 import threading
 import time
@@ -18,7 +21,8 @@ from agent.domain.alert import Alert
 from agent.domain.errors import StoreError
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.web.reception import Reception
-from tests.integration.web.conftest import Site, triggered
+from agent.web.webhooks import Desk, Post
+from tests.integration.web.conftest import WEBHOOK_SECRET, Site, triggered
 from tests.integration.web.test_web_edges import metrics
 
 ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway")
@@ -28,6 +32,12 @@ TRIGGERED = SourceEvent("pagerduty", "d-1", EventType.TRIGGERED, "incident.trigg
 def trigger(number: int) -> SourceEvent:
     alert = replace(ALERT, source_id=f"P{number}")
     return replace(TRIGGERED, delivery_id=f"d-{number}", source_id=f"P{number}", alert=alert)
+
+
+def signed(data: object) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps(data).encode()
+    signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return body, {"x-pagerduty-signature": f"v1={signature}"}
 
 
 class Gated:
@@ -127,6 +137,41 @@ def reception_after(reception: Reception, event: SourceEvent) -> Accepted:
         except StoreError:
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+def test_who_stood_behind_those_that_the_store_did_not_take_waits_no_longer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, asked = Desk(site.parts), []
+    first, second = (Post("pagerduty", *signed(triggered(each))) for each in ("P1", "P2"))
+
+    def locked(self: Store, webhooks: Sequence[tuple[SourceEvent, str]], **_: object) -> Sequence[Accepted]:
+        asked.append(len(webhooks))
+        raise StoreError("locked")
+
+    with monkeypatch.context() as held:
+        held.setattr(Store, "accept_all", locked)
+        assert [answer.status for answer in desk.answer_all([first])] == [503]
+    (answer,) = desk.answer_all([second])
+    assert (answer.status, answer.again_s, answer.body["outcome"]) == (503, 2, "store down")
+    assert asked == [1]
+    (answer,) = desk.answer_all([replace(second, since=time.monotonic())])
+    assert answer.status == 202
+
+
+def test_a_thread_that_could_not_be_begun_is_begun_by_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reception = Reception(store, backlog=100)
+
+    def none_left(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(RuntimeError):
+            reception.take(trigger(1), "{}")
+    assert reception.take(trigger(2), "{}").acceptance is Acceptance.NEW_INCIDENT
 
 
 def test_another_process_that_keeps_the_database_is_a_503_within_two_seconds(site: Site) -> None:
