@@ -85,11 +85,7 @@ ALIKE = {
     "an address that is written otherwise": ("/webhook/%70agerduty", BODY, {}),
     "an address with further slashes": ("//webhook/pagerduty", BODY, {}),
     "a name that no server can have": ("/webhook/pagerduty", BODY, {**signed(BODY), "Host": "a..b"}),
-    "an upgrade": (
-        "/webhook/pagerduty",
-        BODY,
-        {**signed(BODY), "Connection": "upgrade", "Upgrade": "h2c"},
-    ),
+    "an upgrade": ("/webhook/pagerduty", BODY, {**signed(BODY), **UPGRADE}),
 }
 
 
