@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -30,13 +30,16 @@ _MIGRATION_LOCK = 4_017_002
 
 _MIGRATION_MAY_TAKE_S = 600.0
 
-_TAKE_CHAIN_LOCK = sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
+_TAKE_CHAIN_LOCK = Prepared(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
 
 #: A log that one long reader made grow is cut to this size when it is written back.
 _LOG_STAYS_BYTES = 16 << 20
 
 #: Connections that wait to be read with again.
 _IDLE_READERS = 16
+
+#: On PostgreSQL they are connections of the pool that nobody else can have.
+_IDLE_READERS_AFAR = 4
 
 #: How long a write waits for its turn before it is an error that may be tried again.
 _WITHIN_S = 4.0
@@ -56,7 +59,7 @@ class Database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self._writer, self._reader = _sqlite_engines(url) if self.is_sqlite else _postgres_engines(url)
         self._shared = SharedWriter(self._writer.connect)
-        self._idle: list[sa.Connection] = []
+        self._idle: list[tuple[sa.Connection, float]] = []  # and since when
         self._mine = threading.local()
         self._chain_turn = threading.Lock()
 
@@ -155,7 +158,7 @@ class Database:
     def hold_chain(self, connection: sa.Connection) -> None:
         """Within a write that finds out that it appends to the chain; before it locks any incident."""
         if not self.is_sqlite:
-            connection.execute(_TAKE_CHAIN_LOCK)
+            _TAKE_CHAIN_LOCK.run(connection, {})
 
     @staticmethod
     def remembered(connection: sa.Connection) -> dict[str, Any]:
@@ -174,24 +177,32 @@ class Database:
 
     @contextmanager
     def _view(self) -> Iterator[sa.Connection]:
-        """On SQLite the one that was read with last, if it is free: nothing has to be made ready again."""
-        if not self.is_sqlite:
-            with self._reader.connect() as connection:
-                yield connection
-            return
-        try:
-            connection = self._idle.pop()
-        except IndexError:
-            connection = self._reader.connect()
+        """The one that was read with last, if it is free: nothing has to be made ready again."""
+        connection = self._reader_at_hand()
         try:
             yield connection
         except BaseException:
             connection.close()
             raise
-        if len(self._idle) < _IDLE_READERS:
-            self._idle.append(connection)
+        if len(self._idle) < (_IDLE_READERS if self.is_sqlite else _IDLE_READERS_AFAR):
+            self._idle.append((connection, time.monotonic()))
         else:
             connection.close()
+
+    def _reader_at_hand(self) -> sa.Connection:
+        with suppress(IndexError):
+            connection, since = self._idle.pop()
+            if self.is_sqlite or self._is_there(connection, since):
+                return connection
+            connection.invalidate()
+            connection.close()
+        return self._reader.connect()
+
+    @staticmethod
+    def _is_there(connection: sa.Connection, since: float) -> bool:
+        from agent.adapters import postgres
+
+        return postgres.is_there(connection.connection.dbapi_connection, since)  # type: ignore[arg-type]
 
     def insert_once(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> bool:
         """Insert unless a unique key is taken; whether it was inserted."""
@@ -205,7 +216,7 @@ class Database:
         """Give every connection back."""
         self._shared.close()
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[0].close()
         self._writer.dispose()
         self._reader.dispose()
 

@@ -6,6 +6,7 @@ kernel's keepalives do not either, for the kernel still answers. So each wait ha
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.abc import PQGen
 
-from agent.adapters.json_view import clean
 from agent.adapters.patience import left_s
+from agent.adapters.prepared import speakable
 
 #: How long one statement may take, by itself: nothing that we ask takes longer than seconds. Whoever has less
 #: time says so with `patience.until`, and whoever needs more with `taking`.
@@ -65,6 +66,13 @@ _POOL: Mapping[str, Any] = {"pool_size": 8, "max_overflow": 16, "pool_timeout": 
 
 #: And for the legs of runs, whose threads stand in line for one.
 _POOL_FOR_RUNS: Mapping[str, Any] = {"pool_size": 4, "max_overflow": 8, "pool_timeout": 30.0}
+
+
+#: Asked before each use, a connection would go the way to the server twice. No server ends and begins again
+#: in this time; if its connection breaks within it, the statement says so, and may be tried again.
+_FRESH_S = 0.05
+
+_RESTS_SINCE = "rests_since"
 
 
 class PatientConnection(psycopg.Connection[Any]):
@@ -125,7 +133,7 @@ def engine(url: str, *, for_runs: bool = False) -> sa.Engine:
     """A pool of patient connections."""
     pool = _POOL_FOR_RUNS if for_runs else _POOL
     address = sa.make_url(url).set(drivername="postgresql+psycopg")
-    made = sa.create_engine(address, pool_pre_ping=True, use_native_hstore=False, **pool)
+    made = sa.create_engine(address, use_native_hstore=False, **pool)
 
     @sa.event.listens_for(made, "do_connect")
     def connect_patiently(_: Any, __: Any, arguments: Any, named: dict[str, Any]) -> PatientConnection:
@@ -135,9 +143,20 @@ def engine(url: str, *, for_runs: bool = False) -> sa.Engine:
     def introduce(connection: PatientConnection, _: object) -> None:
         _introduce(connection)
 
+    @sa.event.listens_for(made, "checkin")
+    def rests(_: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @sa.event.listens_for(made, "checkout")
+    def look(connection: PatientConnection, record: Any, _: Any) -> None:
+        if not is_there(connection, record.info.get(_RESTS_SINCE, math.inf)):
+            raise sa.exc.DisconnectionError("it has gone")  # the pool opens another one
+
     @sa.event.listens_for(made, "before_cursor_execute", retval=True)
-    def speakable(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> tuple[str, Any]:
-        return statement, [_speakable(each) for each in parameters] if many else _speakable(parameters)
+    def storable(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> tuple[str, Any]:
+        if many:
+            return statement, [speakable(each) if isinstance(each, Mapping) else each for each in parameters]
+        return statement, speakable(parameters) if isinstance(parameters, Mapping) else parameters
 
     return made
 
@@ -154,8 +173,17 @@ def _introduce(connection: PatientConnection) -> None:
         raise
 
 
-def _speakable(parameters: Any) -> Any:
-    """PostgreSQL's text holds no NUL (manual, "Character Types"): replaced, never refused."""
-    if not isinstance(parameters, Mapping):
-        return parameters
-    return {name: clean(value) if isinstance(value, str) else value for name, value in parameters.items()}
+def is_there(connection: PatientConnection, rests_since: float) -> bool:
+    """Whether it can be used; one that was used a moment ago is not asked, for that is a way to the server.
+
+    `rests_since`: on the monotonic clock. Its server is asked outside of any transaction.
+    """
+    if time.monotonic() - rests_since < _FRESH_S:
+        return True
+    try:
+        connection.execute("SELECT 1")
+        if not connection.autocommit:
+            connection.rollback()
+    except psycopg.Error:
+        return False
+    return True

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from agent.adapters import postgres
 from agent.adapters.clock import SystemClock
 from agent.adapters.patience import until
+from agent.adapters.prepared import Prepared
 from agent.adapters.store import Store
 from agent.domain.alert import Alert
-from agent.domain.errors import StoreError
+from agent.domain.errors import StoreAwayError, StoreError
 from agent.domain.incident import Entry, EventKind
 from agent.domain.source_event import Acceptance, EventType, SourceEvent
 from tests.postgres import PostgresServer, server
@@ -66,6 +67,49 @@ def test_a_restart_in_between_costs_nothing(own_server: PostgresServer, store: S
     own_server.restart()
     assert store.accept(trigger("P2"), "{}").acceptance is Acceptance.NEW_INCIDENT
     assert store.counts_by_status() == {"received": 2}
+
+
+_WHO = Prepared(sa.select(sa.func.pg_backend_pid()))
+_END = Prepared(sa.select(sa.func.pg_terminate_backend(sa.bindparam("pid", type_=sa.Integer))))
+
+
+def test_a_connection_that_breaks_under_a_statement_is_given_to_nobody_else(store: Store) -> None:
+    def write() -> None:
+        with store.database.writing() as connection:
+            with store.database.reading() as other:
+                assert _END.scalar(other, {"pid": _WHO.scalar(connection, {})})
+            _WHO.run(connection, {})
+
+    with pytest.raises(StoreAwayError, match="cannot be reached"):
+        write()
+    for number in range(3):
+        assert store.accept(trigger(f"P{number}"), "{}").acceptance is Acceptance.NEW_INCIDENT
+
+
+def test_a_reader_that_broke_while_nobody_read_costs_nothing(
+    own_server: PostgresServer, store: Store
+) -> None:
+    store.accept(trigger("P1"), "{}")
+    assert store.counts_by_status() == {"received": 1}
+    own_server.restart()
+    assert store.counts_by_status() == {"received": 1}
+
+
+def test_of_those_who_read_at_once_few_keep_a_connection(store: Store) -> None:
+    """Each is one that nobody else can have."""
+    with ExitStack() as stack:
+        many = [stack.enter_context(store.database.reading()) for _ in range(12)]
+        assert len({_WHO.scalar(each, {}) for each in many}) == 12
+    with store.database.reading() as connection:
+        held = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        assert connection.execute(held).scalar_one() <= 12
+    assert store.database._reader.pool.checkedout() == 4  # type: ignore[attr-defined]
+
+
+def test_what_postgresql_cannot_hold_is_replaced_in_a_statement_of_ours(store: Store) -> None:
+    said = Prepared(sa.select(sa.bindparam("text", type_=sa.Text)))
+    with store.database.reading() as connection:
+        assert said.scalar(connection, {"text": "a\x00b\ud800 100% %s"}) == "a\ufffdb\ufffd 100% %s"
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["connected before", "never connected"])
