@@ -20,7 +20,8 @@ from pathlib import Path
 
 from bench.peers.load import Redis, Sender
 from bench.peers.runners import Agent, Minimal, Peer
-from bench.storm_agents import Approved, Begun, FiveSteps, Looks, count, tree
+from bench.storm_agents import Approved, Begun, FiveSteps, Looks, OnPostgresql, count, tree
+from tests.postgres import server
 
 #: PagerDuty delivers over a few connections; ours takes 16 at a time.
 CONCURRENCY = 16
@@ -108,6 +109,19 @@ def storm(incidents: int) -> Iterator[Figure]:
             yield Figure(f"storm of {size}", name, ours, least, unit)
 
 
+def storm_on_postgresql(incidents: int) -> Iterator[Figure]:
+    """The same storm with PostgreSQL, which has to share the machine with the agent."""
+    least = _storm(Minimal, incidents)
+    with server(fsync=True) as postgres, postgres.database() as url:
+        ours = _storm(type("Agent", (OnPostgresql,), {"url": url}), incidents)
+    for name, unit, place in (
+        ("all ended after", "s", 0),
+        ("accepted within", "s", 1),
+        ("CPU each", "ms", 4),
+    ):
+        yield Figure(f"on PostgreSQL, {incidents}", name, ours[place], least[place], unit)
+
+
 def _storm(kind: type[Peer], size: int) -> tuple[float, float, float, float, float]:
     with running(kind) as (runner, redis):
         assert runner.process is not None
@@ -126,6 +140,8 @@ def _storm(kind: type[Peer], size: int) -> tuple[float, float, float, float, flo
 
 
 def _ended(runner: Peer) -> int:
+    if isinstance(runner, OnPostgresql):
+        return runner.ended()
     if isinstance(runner, Agent):
         return count(runner, "SELECT count(*) FROM incidents WHERE status IN ('resolved', 'escalated')")
     return count(runner, "SELECT count(*) FROM jobs WHERE done = 1", database="jobs.db")
@@ -199,7 +215,14 @@ def recovery(_: int) -> Iterator[Figure]:
     yield Figure("recovery", f"until {Looks.AT_ONCE} commands are under way again", carried_on, None, "s")
 
 
-PARTS = {"idle": idle, "storm": storm, "five": five_steps, "waiting": waiting, "recovery": recovery}
+PARTS = {
+    "idle": idle,
+    "storm": storm,
+    "postgresql": storm_on_postgresql,
+    "five": five_steps,
+    "waiting": waiting,
+    "recovery": recovery,
+}
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from bench.peers.runners import Agent, Peer
 
 _HEAD = """# Runbook: Storm
@@ -59,6 +61,23 @@ class FiveSteps(_Configured):
             f"{redis} INCR third-{job}",
             f"{redis} GET third-{job}",
         ]
+
+
+class OnPostgresql(Agent):
+    """Its database is the one at `url`."""
+
+    url = ""
+
+    def settings(self) -> dict[str, object]:
+        return {"database": {"url": self.url}}
+
+    def ended(self) -> int:
+        """How many incidents have ended."""
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM incidents WHERE status IN ('resolved', 'escalated')"
+            )
+            return int(row.fetchone()[0])  # type: ignore[index]
 
 
 class Approved(_Configured):
