@@ -129,9 +129,7 @@ class Desk:
             return self._nothing(name, "own escalation" if read.events else "nothing to do", read.why_none)
         return [self._redacted(event, body) for event, body in foreign]
 
-    def _store(
-        self, since: Sequence[float], told: Sequence[_Told]
-    ) -> Sequence[Sequence[Accepted | Exception]]:
+    def _store(self, since: Sequence[float], told: Sequence[_Told]) -> Sequence[_Outcomes]:
         """What became of each; who waited behind others that the store did not take waits no longer."""
         refusals = [self._reception.refusal(moment) for moment in since]
         going = [pair for each, refusal in zip(told, refusals, strict=True) if not refusal for pair in each]
