@@ -11,6 +11,7 @@ import argparse
 import json
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 from bench.peers.load import Redis, Sender
 from bench.peers.runners import Agent, Minimal, Peer
 from bench.storm_agents import Approved, Begun, FiveSteps, Looks, OnPostgresql, count, tree
-from tests.postgres import server
+from tests.postgres import programs, server
 
 #: PagerDuty delivers over a few connections; ours takes 16 at a time.
 CONCURRENCY = 16
@@ -111,6 +112,9 @@ def storm(incidents: int) -> Iterator[Figure]:
 
 def storm_on_postgresql(incidents: int) -> Iterator[Figure]:
     """The same storm with PostgreSQL, which has to share the machine with the agent."""
+    if programs() is None:
+        print("on PostgreSQL: left out, Debian's package postgresql is not installed", file=sys.stderr)
+        return
     least = _storm(Minimal, incidents)
     with server(fsync=True) as postgres, postgres.database() as url:
         ours = _storm(type("Agent", (OnPostgresql,), {"url": url}), incidents)
