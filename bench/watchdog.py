@@ -44,6 +44,8 @@ _LOOKS = 50
 class _Engine:
     """In the place of DBOS: everything is at work."""
 
+    executor_id = "main"
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
