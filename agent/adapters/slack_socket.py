@@ -99,13 +99,14 @@ class SlackSocket:
             line = self._line = self._connected()
             log.info("slack_socket_connected")
             try:
-                while True:
+                while not self._stopping.is_set():  # a stop that came before there was a line saw none
                     message = _heard(line)
                     if message.get("type") == "disconnect":
                         return ""
                     request = SocketModeRequest.from_dict(message)
                     if request is not None:
                         workers.submit(self._take, line, request)
+                return ""
             finally:
                 line.shutdown()
         except ServiceError as error:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 
 import pytest
+import websocket
 
 from agent.adapters.slack_socket import SlackSocket
 from agent.domain.errors import StoreError
@@ -112,6 +113,23 @@ def test_a_wrong_token_is_told_without_it(slack, face, logged):
     assert "slack_socket_down" in told
     assert "invalid_auth" in told
     assert "canary" not in told + repr(made)
+
+
+def test_a_stop_while_it_connects_ends_it_as_well(slack, face, monkeypatch):
+    made = SlackSocket(slack.api_url, APP_TOKEN, face, timeout_s=2.0)
+    whole, stopping = websocket.create_connection, threading.Thread(target=made.stop, daemon=True)
+
+    def connect(*arguments, **named):
+        line = whole(*arguments, **named)
+        stopping.start()
+        wait_until(made._stopping.is_set, "it is told to stop")
+        return line
+
+    monkeypatch.setattr(websocket, "create_connection", connect)
+    made.start()
+    wait_until(lambda: stopping.ident is not None and not stopping.is_alive(), "the stop is over")
+    assert not made._thread.is_alive()
+    wait_until(lambda: slack.sockets.connected == 0, "it is closed")
 
 
 def test_after_the_stop_nothing_of_it_is_left(slack, face):
