@@ -107,9 +107,9 @@ def test_slack_being_away_at_the_start_is_waited_out(slack, socket):
 def test_a_wrong_token_is_told_without_it(slack, face, logged):
     made = SlackSocket(slack.api_url, "xapp-wrong-canary", face, timeout_s=2.0)
     made.start()
-    wait_until(lambda: slack.requests("/api/apps.connections.open"), "it asks")
+    told = wait_until(logged, "it is told")
     made.stop()
-    told = logged()
+    told += logged()
     assert "slack_socket_down" in told
     assert "invalid_auth" in told
     assert "canary" not in told + repr(made)
