@@ -27,6 +27,7 @@ from tests.postgres import programs, server
 #: PagerDuty delivers over a few connections; ours takes 16 at a time.
 CONCURRENCY = 16
 _IDLE_PAGES = 60
+_ENDED = "SELECT count(*) FROM incidents WHERE status IN ('resolved', 'escalated')"
 _WITHIN_S = 900.0
 
 
@@ -145,9 +146,9 @@ def _storm(kind: type[Peer], size: int) -> tuple[float, float, float, float, flo
 
 def _ended(runner: Peer) -> int:
     if isinstance(runner, OnPostgresql):
-        return runner.ended()
+        return runner.count(_ENDED)
     if isinstance(runner, Agent):
-        return count(runner, "SELECT count(*) FROM incidents WHERE status IN ('resolved', 'escalated')")
+        return count(runner, _ENDED)
     return count(runner, "SELECT count(*) FROM jobs WHERE done = 1", database="jobs.db")
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 
@@ -71,13 +72,10 @@ class OnPostgresql(Agent):
     def settings(self) -> dict[str, object]:
         return {"database": {"url": self.url}}
 
-    def ended(self) -> int:
-        """How many incidents have ended."""
+    def count(self, query: LiteralString) -> int:
+        """The one number that this query gives."""
         with psycopg.connect(self.url) as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM incidents WHERE status IN ('resolved', 'escalated')"
-            )
-            return int(row.fetchone()[0])  # type: ignore[index]
+            return int(connection.execute(query).fetchall()[0][0])
 
 
 class Approved(_Configured):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -190,12 +190,14 @@ class Database:
             connection.close()
 
     def _reader_at_hand(self) -> sa.Connection:
-        with suppress(IndexError):
+        try:
             connection, since = self._idle.pop()
-            if self.is_sqlite or self._is_there(connection, since):
-                return connection
-            connection.invalidate()
-            connection.close()
+        except IndexError:
+            return self._reader.connect()
+        if self.is_sqlite or self._is_there(connection, since):
+            return connection
+        connection.invalidate()
+        connection.close()
         return self._reader.connect()
 
     @staticmethod

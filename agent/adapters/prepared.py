@@ -54,12 +54,12 @@ class Prepared:
         if values:
             self._text(connection, values[0]).run_many(connection, values)
 
-    def run_together(self, connection: sa.Connection, values: Sequence[Values]) -> Sequence[Row]:
+    def run_together(self, connection: sa.Connection, values: Sequence[Values]) -> None:
         """An INSERT of several rows in one statement; all set the same columns."""
         if not values:
-            return ()
+            return
         rows = {f"{name}_m{place}": each[name] for place, each in enumerate(values) for name in each}
-        return self._text_of_many(connection, tuple(values[0]), len(values)).run(connection, rows)
+        self._text_of_many(connection, tuple(values[0]), len(values)).run(connection, rows)
 
     def explained(self, connection: sa.Connection, values: Values) -> str:
         """How SQLite would go about it."""

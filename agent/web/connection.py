@@ -64,7 +64,7 @@ class Channel(HTTPChannel):
     requests: Sequence[Request]
 
     def service(self) -> None:
-        """Answer the first request, by the application."""
+        """Answer the first request."""
         self._map.at_work(self._fileno)  # type: ignore[attr-defined]
         super().service()
 

@@ -102,8 +102,7 @@ class Site:
 
     def webhook(self, data: object, *, secret: str = WEBHOOK_SECRET, **headers: str) -> TestResponse:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
-        signature = "v1=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        signed = {"X-PagerDuty-Signature": signature, **headers}
+        signed = {"X-PagerDuty-Signature": signature(body, secret), **headers}
         return self.client.post("/webhook/pagerduty", data=body, headers=signed)
 
     def resolved(self, title: str = "Redis connection timeout") -> Incident:
@@ -115,6 +114,11 @@ class Site:
 
     def escalated(self) -> Incident:
         return self.world.page(title="Nobody knows this", source_id="P2")
+
+
+def signature(body: bytes, secret: str = WEBHOOK_SECRET) -> str:
+    """What PagerDuty would send with it."""
+    return "v1=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def triggered(source_id: str = "P777", *, event_type: str = "incident.triggered") -> dict[str, Any]:

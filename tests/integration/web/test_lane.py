@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,22 +18,11 @@ from agent.adapters.pagerduty_source import PagerDutySource
 from agent.ports.sources import Malformed, Read
 from agent.web import lane
 from agent.web.app import create_app
-from agent.web.server import WebServer
 from agent.web.webhook_answer import Answer
 from agent.web.webhooks import Desk, Post
 from tests.acceptance.conftest import wait_until
-from tests.integration.web.conftest import WEBHOOK_SECRET, Site, triggered
-
-
-@contextmanager
-def serving(app: Flask, desk: Any) -> Iterator[int]:
-    server = WebServer(app, host="127.0.0.1", port=0, desk=desk)
-    server.bind()
-    try:
-        yield int(server.listen().rpartition(":")[2])
-    finally:
-        server.stop()
-
+from tests.integration.web.conftest import WEBHOOK_SECRET, Site, signature, triggered
+from tests.integration.web.wire import serving, told
 
 # the same answers as by the application
 
@@ -55,8 +42,7 @@ class Told:
 
 
 def signed(body: bytes, secret: str = WEBHOOK_SECRET) -> dict[str, str]:
-    signature = "v1=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return {"X-PagerDuty-Signature": signature, "Content-Type": "application/json"}
+    return {"X-PagerDuty-Signature": signature(body, secret), "Content-Type": "application/json"}
 
 
 def posted(port: int, path: str, body: bytes, headers: dict[str, str]) -> Told:
@@ -233,15 +219,6 @@ def webhook(body: str, *, name: str = "quick", version: str = "1.1", further: st
         f"POST /webhook/{name} HTTP/{version}\r\nHost: here\r\nContent-Length: {len(body)}\r\n{further}\r\n"
     )
     return (head + body).encode()
-
-
-def told(connection: socket.socket, *, until: Callable[[bytes], bool]) -> bytes:
-    received = b""
-    while not until(received):
-        piece = connection.recv(65_536)
-        assert piece, received
-        received += piece
-    return received
 
 
 def ends_with(text: str) -> Callable[[bytes], bool]:

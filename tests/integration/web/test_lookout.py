@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pytest
 from flask import Flask
 
-from agent.web.server import WebServer
+from tests.integration.web.wire import serving, told
 
 HELD_BACK = 8 << 20
 
@@ -34,26 +34,14 @@ def served() -> Iterator[Served]:
     app.get("/now", endpoint="now")(lambda: "here")
     app.get("/later", endpoint="later")(lambda: str(served.door.wait(5)))
     app.get("/much", endpoint="much")(lambda: "x" * HELD_BACK)
-    server = WebServer(app, host="127.0.0.1", port=0)
-    server.bind()
-    served.port = int(server.listen().rpartition(":")[2])
-    yield served
-    served.door.set()
-    server.stop()
+    with serving(app) as served.port:
+        yield served
+        served.door.set()
 
 
 def ask(connection: socket.socket, path: str, *further: str) -> None:
     lines = [f"GET {each} HTTP/1.1\r\nHost: here\r\n\r\n" for each in (path, *further)]
     connection.sendall("".join(lines).encode())
-
-
-def told(connection: socket.socket, *, until: Callable[[bytes], bool]) -> bytes:
-    received = b""
-    while not until(received):
-        piece = connection.recv(1 << 20)
-        assert piece, f"cut off after {len(received)} bytes"
-        received += piece
-    return received
 
 
 def body(connection: socket.socket, size: int) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from agent.web.server import WebServer
+from tests.integration.web.wire import serving
 
 
 @pytest.fixture(params=["127.0.0.1", "localhost"])
@@ -16,12 +16,11 @@ def connection(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     app = Flask("answers", static_folder=None)
     app.get("/whole", endpoint="whole")(lambda: "all of it")
     app.get("/piecewise", endpoint="piecewise")(lambda: iter(["one ", "and ", "another"]))
-    server = WebServer(app, host=request.param, port=0)
-    server.bind()
-    port = int(server.listen().rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connected:
+    with (
+        serving(app, host=request.param) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as connected,
+    ):
         yield connected
-    server.stop()
 
 
 def ask(connection: socket.socket, method: str, path: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import sqlite3
 import threading
@@ -22,7 +20,7 @@ from agent.domain.errors import StoreError
 from agent.domain.source_event import Acceptance, Accepted, EventType, SourceEvent
 from agent.web.reception import Reception
 from agent.web.webhooks import Desk, Post
-from tests.integration.web.conftest import WEBHOOK_SECRET, Site, triggered
+from tests.integration.web.conftest import Site, signature, triggered
 from tests.integration.web.test_web_edges import metrics
 
 ALERT = Alert("pagerduty", "P1", "Redis connection timeout", service="api-gateway")
@@ -36,8 +34,7 @@ def trigger(number: int) -> SourceEvent:
 
 def signed(data: object) -> tuple[bytes, dict[str, str]]:
     body = json.dumps(data).encode()
-    signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
-    return body, {"x-pagerduty-signature": f"v1={signature}"}
+    return body, {"x-pagerduty-signature": signature(body)}
 
 
 class Gated:
