@@ -21,7 +21,7 @@ from agent.simulators.slack import SlackSimulator
 from tests.acceptance.conftest import Agent, RedisServer, wait_until
 from tests.acceptance.fleet import Fleet, fleet_in
 from tests.acceptance.runbooks import redis_runbook
-from tests.acceptance.test_kills import READING, RUNBOOK, SLOW, Outcome, commands_of, judge
+from tests.acceptance.test_kills import KILLED, READING, RUNBOOK, SLOW, Outcome, commands_of, judge
 from tests.acceptance.test_webhook_answers import event, signed
 from tests.postgres import PostgresServer, server
 
@@ -208,7 +208,7 @@ def kill_replicas_at_random(
 ) -> Outcome:
     """One of them at a time, while the others go on; it comes back while the next one is sent its work."""
     chance = random.Random(seed)
-    fleet.overrides = {"slack": None}
+    fleet.overrides = dict(KILLED)
     fleet.runbook("redis-connection-timeout", RUNBOOK.replace("PORT", str(redis.port)))
     agents = fleet.add_all(*(f"worker-{number}" for number in range(replicas)))
     sent = 0

@@ -79,6 +79,14 @@ def test_exactly_the_share_is_not_over_it(world: World) -> None:
     assert incident.status is Status.RESOLVED
 
 
+def test_a_share_of_one_holds_nothing_back(world: World) -> None:
+    world.configure(matching={"incomplete": {"escalated_share": 1.0}})
+    world.runbook(TEXT)
+    ended(world, *["no"] * 5)
+    (incident,) = ended(world, "PONG")
+    assert incident.status is Status.RESOLVED
+
+
 def test_an_approved_run_that_resolves_lets_it_run_alone_again(bad: World) -> None:
     bad.clock.sleep(4_000)
     bad.answers(PING, "PONG")
