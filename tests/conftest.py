@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ SHARED = Path(__file__).parent.parent.parent / "shared"
 
 #: Tests in which processes, sockets and a machine that others use take part.
 _WITH_THE_WORLD = frozenset({"acceptance", "browser", "integration"})
+
+
+def pytest_configure() -> None:
+    """A shell that runs it in the background has SIGINT ignored, here and in all that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
