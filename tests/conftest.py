@@ -59,9 +59,15 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def sqlite_url(tmp_path: Path, migrated: Path) -> str:
+    """A fresh file with up-to-date tables."""
+    return f"sqlite:///{shutil.copy(migrated, tmp_path / 'oncall.db')}"
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
     """Where the store is; a folder's conftest may say that its tests are to hold on PostgreSQL too."""
-    return f"sqlite:///{tmp_path}/oncall.db"
+    return sqlite_url
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +81,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(database_url: str, clock: FakeClock, migrated: Path) -> Iterator[Store]:
-    if database_url.startswith("sqlite:///"):
-        shutil.copy(migrated, database_url.removeprefix("sqlite:///"))
-    store = Store(database_url, clock)  # a PostgreSQL database comes with its tables
+def store(database_url: str, clock: FakeClock) -> Iterator[Store]:
+    store = Store(database_url, clock)
     yield store
     store.close()
 

@@ -198,6 +198,5 @@ def server(*, fsync: bool = False, listen: str = "127.0.0.1") -> Iterator[Postgr
 
 def on_both_databases(request: pytest.FixtureRequest) -> str:
     """For a fixture `database_url` with the params "sqlite" and "postgresql"."""
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{request.getfixturevalue('tmp_path')}/oncall.db"
+    name = "postgres_url" if request.param == "postgresql" else "sqlite_url"
+    return str(request.getfixturevalue(name))

@@ -190,7 +190,9 @@ def test_while_pagerduty_is_down_it_goes_on_trying(agent: Agent, watched: Watch)
     agent.pagerduty.misbehave(Fault(503, path="/v2/enqueue", times=2))
     agent.kill()
     paged_within(watched, time.monotonic())
-    assert len(watched.events("trigger")) >= 3  # an answer that a busy machine gave too late is asked for again
+    assert (
+        len(watched.events("trigger")) >= 3
+    )  # an answer that a busy machine gave too late is asked for again
     assert len([each for each in agent.pagerduty.pages() if each.alert_key == KEY]) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -164,10 +165,10 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 
 
 @pytest.fixture
-def world(shell: Shell) -> World:
+def world(shell: Shell, migrated: Path) -> World:
     """The daemon behind the same database, at the time of day that the commands see."""
+    shutil.copy(migrated, shell.database_url.removeprefix("sqlite:///"))
     store = Store(shell.database_url, FakeClock(datetime.now(UTC)))
-    store.migrate()
     clock = store.clock
     assert isinstance(clock, FakeClock)
     world = World(store, clock, shell.directory / "runbooks", HookedSandbox())

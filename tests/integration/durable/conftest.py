@@ -82,7 +82,6 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def store(database_url: str) -> Iterator[Store]:
     """By the machine's clock: a run that sleeps does so in its own thread."""
     store = Store(database_url, SystemClock())
-    store.migrate()
     yield store
     store.close()
 

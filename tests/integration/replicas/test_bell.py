@@ -22,7 +22,6 @@ from tests.postgres import PostgresServer
 def web(database_url: str) -> Iterator[Store]:
     """The store of a process that answers the web."""
     store = Store(database_url, SystemClock())
-    store.migrate()
     yield store
     store.close()
 

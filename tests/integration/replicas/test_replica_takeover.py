@@ -51,7 +51,6 @@ class Replica:
 
     def __post_init__(self) -> None:
         self.store = Store(self.url, SystemClock())
-        self.store.migrate()
         self.lock = ExecutorLock(self.url, self.executor_id, patience_s=0.2)
         self.presence = Presence(self.store, self.executor_id, Role.ALL, "1.0", end=self.ended.append)
         self.presence.begin(self.lock)
@@ -229,7 +228,6 @@ def test_who_keeps_its_place_says_so_from_time_to_time(
 def test_a_web_process_says_when_nobody_works_on_what_it_takes(database_url: str) -> None:
     clock = FakeClock()
     store = Store(database_url, clock)
-    store.migrate()
     pulse = Pulse(clock)
     seen = WorkersSeen(store, pulse, clock)
     store.begin_work("worker-0", role=Role.WORKER, host="h", version="1")

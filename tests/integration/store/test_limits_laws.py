@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +59,10 @@ class Taken:
 @settings(max_examples=60, deadline=None)
 @given(asks=ASKS, per_incident=st.integers(0, 5), maxima=st.tuples(*[st.integers(0, 6)] * 3))
 def test_no_hour_ever_holds_more_than_its_limit(
-    asks: list[tuple[int, str, int, bool, bool, int]], per_incident: int, maxima: tuple[int, int, int]
+    migrated: Path,
+    asks: list[tuple[int, str, int, bool, bool, int]],
+    per_incident: int,
+    maxima: tuple[int, int, int],
 ) -> None:
     scopes = (Scope.ALL, Scope.SERVICE, Scope.NAMESPACE)
     windows = tuple(
@@ -66,8 +71,7 @@ def test_no_hour_ever_holds_more_than_its_limit(
     )
     with tempfile.TemporaryDirectory() as directory:
         clock, taken = FakeClock(), Taken()
-        store = Store(f"sqlite:///{directory}/oncall.db", clock)
-        store.migrate()
+        store = Store(f"sqlite:///{shutil.copy(migrated, directory)}", clock)
         incidents = [store.open_manual(Alert("manual", str(each), "cache")) for each in range(4)]
         for number, (which, namespace, count, ends, again, pause_s) in enumerate(asks, start=1):
             key = AttemptKey(incidents[which], Section.STEPS, 1, number)

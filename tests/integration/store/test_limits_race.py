@@ -67,7 +67,6 @@ def racer(url: str) -> Iterator[subprocess.Popen[str]]:
 def race(url: str, kind: str, *, same_incident: bool) -> list[tuple[str, str]]:
     """What both processes were told in each round, sorted."""
     store = Store(url, SystemClock())
-    store.migrate()
     told = []
     with racer(url) as one, racer(url) as other:
         for number in range(1, ROUNDS + 1):

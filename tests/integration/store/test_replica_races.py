@@ -27,7 +27,6 @@ ROUNDS = 25
 @pytest.fixture
 def replicas(database_url: str) -> Iterator[tuple[Store, Store]]:
     pair = Store(database_url, SystemClock()), Store(database_url, SystemClock())
-    pair[0].migrate()
     yield pair
     for each in pair:
         each.close()

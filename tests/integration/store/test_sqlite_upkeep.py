@@ -19,8 +19,8 @@ from agent.domain.records import Changes
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/oncall.db"
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def path(store: Store) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -28,8 +27,8 @@ OPEN_ONLY = ("attempts_unfinished", "outbox_waiting", "deliveries_unhandled")
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/oncall.db"
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
 
 
 def plan_of(store: Store, look: Callable[[Store], object]) -> list[str]:

@@ -115,6 +115,10 @@ class PreparedActions:
         return self.answers.pop(0)
 
 
+#: Compiled once: thousands of worlds have the same.
+SHIPPED = EffectTables.load().tables
+
+
 @dataclass
 class World:
     """What one test sees."""
@@ -129,7 +133,7 @@ class World:
     chat: FakeChat = field(default_factory=FakeChat)
     has_desk: bool = True
     gate: Gate = field(default_factory=Gate)
-    tables: EffectTables = field(default_factory=EffectTables.load)
+    tables: EffectTables = field(default_factory=lambda: EffectTables(SHIPPED))
     channels: frozenset[Channel] = frozenset(Channel)
     on_wait: Callable[[str], bool] = lambda _: False
     counter: Pods | None = None

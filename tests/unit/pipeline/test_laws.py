@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -43,10 +44,13 @@ STEPS = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS, limit=st.integers(0, 4), taken_at=st.none() | st.integers(0, 6))
 def test_every_page_ends_resolved_or_with_a_human_and_never_over_its_limit(
-    steps: list[tuple[str, str, int, list[CommandResult]]], limit: int, taken_at: int | None
+    migrated: Path,
+    steps: list[tuple[str, str, int, list[CommandResult]]],
+    limit: int,
+    taken_at: int | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        world = _world(Path(directory))
+        world = _world(Path(directory), migrated)
         world.runbook(_runbook(steps, limit))
         incident_id = world.receive()
         _prepare(world, steps, incident_id, taken_at)
@@ -65,10 +69,9 @@ def test_every_page_ends_resolved_or_with_a_human_and_never_over_its_limit(
         world.store.close()
 
 
-def _world(directory: Path) -> World:
+def _world(directory: Path, migrated: Path) -> World:
     clock = FakeClock()
-    store = Store(f"sqlite:///{directory}/oncall.db", clock)
-    store.migrate()
+    store = Store(f"sqlite:///{shutil.copy(migrated, directory)}", clock)
     (directory / "runbooks").mkdir()
     return World(store, clock, directory / "runbooks", HookedSandbox())
 
