@@ -27,11 +27,18 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where nobody watches, such a test that fails is run once more, and the report counts it as run again.
+#: Hundreds of kills on a busy machine, or a vendor that is to be left alone for five minutes, and is.
+_SOAK_TAKES_S = 3_600
 
-    At a desk it fails at once: whoever sees it there looks for the reason.
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A soak takes its time. Where nobody watches, what the world takes part in has a second try.
+
+    The report counts it as run again. At a desk it fails at once: whoever sees it there looks for the reason.
     """
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(_SOAK_TAKES_S))
     if not os.environ.get("CI"):
         return
     for item in items:

@@ -153,7 +153,6 @@ def test_the_judge_sees_a_ticket_that_is_opened_twice(tmp_path: Path, redis: Red
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3_600)  # it kills and starts again some three hundred times
 def test_the_whole_matrix(tmp_path: Path, redis: RedisServer) -> None:
     points = crash_matrix.traced(tmp_path / "ways", redis.port)
     outcomes = crash_matrix.died(tmp_path, redis.port, points)

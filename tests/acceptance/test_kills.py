@@ -312,7 +312,6 @@ KILLS = int(os.environ.get("SOAK_KILLS", "60"))
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3_600)  # of two hundred kills and more, on a busy machine
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_many_random_kills(agent: Agent, redis: RedisServer, request: Any, database: str) -> None:
     if database == "postgresql":

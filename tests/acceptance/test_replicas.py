@@ -241,7 +241,6 @@ def test_replicas_killed_at_random_lose_nothing_and_run_nothing_twice(
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3_600)  # of two hundred kills and more, on a busy machine
 def test_three_replicas_and_many_random_kills(fleet: Fleet, redis: RedisServer) -> None:
     seed = int(os.environ.get("SOAK_SEED", "0")) or int(time.time())
     kills = int(os.environ.get("SOAK_REPLICA_KILLS", "100"))
