@@ -308,7 +308,7 @@ def new_points(ways: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str
     """(scenario, point), each in the scenario that reaches it first.
 
     After every call, told apart by its tag; before it once for each method: what stands between one write and
-    the next is the same seen from both. A call that was begun when the way was over has a point behind it too.
+    the next is the same seen from both. A call that was begun when the way was over has one behind it too.
     """
     seen: set[str] = set()
     found = []
