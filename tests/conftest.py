@@ -68,7 +68,7 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 def sqlite_url(tmp_path: Path, migrated: Path) -> str:
     """A fresh file with up-to-date tables."""
-    return f"sqlite:///{shutil.copy(migrated, tmp_path / 'oncall.db')}"
+    return f"sqlite:///{shutil.copy(migrated, tmp_path)}"
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 @pytest.fixture
 def world(shell: Shell, migrated: Path) -> World:
     """The daemon behind the same database, at the time of day that the commands see."""
-    shutil.copy(migrated, shell.database_url.removeprefix("sqlite:///"))
+    shutil.copy(migrated, shell.directory)
     store = Store(shell.database_url, FakeClock(datetime.now(UTC)))
     clock = store.clock
     assert isinstance(clock, FakeClock)

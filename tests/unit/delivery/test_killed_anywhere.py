@@ -130,23 +130,13 @@ STORIES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with up-to-date tables, to be copied: making them takes longer than all else."""
-    path = tmp_path_factory.mktemp("template") / "oncall.db"
-    store = Store(f"sqlite:///{path}", FakeClock())
-    store.migrate()
-    store.close()
-    return path
-
-
 def told(
-    template: Path, directory: Path, story: Callable[[Post], None], at: int = 0, *, after: bool = False
+    migrated: Path, directory: Path, story: Callable[[Post], None], at: int = 0, *, after: bool = False
 ) -> tuple[str, int]:
     """Everything that anybody sees in the end, and how many writes the first life made."""
     directory.mkdir()
     clock = FakeClock()
-    shutil.copy(template, directory / "oncall.db")
+    shutil.copy(migrated, directory)
     store = Store(f"sqlite:///{directory}/oncall.db", clock)
     post = Post(World(store, clock, directory, HookedSandbox(), tables=_TABLES))
     story(post)
@@ -188,14 +178,14 @@ def everything(post: Post) -> str:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda each: each.__name__)
 def test_wherever_a_sender_is_killed_everything_is_told_once(
-    template: Path, tmp_path: Path, story: Callable[[Post], None]
+    migrated: Path, tmp_path: Path, story: Callable[[Post], None]
 ) -> None:
-    expected, writes = told(template, tmp_path / "whole", story)
+    expected, writes = told(migrated, tmp_path / "whole", story)
     assert writes > 3
     different = {}
     for at in range(1, writes + 1):
         for after in (False, True):
-            seen, _ = told(template, tmp_path / f"{at}-{after}", story, at, after=after)
+            seen, _ = told(migrated, tmp_path / f"{at}-{after}", story, at, after=after)
             if seen != expected:
                 different[at, after] = (seen, expected)
     assert different == {}

@@ -37,10 +37,8 @@ class AwayStore(Store):
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> AwayStore:
-    store = AwayStore(f"sqlite:///{tmp_path}/oncall.db", clock)
-    store.migrate()
-    return store
+def store(sqlite_url: str, clock: FakeClock) -> AwayStore:
+    return AwayStore(sqlite_url, clock)
 
 
 @pytest.fixture
