@@ -308,13 +308,12 @@ def new_points(ways: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str
     """(scenario, point), each in the scenario that reaches it first.
 
     After every call, told apart by its tag; before it once for each method: what stands between one write and
-    the next is the same seen from both. A call that was begun when the way was over has one behind it too.
+    the next is the same seen from both.
     """
     seen: set[str] = set()
     found = []
     for scenario, points in ways:
-        begun = (f"{point.removesuffix(':before')}:after" for point in points if point.endswith(":before"))
-        for point in dict.fromkeys((*points, *begun)):
+        for point in points:
             side = point.rpartition(":")[2]
             known_as = point if side == "after" else f"{boundary_of(point)}:before"
             if known_as not in seen:

@@ -53,12 +53,6 @@ def test_every_boundary_in_the_code_has_its_rows_or_its_excuse() -> None:
     assert missing - set(EXCUSED) == set(), "make crash-matrix dies there, or crash_excuses.py says why not"
 
 
-def test_a_call_that_was_begun_when_the_way_was_over_has_a_point_behind_it_too() -> None:
-    points = ["store.claim:before", "store.claim:after", "store.stop_told:before"]
-    found = crash_points.new_points([("S1", points)])
-    assert found == [("S1", each) for each in (*points, "store.stop_told:after")]
-
-
 def test_no_excuse_is_stale() -> None:
     assert set(EXCUSED) - named() == set()
     assert set(EXCUSED) & {boundary_of(row["point"]) for row in rows()} == set()
